@@ -1,0 +1,208 @@
+"""Every error that leaves this package, as one tree. No I/O.
+
+WbgqlError                       retryable: class attribute, False unless said
+├── UsageError(ValueError)       the caller's mistake
+│   ├── ConfigError              a setting is missing, malformed or contradicts another
+│   └── FilterError              an expression or filter the server would refuse or misread; .text .column
+├── DocumentError                a .graphql file and the SDL disagree: .file .line .reason
+├── RequestError                 .operation .status (or None) .errors .data (may be partial)
+│   ├── AuthenticationError      the key is missing, wrong or expired
+│   ├── PermissionDenied         the key is right, its owner may not do this
+│   ├── NotFound                 null where one object was asked for: missing, or not visible to this key
+│   ├── RateLimited              .retry_after_s; retryable
+│   ├── ServerUnavailable        5xx, timeout, refused, reset; .timed_out .sent; retryable
+│   ├── ResponseError            the server answered with errors of another kind
+│   └── ResultError              data does not fit the result type; the message has the JSON path
+├── SafetyError                  nothing was done
+│   ├── Held                     a hold stands in the way, or the register cannot be read
+│   ├── NotApproved              no confirmation, or not for this target
+│   ├── StillLogging             the run is still being logged; the SDK would overwrite the change
+│   ├── NotVisible               null may be a typo, a move or missing rights: a control failed
+│   └── UnstablePopulation       the set of runs moved while it was read
+├── PartialError                 some was done: .done .failed, and how to go on
+└── StoreError                   a local file or database: damaged, locked, full, port in use
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class WbgqlError(Exception):
+    """Base of every error this package raises."""
+
+    retryable: ClassVar[bool] = False
+
+
+class UsageError(WbgqlError, ValueError):
+    """The caller asked for something that cannot be meant."""
+
+
+class ConfigError(UsageError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class FilterError(UsageError):
+    """An expression or filter that the server would refuse or silently misread.
+
+    `text` and `column` (from 0) are set where the mistake is in a text expression.
+    """
+
+    def __init__(self, message: str, *, text: str | None = None, column: int | None = None) -> None:
+        self.text = text
+        self.column = column
+        super().__init__(_with_caret(message, text, column))
+
+
+class FilterWarning(UserWarning):
+    """A filter that is legal but may not mean what its author thinks."""
+
+
+class DocumentError(WbgqlError):
+    """A `.graphql` file is broken or disagrees with the SDL."""
+
+    def __init__(self, reason: str, *, file: str | None = None, line: int | None = None) -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(f"{where}{reason}")
+
+
+class RequestError(WbgqlError):
+    """A request failed, or its answer could not be used.
+
+    `errors` holds the GraphQL errors as the server sent them, `data` what came beside
+    them (decoded JSON, may be partial), `status` the HTTP status where there was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        status: int | None = None,
+        errors: Sequence[Any] = (),
+        data: Any = None,
+    ) -> None:
+        self.operation = operation
+        self.status = status
+        self.errors = tuple(errors)
+        self.data = data
+        super().__init__(f"{operation}: {message}" if operation else message)
+
+
+class AuthenticationError(RequestError):
+    """The API key is missing, wrong or expired."""
+
+
+class PermissionDenied(RequestError):
+    """The key is valid, its owner may not do this."""
+
+
+class NotFound(RequestError):
+    """Null where one object was asked for: missing, or not visible to this key."""
+
+    @classmethod
+    def project(cls, path: object, *, operation: str) -> NotFound:
+        """For a project that answered null; the server does not tell missing from hidden."""
+        return cls(
+            f"no project {str(path)!r}: it does not exist, or this key cannot see it; check the spelling, "
+            "the entity and the key (`wbgql whoami`)",
+            operation=operation,
+        )
+
+    @classmethod
+    def run(cls, path: object, *, operation: str) -> NotFound:
+        """For a run that answered null inside a project that is visible."""
+        return cls(
+            f"no run {str(path)!r}: it was deleted, never existed, or this key cannot see it "
+            "(the id is the one in the run's URL)",
+            operation=operation,
+        )
+
+
+class RateLimited(RequestError):
+    """HTTP 429. `retry_after_s`: seconds the server asked to wait, or None."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **details: Any) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, **details)
+
+
+class ServerUnavailable(RequestError):
+    """A 5xx that may pass, a timeout, a refused or broken connection.
+
+    `timed_out`: no answer in time. `sent`: the request may have reached the server,
+    so a mutation may have been applied; False only where the connection never stood.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        timed_out: bool = False,
+        sent: bool = True,
+        retry_after_s: float | None = None,
+        **details: Any,
+    ) -> None:
+        self.timed_out = timed_out
+        self.sent = sent
+        self.retry_after_s = retry_after_s
+        super().__init__(message, **details)
+
+
+class ResponseError(RequestError):
+    """The server answered with errors of another kind."""
+
+
+class ResultError(RequestError):
+    """The data does not fit the result type; the message carries the JSON path."""
+
+
+class SafetyError(WbgqlError):
+    """A safeguard stopped the call; nothing was done."""
+
+
+class Held(SafetyError):
+    """A hold stands in the way, or the hold register cannot be read."""
+
+
+class NotApproved(SafetyError):
+    """A destructive call was not confirmed, or not for this target."""
+
+
+class StillLogging(SafetyError):
+    """The run is still being logged: the SDK overwrites such a change when it finishes."""
+
+
+class NotVisible(SafetyError):
+    """Null may be a typo, a move or missing rights: the positive control failed."""
+
+
+class UnstablePopulation(SafetyError):
+    """The set of runs moved while it was read."""
+
+
+class PartialError(WbgqlError):
+    """Some of the work was done. `done` and `failed` say which; the message, how to go on."""
+
+    def __init__(self, message: str, *, done: Sequence[Any] = (), failed: Sequence[Any] = ()) -> None:
+        self.done = tuple(done)
+        self.failed = tuple(failed)
+        super().__init__(message)
+
+
+class StoreError(WbgqlError):
+    """A local file or database is damaged, locked or full, or a port is in use."""
+
+
+def _with_caret(message: str, text: str | None, column: int | None) -> str:
+    if text is None or column is None:
+        return message
+    return f"{message}\n  {text}\n  {' ' * column}^"

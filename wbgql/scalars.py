@@ -1,0 +1,97 @@
+"""W&B's wire scalars: JSON texts with bare NaN, instants, opaque ids. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+_NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Decode JSON text as W&B sends it; bare NaN and infinities become floats.
+
+    The quick decoder refuses a bare NaN, which the SDK writes into summaries and
+    history, so such a text is read a second time by the standard library's.
+
+    Raises:
+        ValueError: the text is not JSON even so.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
+def to_safe_json(value: Any) -> Any:
+    """Return `value` with NaN and infinities replaced by the strings W&B stores.
+
+    Source: wandb SDK `util.make_safe_for_json`: "NaN", "Infinity", "-Infinity" (2026-08).
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return _NON_FINITE.get(value, "NaN")
+    if isinstance(value, dict):
+        return {str(key): to_safe_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_safe_json(item) for item in value]
+    return value
+
+
+def dump_json(value: Any) -> str:
+    """Encode to compact JSON text; non-finite numbers become the strings W&B stores.
+
+    Raises:
+        TypeError: a value has no JSON form.
+    """
+    return json.dumps(to_safe_json(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def parse_datetime(text: str) -> datetime:
+    """Read an ISO-8601 instant; one without a zone is UTC, as older servers send it.
+
+    Raises:
+        ValueError: not an ISO-8601 instant.
+    """
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def format_datetime(instant: datetime) -> str:
+    """Write an aware instant as UTC with `Z`; whole seconds carry no fraction.
+
+    A filter value without the `Z` matches nothing on some servers (2026, third-party reports).
+
+    Raises:
+        ValueError: the instant has no time zone.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def make_run_storage_id(entity: str, project: str, run_id: str) -> str:
+    """Build GraphQL's `Run.id`: base64 of `Run:v1:<run id>:<project>:<entity>`.
+
+    Source: the SDK builds it itself in `sdk/launch/sweeps/scheduler.py` (2026-08).
+    """
+    return base64.b64encode(f"Run:v1:{run_id}:{project}:{entity}".encode()).decode()
+
+
+def parse_run_storage_id(storage_id: str) -> tuple[str, str, str] | None:
+    """Return (entity, project, run id) of a storage id, or None if it is not one.
+
+    A run id may itself hold colons; project and entity are the last two parts.
+    """
+    try:
+        parts = base64.b64decode(storage_id, validate=True).decode().split(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    if len(parts) < 5 or parts[0] not in ("Run", "BucketType") or parts[1] != "v1":
+        return None
+    return parts[-1], parts[-2], ":".join(parts[2:-2])
