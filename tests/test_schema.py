@@ -25,9 +25,9 @@ from graphql import (
     validate_schema,
 )
 from graphql.language import Visitor, visit
-from wbgql.resources import schema_file
 
 from tests.sdk_documents import SdkDocument, binary_documents, collect, package_dir, python_documents
+from wbgql.resources import schema_file
 
 
 @cache

@@ -59,6 +59,10 @@ class FilterWarning(UserWarning):
     """A filter that is legal but may not mean what its author thinks."""
 
 
+class InsecureTransportWarning(UserWarning):
+    """A key is about to travel unencrypted to a host that is not this machine."""
+
+
 class DocumentError(WbgqlError):
     """A `.graphql` file is broken or disagrees with the SDL."""
 

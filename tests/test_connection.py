@@ -1,0 +1,238 @@
+"""The paging loop: cursors, limits, repeats, and servers that misbehave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes import page
+from wbgql.connection import Connection, iter_nodes, may_be_too_large
+from wbgql.errors import PermissionDenied, ResponseError, ServerUnavailable, UsageError
+
+Page = Connection[str]
+
+
+class Pages:
+    """A `fetch` that hands out the given pages or raises the given errors, noting what was asked."""
+
+    def __init__(self, *answers: dict[str, Any] | BaseException) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[int, str | None]] = []
+
+    def __call__(self, first: int, after: str | None) -> Page:
+        self.asked.append((first, after))
+        answer = self._answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return msgspec.convert(answer, Page)
+
+
+def timeout() -> ServerUnavailable:
+    return ServerUnavailable("slow", timed_out=True)
+
+
+def identity(node: str) -> str:
+    return node
+
+
+def test_iter_nodes_follows_the_cursor_to_the_end() -> None:
+    fetch = Pages(page("ab", cursor="c1"), page("cd", cursor="c2"), page("e"))
+
+    assert list(iter_nodes(fetch, page_size=2)) == list("abcde")
+    assert fetch.asked == [(2, None), (2, "c1"), (2, "c2")]
+
+
+def test_iter_nodes_asks_for_a_page_only_when_one_of_its_nodes_is_wanted() -> None:
+    fetch = Pages(page("ab", cursor="c1"), page("c"))
+
+    nodes = iter_nodes(fetch)
+    assert fetch.asked == []
+    assert [next(nodes), next(nodes)] == ["a", "b"]
+    assert len(fetch.asked) == 1
+
+
+def test_iter_nodes_asks_on_the_last_page_only_for_what_the_limit_leaves() -> None:
+    fetch = Pages(page("abc", cursor="c1"), page("d", cursor="c2"))
+
+    assert list(iter_nodes(fetch, page_size=3, limit=4)) == list("abcd")
+    assert fetch.asked == [(3, None), (1, "c1")]
+
+
+def test_iter_nodes_keeps_to_the_limit_when_the_server_sends_more_than_asked() -> None:
+    assert list(iter_nodes(Pages(page("abcdef", cursor="c1")), limit=2)) == ["a", "b"]
+
+
+def test_a_limit_of_zero_sends_nothing() -> None:
+    fetch = Pages()
+
+    assert list(iter_nodes(fetch, limit=0)) == []
+    assert fetch.asked == []
+
+
+@pytest.mark.parametrize("bad", [{"page_size": 0}, {"limit": -1}])
+def test_a_senseless_size_is_refused_at_the_call(bad: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=next(iter(bad))):
+        iter_nodes(Pages(), **bad)  # type: ignore[arg-type]  # either argument
+
+
+def test_iter_nodes_goes_on_after_an_empty_page_that_promises_more() -> None:
+    fetch = Pages(page("", cursor="c1"), page("a"))
+
+    assert list(iter_nodes(fetch)) == ["a"]
+
+
+def test_iter_nodes_gives_up_after_ten_barren_pages_in_a_row() -> None:
+    fetch = Pages(page("a", cursor="c"), *(page("a", cursor=f"c{n}") for n in range(20)))
+
+    nodes = iter_nodes(fetch, key=identity)
+
+    assert next(nodes) == "a"
+    with pytest.raises(ResponseError, match="10 pages in a row brought nothing new"):
+        next(nodes)
+    assert len(fetch.asked) == 11
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page("ab", cursor="c1"), page("c", cursor="c1")],
+        [page("ab", cursor="c1"), page("b", cursor="c2"), page("c", cursor="c1")],
+        [page("abc", cursor=None, has_next=True)],
+    ],
+    ids=["repeated at once", "repeated later", "missing"],
+)
+def test_iter_nodes_stops_on_a_cursor_that_leads_nowhere_and_says_so(pages: list[dict[str, Any]]) -> None:
+    warnings: list[str] = []
+
+    assert list(iter_nodes(Pages(*pages), key=identity, on_warning=warnings.append)) == list("abc")
+    assert len(warnings) == 1
+    assert "may not be complete" in warnings[0]
+
+
+def test_a_list_that_may_be_incomplete_is_never_silent() -> None:
+    with pytest.warns(RuntimeWarning, match="may not be complete"):
+        assert list(iter_nodes(Pages(page("a", has_next=True)))) == ["a"]
+
+
+def test_iter_nodes_drops_a_node_already_seen() -> None:
+    fetch = Pages(page("ab", cursor="c1"), page("bc"))
+
+    assert list(iter_nodes(fetch, key=identity)) == ["a", "b", "c"]
+
+
+def test_a_dropped_node_does_not_count_toward_the_limit() -> None:
+    fetch = Pages(page("ab", cursor="c1"), page("b", cursor="c2"), page("c"))
+
+    assert list(iter_nodes(fetch, page_size=2, limit=3, key=identity)) == ["a", "b", "c"]
+    assert fetch.asked == [(2, None), (1, "c1"), (1, "c2")]
+
+
+def test_iter_nodes_goes_on_from_the_last_edges_cursor_where_the_page_names_none() -> None:
+    first = {
+        "pageInfo": {"hasNextPage": True, "endCursor": None},
+        "edges": [{"cursor": "e1", "node": "a"}, {"cursor": "e2", "node": "b"}, None],
+    }
+    fetch = Pages(first, page("c"))
+
+    assert list(iter_nodes(fetch)) == ["a", "b", "c"]
+    assert fetch.asked[1] == (1000, "e2")
+
+
+def test_iter_nodes_passes_over_null_edges_and_null_nodes() -> None:
+    holes = {"pageInfo": {"hasNextPage": False}, "edges": [None, {"node": None}, {"node": "a"}]}
+
+    assert list(iter_nodes(Pages(holes))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        timeout(),
+        ServerUnavailable("bad gateway", status=502),
+        ServerUnavailable("gateway timeout", status=504),
+    ],
+)
+def test_iter_nodes_halves_a_page_the_server_could_not_bring(error: ServerUnavailable) -> None:
+    fetch = Pages(page("a", cursor="c1"), error, page("b", cursor="c2"), page("c"))
+
+    assert list(iter_nodes(fetch, page_size=100)) == ["a", "b", "c"]
+    assert fetch.asked == [(100, None), (100, "c1"), (50, "c1"), (50, "c2")]
+
+
+def test_iter_nodes_halves_down_to_ten_and_then_gives_up() -> None:
+    fetch = Pages(*(timeout() for _ in range(9)))
+
+    with pytest.raises(ServerUnavailable, match="slow"):
+        list(iter_nodes(fetch, page_size=100))
+    assert [first for first, _ in fetch.asked] == [100, 50, 25, 12, 10]
+
+
+def test_a_page_is_halved_from_what_was_really_asked() -> None:
+    fetch = Pages(timeout(), page("a" * 20, cursor="c1"), page("a" * 20))
+
+    assert len(list(iter_nodes(fetch, page_size=1000, limit=40))) == 40
+    assert [first for first, _ in fetch.asked] == [40, 20, 20]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionDenied("no"),
+        ServerUnavailable("maintenance", status=503),
+        ServerUnavailable("no route", timed_out=True, sent=False),
+    ],
+)
+def test_errors_that_no_smaller_page_would_mend_are_raised(error: Exception) -> None:
+    fetch = Pages(error)
+
+    with pytest.raises(type(error)):
+        list(iter_nodes(fetch))
+    assert len(fetch.asked) == 1
+
+
+def test_only_a_server_that_was_reached_may_have_found_the_page_too_large() -> None:
+    assert may_be_too_large(timeout())
+    assert not may_be_too_large(ServerUnavailable("no route", timed_out=True, sent=False))
+
+
+def test_on_page_sees_each_page_before_its_nodes() -> None:
+    seen: list[object] = []
+    fetch = Pages(page("ab", cursor="c1"), page("c"))
+
+    for node in iter_nodes(fetch, on_page=lambda got: seen.append(len(got.nodes))):
+        seen.append(node)
+
+    assert seen == [2, "a", "b", 1, "c"]
+
+
+@settings(deadline=None)
+@given(
+    nodes=st.lists(st.text(max_size=2), max_size=60),
+    page_size=st.integers(1, 25),
+    limit=st.none() | st.integers(0, 70),
+    failing=st.sets(st.integers(0, 6)),
+)
+def test_any_list_comes_through_whole_and_in_order(
+    nodes: list[str], page_size: int, limit: int | None, failing: set[int]
+) -> None:
+    calls = 0
+
+    def fetch(first: int, after: str | None) -> Page:
+        nonlocal calls
+        calls += 1
+        if calls in failing and first > 10:
+            raise timeout()
+        start = int(after or 0)
+        end = start + first
+        more = str(end) if end < len(nodes) else None
+        return msgspec.convert(page(nodes[start:end], cursor=more), Page)
+
+    got = list(iter_nodes(fetch, page_size=page_size, limit=limit))
+    distinct = list(iter_nodes(fetch, page_size=page_size, key=identity))
+
+    assert got == nodes[:limit]
+    assert distinct == list(dict.fromkeys(nodes))

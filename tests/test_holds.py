@@ -1,0 +1,156 @@
+"""The hold register: what it covers, and that it holds everything when it cannot be read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from wbgql.errors import Held, StoreError, UsageError
+from wbgql.holds import HOLD_TAG, HoldRegister, HoldTarget, default_register_path
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+TARGET = HoldTarget(entity="acme", project="vision", run_id="r1", tags=("nightly",), user="ada")
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> HoldRegister:
+    return HoldRegister(tmp_path / "holds.json")
+
+
+def add(register: HoldRegister, kind: str, value: str) -> None:
+    register.add(kind, value, reason="CASE-17", added_by="ada", now=NOW)
+
+
+def test_an_absent_default_register_holds_nothing(register: HoldRegister) -> None:
+    register.check(TARGET)
+    assert register.read() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("run", "acme/vision/r1"), ("project", "acme/vision"), ("tag", "nightly"), ("user", "ada")],
+)
+def test_each_kind_of_hold_covers_its_run(register: HoldRegister, kind: str, value: str) -> None:
+    add(register, kind, value)
+
+    with pytest.raises(Held, match=r"H1 \(" + kind + ", CASE-17"):
+        register.check(TARGET)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("run", "acme/vision/r2"), ("project", "acme/visionary"), ("tag", "night"), ("user", "grace")],
+)
+def test_a_hold_on_something_else_lets_the_run_pass(register: HoldRegister, kind: str, value: str) -> None:
+    add(register, kind, value)
+
+    register.check(TARGET)
+    assert len(register.read()) == 1
+
+
+def test_a_run_of_unknown_owner_falls_under_every_hold_by_user(register: HoldRegister) -> None:
+    add(register, "user", "grace")
+
+    with pytest.raises(Held):
+        register.check(HoldTarget(entity="acme", project="vision", run_id="r1", user=None))
+
+
+def test_the_tag_alone_holds(register: HoldRegister) -> None:
+    with pytest.raises(Held, match=HOLD_TAG):
+        register.check(HoldTarget(entity="a", project="b", run_id="c", tags=(HOLD_TAG,)))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version":2,"last":0,"holds":[]}', '{"version":1}', "\x00\xff"]
+)
+def test_a_damaged_register_holds_everything_and_is_not_written_over(
+    register: HoldRegister, content: str
+) -> None:
+    register.path.write_text(content, encoding="latin-1")
+
+    with pytest.raises(Held, match="cannot be read"):
+        register.check(TARGET)
+    with pytest.raises(Held):
+        add(register, "tag", "x")
+    assert register.path.read_text(encoding="latin-1") == content
+
+
+def test_a_register_that_was_named_and_is_not_there_holds_everything(tmp_path: Path) -> None:
+    register = HoldRegister.from_environ({"WBGQL_HOLDS": str(tmp_path / "unmounted" / "holds.json")})
+
+    with pytest.raises(Held, match="it is not there"):
+        register.check(TARGET)
+
+
+def test_a_register_that_is_a_folder_holds_everything(tmp_path: Path) -> None:
+    with pytest.raises(Held, match="cannot be read"):
+        HoldRegister(tmp_path).check(TARGET)
+
+
+def test_release_removes_one_hold_and_ids_are_not_used_twice(register: HoldRegister) -> None:
+    for value in ("a", "b", "c"):
+        add(register, "tag", value)
+
+    assert register.release("H3").value == "c"
+    add(register, "tag", "d")
+
+    assert [(hold.id, hold.value) for hold in register.read()] == [("H1", "a"), ("H2", "b"), ("H4", "d")]
+
+
+def test_releasing_an_unknown_hold_names_those_that_stand(register: HoldRegister) -> None:
+    add(register, "tag", "a")
+
+    with pytest.raises(UsageError, match="held now: H1"):
+        register.release("H9")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        ("animal", "cat", "X"),
+        ("tag", "  ", "X"),
+        ("tag", "a", " "),
+        ("run", "vision/r1", "X"),
+        ("project", "acme/vision/r1", "X"),
+    ],
+)
+def test_a_hold_that_could_never_match_is_refused(
+    register: HoldRegister, kind: str, value: str, reason: str
+) -> None:
+    with pytest.raises(UsageError):
+        register.add(kind, value, reason=reason, added_by="ada", now=NOW)
+    assert not register.path.exists()
+
+
+def test_a_register_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError):
+        add(HoldRegister(tmp_path / "file" / "holds.json"), "tag", "a")
+
+
+def _add_many(path: str, worker: int) -> None:
+    for number in range(10):
+        add(HoldRegister(Path(path)), "tag", f"{worker}-{number}")
+
+
+def test_processes_that_add_at_once_lose_nothing(register: HoldRegister) -> None:
+    context = get_context("spawn")
+    workers = [context.Process(target=_add_many, args=(str(register.path), worker)) for worker in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    holds = register.read()
+
+    assert len({hold.value for hold in holds}) == 30
+    assert len({hold.id for hold in holds}) == 30
+
+
+def test_the_default_path_is_in_the_configuration_folder_unless_named(tmp_path: Path) -> None:
+    assert default_register_path({}).name == "holds.json"
+    assert default_register_path({"WBGQL_HOLDS": str(tmp_path)}) == tmp_path

@@ -1,0 +1,112 @@
+"""Paths of runs and projects, in every form people paste."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wbgql.errors import UsageError
+from wbgql.paths import ProjectPath, RunPath, parse_project_path, parse_run_path
+
+HERE = {"entity": "acme", "project": "vision"}
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("abc", "acme/vision/abc"),
+        ("nlp/abc", "acme/nlp/abc"),
+        ("nlp:abc", "acme/nlp/abc"),
+        ("ada/nlp/abc", "ada/nlp/abc"),
+        ("ada/nlp:abc", "ada/nlp/abc"),
+        ("ada/nlp/runs/abc", "ada/nlp/abc"),
+        ("/ada/nlp/runs/abc/", "ada/nlp/abc"),
+        ("nlp/runs/abc", "acme/nlp/abc"),
+        ("/runs/abc", "acme/vision/abc"),
+        ("ada/nlp/a:b", "ada/nlp/a:b"),
+        (" ada / nlp / abc ", "ada/nlp/abc"),
+        ("nlp/abc/ ", "acme/nlp/abc"),
+        ("https://wandb.ai/ada/nlp/runs/abc", "ada/nlp/abc"),
+        ("https://wandb.ai/ada/nlp/runs/abc/files/a.txt?nw=x#y", "ada/nlp/abc"),
+        ("http://127.0.0.1:8080/ada/my%20nlp/runs/abc", "ada/my nlp/abc"),
+        ("https://wandb.ai/ada/runs/runs/abc", "ada/runs/abc"),
+        ("https://forge.coreweave.com/wandb/ada/nlp/runs/abc", "ada/nlp/abc"),
+    ],
+)
+def test_parse_run_path_reads_every_form(text: str, path: str) -> None:
+    assert str(parse_run_path(text, **HERE)) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "given_", "says"),
+    [
+        ("abc", {"entity": "acme"}, "no project; write it in the path, pass project= or set WANDB_PROJECT"),
+        ("abc", {"project": "nlp"}, "no entity; .* set WANDB_ENTITY"),
+        ("nlp/abc", {}, "no entity"),
+        ("", HERE, "no run_id"),
+        ("ada//abc", HERE, "no project"),
+        ("a/b/c/d/e", HERE, "give entity/project/run_id"),
+        ("ada/nlp/sweeps/abc", HERE, "give entity/project/run_id"),
+        ("https://wandb.ai/ada/nlp", HERE, "the URL of the run"),
+        ("https://wandb.ai/ada/nlp/sweeps/abc", HERE, "the URL of the run"),
+        ("https://[bad/ada/nlp/runs/abc", HERE, "is not a URL"),
+        ("https://wandb.ai/ada/nlp/runs/a%2Fb", HERE, "holds a slash"),
+        ("ada/nlp/a\nb", HERE, "cannot be seen"),
+    ],
+)
+def test_parse_run_path_says_what_is_missing_and_where_it_may_be_set(
+    text: str, given_: dict[str, str], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        parse_run_path(text, **given_)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("vision", "acme/vision"),
+        ("ada/nlp", "ada/nlp"),
+        ("/ada/nlp/", "ada/nlp"),
+        ("https://wandb.ai/ada/nlp", "ada/nlp"),
+        ("https://wandb.ai/ada/nlp/runs/abc", "ada/nlp"),
+        ("https://wandb.ai/ada/nlp/workspace?nw=1", "ada/nlp"),
+        ("https://qa.forge.coreweave.com/wandb/ada/nlp/table", "ada/nlp"),
+    ],
+)
+def test_parse_project_path_reads_every_form(text: str, path: str) -> None:
+    assert str(parse_project_path(text, entity="acme")) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "says"),
+    [
+        ("vision", None, "no entity; .*WANDB_ENTITY"),
+        ("", "acme", "no project"),
+        ("ada/", None, "no entity"),
+        ("a/b/c", "acme", "has 3 parts: give entity/project"),
+        ("https://wandb.ai/ada", "acme", "URL of the project"),
+    ],
+)
+def test_parse_project_path_says_what_is_wrong(text: str, entity: str | None, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        parse_project_path(text, entity=entity)
+
+
+def test_a_run_path_knows_its_project() -> None:
+    assert RunPath("ada", "nlp", "abc").project_path == ProjectPath("ada", "nlp")
+
+
+PART = st.text(st.characters(categories=["L", "N"], include_characters="-_."), min_size=1).filter(
+    lambda text: text not in ("runs", "sweeps") and text.isprintable() and not text.startswith("http")
+)
+
+
+@settings(deadline=None)
+@given(PART, PART, PART)
+def test_a_path_read_back_is_the_same(entity: str, project: str, run_id: str) -> None:
+    path = RunPath(entity, project, run_id)
+
+    assert parse_run_path(str(path)) == path
+    assert parse_run_path(f"{entity}/{project}/runs/{run_id}") == path
+    assert parse_project_path(str(path.project_path)) == path.project_path

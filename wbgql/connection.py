@@ -1,0 +1,198 @@
+"""Relay connections, and the one loop that pages through them. No I/O.
+
+`iter_nodes` is the only place that follows cursors: every noun hands it a function that
+fetches one page.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from wbgql.errors import ResponseError, ServerUnavailable, UsageError
+
+T = TypeVar("T")
+
+DEFAULT_PAGE_SIZE = 1000
+MIN_PAGE_SIZE = 10
+"""Below this a page is never halved: the page is then not what the server chokes on."""
+
+_MAX_BARREN_PAGES = 10
+_GATEWAY_GAVE_UP = (502, 504)
+
+
+class PageInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+    """Whether there is more, and from where. `end_cursor` is null on an empty page."""
+
+    has_next_page: bool
+    end_cursor: str | None = None
+
+
+class Edge(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rename="camel"):
+    """One node and, where asked for, the cursor behind it."""
+
+    node: T | None
+    cursor: str | None = None
+
+
+class Connection(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rename="camel"):
+    """One page of a list. `total_count` is None unless the operation asks for it."""
+
+    edges: list[Edge[T] | None]
+    page_info: PageInfo
+    total_count: int | None = None
+
+    @property
+    def nodes(self) -> list[T]:
+        """The page's nodes, in the server's order, without nulls."""
+        return [edge.node for edge in self.edges if edge is not None and edge.node is not None]
+
+
+def iter_nodes(
+    fetch: Callable[[int, str | None], Connection[T]],
+    *,
+    page_size: int = DEFAULT_PAGE_SIZE,
+    limit: int | None = None,
+    key: Callable[[T], str] | None = None,
+    on_page: Callable[[Connection[T]], object] | None = None,
+    on_warning: Callable[[str], object] | None = None,
+) -> Iterator[T]:
+    """Yield every node of a connection, lazily, page after page.
+
+    `fetch(first, after)` returns one page. Sends about n / `page_size` requests, none
+    before the first node is asked for; the last page asks only for what `limit` leaves.
+    Nodes come in the server's order. With `key`, a node whose key was already seen is
+    dropped: cursors over a list that changes repeat nodes (and may skip some). Keys are
+    kept in memory until the end.
+
+    A page that a gateway gave up on (502, 504, timeout) is asked for again, half as
+    large, down to 10. A cursor that repeats, or is missing where there should be more,
+    ends the loop; as the list is then perhaps not complete, that is told to `on_warning`
+    (a RuntimeWarning without it).
+
+    Raises:
+        UsageError: `page_size` below 1 or `limit` below 0; at the call, not at the first node.
+        ResponseError: ten pages in a row brought nothing new and each promised more.
+        RequestError: whatever `fetch` raises.
+    """
+    if page_size < 1:
+        raise UsageError(f"page_size must be at least 1, not {page_size!r}")
+    if limit is not None and limit < 0:
+        raise UsageError(f"limit must not be negative, not {limit!r}")
+    pages = _iter_pages(fetch, _Window(page_size, limit), key, on_warning or _warn)
+    return _nodes(pages, on_page)
+
+
+def may_be_too_large(error: ServerUnavailable) -> bool:
+    """Whether a smaller page might have come through: the server was reached and gave up."""
+    return error.status in _GATEWAY_GAVE_UP or (error.timed_out and error.sent)
+
+
+class _Window:
+    """What the loop has left to fetch, and how much of it in one page."""
+
+    def __init__(self, page_size: int, limit: int | None) -> None:
+        self.page_size = page_size
+        self.left = limit
+
+    @property
+    def first(self) -> int:
+        return self.page_size if self.left is None else min(self.page_size, self.left)
+
+    @property
+    def is_full(self) -> bool:
+        return self.left == 0
+
+    def take(self, nodes: list[T]) -> list[T]:
+        if self.left is None:
+            return nodes
+        taken = nodes[: self.left]
+        self.left -= len(taken)
+        return taken
+
+    def halve(self, asked: int) -> bool:
+        """Make the next page half of `asked`; False where it is as small as it gets."""
+        if asked <= MIN_PAGE_SIZE:
+            return False
+        self.page_size = max(MIN_PAGE_SIZE, asked // 2)
+        return True
+
+
+def _nodes(
+    pages: Iterator[tuple[Connection[T], list[T]]], on_page: Callable[[Connection[T]], object] | None
+) -> Iterator[T]:
+    for page, nodes in pages:
+        if on_page is not None:
+            on_page(page)
+        yield from nodes
+
+
+def _iter_pages(
+    fetch: Callable[[int, str | None], Connection[T]],
+    window: _Window,
+    key: Callable[[T], str] | None,
+    warn: Callable[[str], object],
+) -> Iterator[tuple[Connection[T], list[T]]]:
+    """Yield each page with those of its nodes that are new and within the limit."""
+    seen_keys: set[str] = set()
+    seen_cursors: set[str] = set()
+    after: str | None = None
+    barren = 0
+    while not window.is_full:
+        page = _fetch_page(fetch, window, after)
+        new = page.nodes if key is None else _drop_seen(page.nodes, key, seen_keys)
+        yield page, window.take(new)
+        if not page.page_info.has_next_page:
+            return
+        barren = 0 if new else barren + 1
+        if barren == _MAX_BARREN_PAGES:
+            raise ResponseError(
+                f"{barren} pages in a row brought nothing new, each promising more: {after!r}"
+            )
+        after = _next_cursor(page, seen_cursors)
+        if after is None:
+            warn("the server promised more but gave no new cursor: the list may not be complete")
+            return
+        seen_cursors.add(after)
+
+
+def _fetch_page(
+    fetch: Callable[[int, str | None], Connection[T]], window: _Window, after: str | None
+) -> Connection[T]:
+    while True:
+        first = window.first
+        try:
+            return fetch(first, after)
+        except ServerUnavailable as error:
+            if not may_be_too_large(error) or not window.halve(first):
+                raise
+
+
+def _drop_seen(nodes: list[T], key: Callable[[T], str], seen: set[str]) -> list[T]:
+    new = []
+    for node in nodes:
+        identity = key(node)
+        if identity not in seen:
+            seen.add(identity)
+            new.append(node)
+    return new
+
+
+def _next_cursor(page: Connection[T], seen: set[str]) -> str | None:
+    """Where the next page starts, or None where that was already asked for or is not said.
+
+    Source: the SDK's run and file lists go on from the last edge's cursor, its generated
+    lists from `pageInfo.endCursor` (wandb SDK 0.31.0 `apis/public/runs.py`, 2026-11): both work.
+    """
+    cursor = page.page_info.end_cursor
+    if cursor is None:
+        cursors = [edge.cursor for edge in page.edges if edge is not None and edge.cursor is not None]
+        cursor = cursors[-1] if cursors else None
+    return None if cursor is None or cursor in seen else cursor
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=2)

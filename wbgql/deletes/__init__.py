@@ -1,0 +1,52 @@
+"""Hide runs, and bring them back. Explicit ids only; one gate before every destructive call.
+
+What W&B calls deletion hides a run: it leaves every list at once, can be brought back for some days,
+and its bytes are removed later by the server alone. Nothing here says "deleted" of anything more.
+"""
+
+from typing import Any
+
+from wbgql.deletes.parts import (
+    DELETE_ARTIFACT,
+    DELETE_FILES,
+    ArtifactDeletion,
+    FileDeletion,
+    delete_artifact,
+    delete_files,
+)
+from wbgql.deletes.runs import (
+    DELETE_RUN,
+    UNDELETE_RUNS,
+    Deletion,
+    Outcome,
+    Undeletion,
+    delete_run,
+    delete_runs,
+    undelete_runs,
+)
+from wbgql.deletes.sending import LOOK_UP_RUN, LookUp, look_up
+from wbgql.documents import Operation
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    LOOK_UP_RUN,
+    DELETE_RUN,
+    UNDELETE_RUNS,
+    DELETE_FILES,
+    DELETE_ARTIFACT,
+)
+
+__all__ = [
+    "OPERATIONS",
+    "ArtifactDeletion",
+    "Deletion",
+    "FileDeletion",
+    "LookUp",
+    "Outcome",
+    "Undeletion",
+    "delete_artifact",
+    "delete_files",
+    "delete_run",
+    "delete_runs",
+    "look_up",
+    "undelete_runs",
+]

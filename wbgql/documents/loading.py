@@ -1,0 +1,288 @@
+"""Reads `.graphql` files and validates them against the SDL. Sends nothing."""
+
+# ruff: noqa: PLC0415 - graphql-core costs 0.2 s to import, so it waits for the first document
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wbgql.documents.operations import Prepared, Variable
+from wbgql.errors import DocumentError
+from wbgql.resources import queries_dir, schema_file
+
+if TYPE_CHECKING:
+    from graphql import (
+        DefinitionNode,
+        DocumentNode,
+        FragmentDefinitionNode,
+        GraphQLError,
+        GraphQLSchema,
+        Node,
+        OperationDefinitionNode,
+    )
+
+
+_Node = TypeVar("_Node", bound="Node")
+
+
+class Documents:
+    """The operations and fragments of some folders. Files are read at the first use.
+
+    Safe to share between threads: at worst the same file is read twice.
+    """
+
+    def __init__(self, folders: Iterable[Path], *, schema: Path | None = None) -> None:
+        self._folders = tuple(folders)
+        self._schema_file = schema or schema_file()
+        self._prepared: dict[str, Prepared] = {}
+
+    def get(self, name: str) -> Prepared:
+        """Return one operation, ready to send; printed once, then kept.
+
+        Raises:
+            DocumentError: no such operation, or a file that cannot be read or parsed.
+        """
+        prepared = self._prepared.get(name)
+        if prepared is None:
+            prepared = self._prepared[name] = self._prepare(self.operation_node(name))
+        return prepared
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every operation's name, in the order of the folders, files and lines."""
+        return tuple(self._definitions.operations)
+
+    @cached_property
+    def schema(self) -> GraphQLSchema:
+        """The SDL, parsed. About 0.2 s for the packaged one, of 3000 lines.
+
+        Raises:
+            DocumentError: the file is missing, or is not a valid schema.
+        """
+        return load_schema(self._schema_file)
+
+    def validate(self) -> None:
+        """Check all documents together against the SDL.
+
+        Raises:
+            DocumentError: with file and line of the first mistake; the others are counted.
+        """
+        from graphql import DocumentNode, validate
+
+        definitions = tuple(self._definitions.all())
+        errors = validate(self.schema, DocumentNode(definitions=definitions))
+        if errors:
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            raise _make_error(errors[0], more=more) from errors[0]
+
+    def operation_node(self, name: str) -> OperationDefinitionNode:
+        """Return the syntax tree of an operation.
+
+        Raises:
+            DocumentError: no such operation; names that come near are in the message.
+        """
+        operation = self._definitions.operations.get(name)
+        if operation is None:
+            near = difflib.get_close_matches(name, self.names, n=3)
+            hint = f", did you mean {' or '.join(map(repr, near))}" if near else ""
+            folders = ", ".join(map(str, self._folders))
+            raise DocumentError(f"no operation {name!r} in {folders}{hint}")
+        return operation
+
+    def fragment_node(self, name: str) -> FragmentDefinitionNode:
+        """Return the syntax tree of a fragment.
+
+        Raises:
+            DocumentError: no such fragment.
+        """
+        fragment = self._definitions.fragments.get(name)
+        if fragment is None:
+            raise DocumentError(f"no fragment {name!r} in {', '.join(map(str, self._folders))}")
+        return fragment
+
+    @cached_property
+    def _definitions(self) -> _Definitions:
+        definitions = _Definitions()
+        for folder in self._folders:
+            for file in _graphql_files(folder):
+                for definition in _parse(file).definitions:
+                    definitions.add(definition)
+        return definitions
+
+    def _prepare(self, operation: OperationDefinitionNode) -> Prepared:
+        from graphql import print_ast
+
+        nodes = [operation, *self._needed_fragments(operation)]
+        file, line = _where(operation)
+        assert operation.name is not None  # an anonymous one was refused when it was read
+        return Prepared(
+            name=operation.name.value,
+            text="\n\n".join(print_ast(node) for node in nodes),
+            kind="query" if operation.operation.value == "query" else "mutation",
+            variables={variable.name: variable for variable in _variables(operation)},
+            file=file or "",
+            line=line or 0,
+        )
+
+    def _needed_fragments(self, operation: OperationDefinitionNode) -> list[FragmentDefinitionNode]:
+        """The fragments an operation needs, and those that they need, each once."""
+        needed: dict[str, FragmentDefinitionNode] = {}
+        waiting: list[Node] = [operation]
+        while waiting:
+            for name in _spreads(waiting.pop()):
+                if name not in needed:
+                    needed[name] = self.fragment_node(name)
+                    waiting.append(needed[name])
+        return [needed[name] for name in sorted(needed)]
+
+
+class _Definitions:
+    """What the files define, by name; refuses what cannot be named or is named twice."""
+
+    def __init__(self) -> None:
+        self.operations: dict[str, OperationDefinitionNode] = {}
+        self.fragments: dict[str, FragmentDefinitionNode] = {}
+
+    def all(self) -> Iterator[DefinitionNode]:
+        yield from self.operations.values()
+        yield from self.fragments.values()
+
+    def add(self, definition: DefinitionNode) -> None:
+        from graphql import FragmentDefinitionNode, OperationDefinitionNode
+
+        if isinstance(definition, FragmentDefinitionNode):
+            _add_once(self.fragments, definition.name.value, definition, "fragment")
+        elif not isinstance(definition, OperationDefinitionNode):
+            raise _error_at(definition, "only operations and fragments belong here, not types")
+        elif definition.name is None:
+            raise _error_at(definition, "the operation has no name")
+        elif definition.operation.value == "subscription":
+            raise _error_at(definition, f"{definition.name.value!r} is a subscription; W&B has none")
+        else:
+            _add_once(self.operations, definition.name.value, definition, "operation")
+
+
+def load_documents(
+    *folders: Path,
+    schema: Path | None = None,
+    validate: bool | None = None,
+    packaged: Path | None = None,
+) -> Documents:
+    """Return this package's documents with those of `folders` beside them.
+
+    Users' operations may spread our fragments. Folders are not searched recursively.
+    `validate` None: validated if there are `folders`, so that a mistake shows here and not
+    in the middle of a job; our own are validated by the tests and by `wbgql schema check`.
+    Validation costs about 0.3 s (the SDL 0.2 s), besides the 0.2 s that graphql-core takes to
+    import anyway. `packaged` names another folder in place of our own, `schema` another SDL.
+
+    Raises:
+        DocumentError: with file, line and reason.
+    """
+    if not folders and not validate and schema is None and packaged is None:
+        return _packaged_documents()
+    documents = Documents((packaged or queries_dir(), *folders), schema=schema)
+    if validate or (validate is None and folders):
+        documents.validate()
+    return documents
+
+
+@cache
+def _packaged_documents() -> Documents:
+    return Documents((queries_dir(),))
+
+
+@cache
+def load_schema(file: Path) -> GraphQLSchema:
+    """Parse an SDL file; kept for the life of the process.
+
+    Raises:
+        DocumentError: the file is missing, or is not a valid schema.
+    """
+    from graphql import GraphQLError, assert_valid_schema, build_ast_schema
+
+    document = _parse(file)
+    try:
+        schema = build_ast_schema(document)
+        assert_valid_schema(schema)
+    except GraphQLError as error:
+        raise _make_error(error) from error
+    except TypeError as error:
+        # graphql-core joins what it finds in an SDL into one TypeError, without lines.
+        raise DocumentError(str(error).replace("\n\n", "; "), file=str(file)) from error
+    return schema
+
+
+def _graphql_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DocumentError("no such folder of .graphql files", file=str(folder))
+    files = sorted(file for file in folder.glob("*.graphql") if file.is_file())
+    if not files:
+        raise DocumentError("the folder holds no .graphql file", file=str(folder))
+    return files
+
+
+def _parse(file: Path) -> DocumentNode:
+    from graphql import GraphQLSyntaxError, Source, parse
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"cannot be read: {_reason(error)}", file=str(file)) from error
+    try:
+        return parse(Source(text, name=str(file)))
+    except GraphQLSyntaxError as error:
+        raise _make_error(error) from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not UTF-8"
+
+
+def _add_once(known: dict[str, _Node], name: str, definition: _Node, what: str) -> None:
+    first = known.setdefault(name, definition)
+    if first is not definition:
+        file, line = _where(first)
+        raise _error_at(definition, f"{what} {name!r} is already defined in {file}:{line}")
+
+
+def _variables(operation: OperationDefinitionNode) -> Iterator[Variable]:
+    from graphql import NonNullTypeNode, print_ast
+
+    for definition in operation.variable_definitions or ():
+        required = isinstance(definition.type, NonNullTypeNode) and definition.default_value is None
+        yield Variable(definition.variable.name.value, print_ast(definition.type), required)
+
+
+def _spreads(node: Node) -> list[str]:
+    from graphql import FragmentSpreadNode, Visitor, visit
+
+    names: list[str] = []
+
+    class Collect(Visitor):
+        def enter_fragment_spread(self, spread: FragmentSpreadNode, *_args: Any) -> None:
+            names.append(spread.name.value)
+
+    visit(node, Collect())
+    return names
+
+
+def _where(node: Any) -> tuple[str | None, int | None]:
+    loc = node.loc
+    return (None, None) if loc is None else (loc.source.name, loc.start_token.line)
+
+
+def _error_at(node: Node, reason: str) -> DocumentError:
+    file, line = _where(node)
+    return DocumentError(reason, file=file, line=line)
+
+
+def _make_error(error: GraphQLError, *, more: str = "") -> DocumentError:
+    # GraphQL's own sentences are kept: they name the field, its type and near names.
+    reason = error.message.rstrip(".") + more
+    if error.source is not None and error.locations:
+        return DocumentError(reason, file=error.source.name, line=error.locations[0].line)
+    return _error_at(error.nodes[0], reason) if error.nodes else DocumentError(reason)

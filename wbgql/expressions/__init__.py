@@ -1,0 +1,30 @@
+"""The filter algebra: what users write for `where=` and `order=`, compiled, evaluated and as text. No I/O."""
+
+from __future__ import annotations
+
+from wbgql.expressions.compiling import compile_filter, compile_order
+from wbgql.expressions.evaluating import RunDocument, matches
+from wbgql.expressions.fields import Field, Order
+from wbgql.expressions.nodes import Expr, FieldPath, RelativeTime, ago, fields_of
+from wbgql.expressions.roots import config, run, summary
+from wbgql.expressions.text import parse_expression, parse_field, parse_order
+
+__all__ = [
+    "summary",
+    "config",
+    "run",
+    "ago",
+    "Expr",
+    "Field",
+    "FieldPath",
+    "Order",
+    "RelativeTime",
+    "RunDocument",
+    "compile_filter",
+    "compile_order",
+    "matches",
+    "parse_expression",
+    "parse_field",
+    "parse_order",
+    "fields_of",
+]

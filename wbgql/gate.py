@@ -1,0 +1,72 @@
+"""The one gate before every destructive call: rights, then target, then holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from wbgql.errors import PermissionDenied, StillLogging
+from wbgql.holds import HoldRegister, HoldTarget
+from wbgql.paths import RunPath
+from wbgql.runs import LOGGING_STATES, RunNode
+from wbgql.session import Session
+from wbgql.viewer import Rights, get_rights, get_undo_window
+
+
+class Gate:
+    """Stands before every destructive call: rights, then target, then holds. Reads anew each time."""
+
+    def __init__(self, session: Session, holds: HoldRegister) -> None:
+        self._session = session
+        self._holds = holds
+        self._rights: dict[str, Rights] = {}
+        self._window: tuple[timedelta | None] | None = None
+
+    def rights(self, entity: str) -> Rights:
+        """The viewer's standing in `entity`; asked once for each entity."""
+        if entity not in self._rights:
+            self._rights[entity] = get_rights(self._session, entity)
+        return self._rights[entity]
+
+    def undo_window(self) -> timedelta | None:
+        """How long a hidden run can be brought back, None where the server does not say; asked once."""
+        if self._window is None:
+            self._window = (get_undo_window(self._session),)
+        return self._window[0]
+
+    def check(self, path: RunPath, node: RunNode, *, read_only: bool, force: bool) -> None:
+        """Pass quietly where this run, or a part of it, may be destroyed now.
+
+        Raises:
+            PermissionDenied: the viewer may surely not delete it.
+            StillLogging: it is being logged, and `force` is not set.
+            Held: a hold stands in the way, or the register cannot be read.
+        """
+        owner = node.user.username if node.user else None
+        rights = self.rights(path.entity)
+        if read_only or rights.may_delete(owner) is False:
+            raise PermissionDenied(
+                f"{rights.username!r} ({rights.role or 'role unknown'}) may not delete run {str(path)!r}: "
+                f"{'it is read-only' if read_only else f'{owner!r} created it'}; nothing was done",
+            )
+        if node.state in LOGGING_STATES and not force:
+            raise StillLogging(
+                f"run {str(path)!r} is {node.state}: stop it first, or force (its process then loses what "
+                "it has not yet sent); nothing was done"
+            )
+        self.check_holds(
+            HoldTarget(
+                entity=path.entity,
+                project=path.project,
+                run_id=path.run_id,
+                tags=tuple(node.tags or ()),
+                user=owner,
+            )
+        )
+
+    def check_holds(self, target: HoldTarget) -> None:
+        """Pass quietly where nothing holds what is about to be destroyed.
+
+        Raises:
+            Held: a hold stands in the way, or the register cannot be read.
+        """
+        self._holds.check(target)

@@ -1,0 +1,231 @@
+"""The hold register: what must not be destroyed, kept in a file of its own.
+
+Read anew before every destructive call. A register that cannot be read holds everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, cast, get_args
+
+import msgspec
+from filelock import FileLock, Timeout
+from platformdirs import user_config_path
+
+from wbgql.errors import Held, StoreError, UsageError
+from wbgql.scalars import format_datetime
+
+Kind = Literal["run", "project", "tag", "user"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+# A run that carries this tag is held even if no register says so: colleagues see it in W&B's own pages.
+HOLD_TAG = "legal-hold"
+_LOCK_TIMEOUT_S = 10.0
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One hold. `reason` is a reference (a case number), never a person's name.
+
+    `value` is `entity/project/run` for a run, `entity/project` for a project, else a tag or a user name.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^H[0-9]+$")]
+    kind: Kind
+    value: str
+    reason: str
+    added_at: str
+    added_by: str
+
+
+class _Register(msgspec.Struct, forbid_unknown_fields=True):
+    version: Literal[1]
+    last: int  # number of the last id given out, so that none is used twice
+    holds: list[Hold]
+
+
+class HoldTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a destructive call is about to touch, as the server just gave it."""
+
+    entity: str
+    project: str
+    run_id: str
+    tags: tuple[str, ...] = ()
+    user: str | None = None
+
+
+def default_register_path(environ: Mapping[str, str]) -> Path:
+    """`$WBGQL_HOLDS`, else `holds.json` in the user's configuration folder."""
+    named = environ.get("WBGQL_HOLDS")
+    return Path(named).expanduser() if named else user_config_path("wbgql") / "holds.json"
+
+
+class HoldRegister:
+    """The register in one file. Safe between processes: a lock file stands beside it.
+
+    `required`: the file was named by somebody, so its absence is not "no holds" but a register that
+    cannot be read (an unmounted share, a typo).
+    """
+
+    def __init__(self, path: Path, *, required: bool = False) -> None:
+        self.path = path
+        self.required = required
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> HoldRegister:
+        """The register that `$WBGQL_HOLDS` or the default names."""
+        environ = os.environ if environ is None else environ
+        return cls(default_register_path(environ), required=bool(environ.get("WBGQL_HOLDS")))
+
+    def read(self) -> list[Hold]:
+        """Return all holds, oldest first.
+
+        Raises:
+            Held: the register cannot be read; nothing may be destroyed until it can.
+        """
+        return self._load().holds
+
+    def _load(self) -> _Register:
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError as error:
+            if self.required:
+                raise self._unreadable("it is not there") from error
+            return _Register(version=1, last=0, holds=[])
+        except OSError as error:
+            raise self._unreadable(error.strerror or type(error).__name__) from error
+        try:
+            return msgspec.json.decode(raw, type=_Register)
+        except msgspec.DecodeError as error:
+            raise self._unreadable(f"it is damaged ({error})") from error
+
+    def add(self, kind: str, value: str, *, reason: str, added_by: str, now: datetime) -> Hold:
+        """Add one hold and return it. Written to disk before this returns.
+
+        Raises:
+            UsageError: an unknown kind, or an empty value or reason.
+            Held: the register cannot be read, so it cannot be added to.
+            StoreError: it cannot be written.
+        """
+        hold = _make_hold(kind, value, reason, added_by, now)
+        with self._locked():
+            register = self._load_or_start()
+            hold = msgspec.structs.replace(hold, id=f"H{register.last + 1}")
+            self._write(_Register(version=1, last=register.last + 1, holds=[*register.holds, hold]))
+        return hold
+
+    def release(self, hold_id: str) -> Hold:
+        """Remove one hold by its id and return it.
+
+        Raises:
+            UsageError: no such hold.
+            Held: the register cannot be read.
+            StoreError: it cannot be written.
+        """
+        with self._locked():
+            register = self._load()
+            released = [hold for hold in register.holds if hold.id == hold_id]
+            if not released:
+                known = ", ".join(hold.id for hold in register.holds) or "none"
+                raise UsageError(f"no hold {hold_id!r}; held now: {known}")
+            register.holds.remove(released[0])
+            self._write(register)
+        return released[0]
+
+    def check(self, target: HoldTarget) -> None:
+        """Pass quietly where nothing holds `target`. Reads the register from disk each time.
+
+        Raises:
+            Held: a hold or the tag `legal-hold` stands in the way, or the register cannot be read.
+        """
+        holds = [hold for hold in self.read() if _covers(hold, target)]
+        run = f"{target.entity}/{target.project}/{target.run_id}"
+        if holds:
+            which = ", ".join(f"{hold.id} ({hold.kind}, {hold.reason})" for hold in holds)
+            raise Held(
+                f"run {run!r} is held by {which}; nothing was done. `wbgql hold release ID` lifts a hold"
+            )
+        if HOLD_TAG in target.tags:
+            raise Held(
+                f"run {run!r} carries the tag {HOLD_TAG!r}; nothing was done. Remove the tag to lift it"
+            )
+
+    def _load_or_start(self) -> _Register:
+        # The first `hold add` makes a register that was named but is not there yet.
+        return self._load() if self.path.exists() else _Register(version=1, last=0, holds=[])
+
+    def _unreadable(self, why: str) -> Held:
+        return Held(
+            f"the hold register {str(self.path)!r} cannot be read: {why}. Everything counts as held "
+            "until it can"
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(f"{self.path}.lock", timeout=_LOCK_TIMEOUT_S)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"the hold register {str(self.path)!r} is locked by another process; try again"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"cannot write beside {str(self.path)!r}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _write(self, register: _Register) -> None:
+        content = msgspec.json.format(msgspec.json.encode(register), indent=2)
+        fresh = self.path.with_suffix(".new")
+        try:
+            with fresh.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the hold register {str(self.path)!r}: {error.strerror}"
+            ) from error
+
+
+def _make_hold(kind: str, value: str, reason: str, added_by: str, now: datetime) -> Hold:
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of hold {kind!r}: one of {', '.join(KINDS)}")
+    value = value.strip().strip("/")
+    if not value:
+        raise UsageError(f"a hold by {kind} needs a value")
+    if not reason.strip():
+        raise UsageError("a hold needs a reason: a reference such as a case number")
+    parts = value.count("/") + 1
+    if kind == "run" and parts != 3:
+        raise UsageError(f"a hold by run names entity/project/run, not {value!r}")
+    if kind == "project" and parts != 2:
+        raise UsageError(f"a hold by project names entity/project, not {value!r}")
+    return Hold(
+        id="H0",
+        kind=cast("Kind", kind),
+        value=value,
+        reason=reason.strip(),
+        added_at=format_datetime(now),
+        added_by=added_by,
+    )
+
+
+def _covers(hold: Hold, target: HoldTarget) -> bool:
+    match hold.kind:
+        case "run":
+            return hold.value == f"{target.entity}/{target.project}/{target.run_id}"
+        case "project":
+            return hold.value == f"{target.entity}/{target.project}"
+        case "tag":
+            return hold.value in target.tags
+        case "user":
+            # An unknown owner may be the held one.
+            return target.user is None or hold.value == target.user

@@ -1,0 +1,139 @@
+"""Paths of runs and projects, read as the W&B SDK and the address bar write them. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from wbgql.errors import UsageError
+
+# The app of these hosts lives below /wandb.
+# Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS and FORGE_APP_PATH (2026-11).
+_PREFIXED_HOSTS = ("forge.coreweave.com", "qa.forge.coreweave.com")
+_PREFIX = "wandb"
+
+_RUN_FORMS = "give entity/project/run_id, project/run_id, run_id or the URL of the run"
+_PROJECT_FORMS = "give entity/project, project or the URL of the project"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPath:
+    """Where a project is; `str()` gives `entity/project`."""
+
+    entity: str
+    project: str
+
+    def __str__(self) -> str:
+        return f"{self.entity}/{self.project}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPath:
+    """Where a run is; `str()` gives `entity/project/run_id`. The id is the one in the URL."""
+
+    entity: str
+    project: str
+    run_id: str
+
+    @property
+    def project_path(self) -> ProjectPath:
+        """The project that holds the run."""
+        return ProjectPath(self.entity, self.project)
+
+    def __str__(self) -> str:
+        return f"{self.entity}/{self.project}/{self.run_id}"
+
+
+def parse_run_path(text: str, *, entity: str | None = None, project: str | None = None) -> RunPath:
+    """Read a run's path; `entity` and `project` stand in for what it leaves out.
+
+    Reads `run_id`, `project/run_id`, `project:run_id`, `entity/project/run_id`,
+    `entity/project:run_id`, `entity/project/runs/run_id` and a URL of the app, with or
+    without a leading slash. Blanks around each part are dropped.
+
+    Raises:
+        UsageError: another form, an empty part, or no entity or project to be had.
+
+    Source: wandb SDK 0.31.0 `apis/public/api.py`, `Api._parse_path` (2026-11).
+    """
+    parts = _split_run_url(text) if _is_url(text) else _split_run_path(text)
+    if parts is None:
+        raise UsageError(f"run path {text!r} is not one: {_RUN_FORMS}")
+    found_entity, found_project, run_id = parts
+    return RunPath(
+        _require("entity", entity if found_entity is None else found_entity, text, "WANDB_ENTITY"),
+        _require("project", project if found_project is None else found_project, text, "WANDB_PROJECT"),
+        _require("run_id", run_id, text, None),
+    )
+
+
+def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:
+    """Read a project's path; `entity` stands in where it has none.
+
+    Reads `project`, `entity/project` and a URL of the app, with or without a leading slash.
+
+    Raises:
+        UsageError: another form, an empty part, or no entity to be had.
+
+    Source: wandb SDK 0.31.0 `apis/public/api.py`, `Api._parse_project_path` (2026-11).
+    """
+    if _is_url(text):
+        parts = _url_segments(text)[:2]
+        if len(parts) < 2:
+            raise UsageError(f"project path {text!r} is not one: {_PROJECT_FORMS}")
+    else:
+        parts = text.strip("/ ").split("/")
+    if len(parts) > 2:
+        raise UsageError(f"project path {text!r} has {len(parts)} parts: {_PROJECT_FORMS}")
+    found_entity = parts[0] if len(parts) == 2 else entity
+    return ProjectPath(
+        _require("entity", found_entity, text, "WANDB_ENTITY"), _require("project", parts[-1], text, None)
+    )
+
+
+def _is_url(text: str) -> bool:
+    return text.strip().lower().startswith(("http://", "https://"))
+
+
+def _url_segments(text: str) -> list[str]:
+    try:
+        url = urlsplit(text.strip())
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a URL: {error}") from error
+    segments = [unquote(segment) for segment in url.path.split("/") if segment]
+    if url.hostname in _PREFIXED_HOSTS and segments[:1] == [_PREFIX]:
+        return segments[1:]
+    return segments
+
+
+def _split_run_url(text: str) -> tuple[str | None, str | None, str] | None:
+    """Entity, project and id of `https://host/entity/project/runs/id`, whatever follows."""
+    segments = _url_segments(text)
+    if len(segments) < 4 or segments[2] != "runs":
+        return None
+    return segments[0], segments[1], segments[3]
+
+
+def _split_run_path(text: str) -> tuple[str | None, str | None, str] | None:
+    if "/sweeps/" in text:
+        return None  # the SDK would take the sweep's id for a run's
+    parts = text.replace("/runs/", "/").strip("/ ").split("/")
+    if len(parts) == 3:
+        return parts[0], parts[1], parts[2]
+    if len(parts) > 3:
+        return None
+    # Docker style. Only the last part may hold it, and an id alone cannot hold a colon.
+    project, colon, run_id = parts[-1].partition(":")
+    if colon:
+        return (parts[0] if len(parts) == 2 else None), project, run_id
+    return None, (parts[0] if len(parts) == 2 else None), parts[-1]
+
+
+def _require(name: str, value: str | None, text: str, variable: str | None) -> str:
+    value = value and value.strip()
+    if not value:
+        where = f"; write it in the path, pass {name}= or set {variable}" if variable else ""
+        raise UsageError(f"path {text!r} has no {name}{where}")
+    if any(not char.isprintable() or char == "/" for char in value):
+        raise UsageError(f"path {text!r}: {name} {value!r} holds a slash or a character that cannot be seen")
+    return value

@@ -1,0 +1,131 @@
+"""Projects of an entity, and the typed keys their runs hold."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from wbgql.connection import Connection, iter_nodes
+from wbgql.documents import Operation, Result
+from wbgql.errors import NotFound, RequestError
+from wbgql.paths import ProjectPath
+from wbgql.session import Session
+
+
+class Project(Result, frozen=True):
+    """One project as lists give it. `read_only`: this key cannot write to it."""
+
+    id: str
+    name: str
+    entity_name: str
+    created_at: str
+    read_only: bool | None
+
+
+class ProjectDetails(Result, frozen=True):
+    """One project with its number of runs. `internal_id` is what `deleteFiles` wants."""
+
+    id: str
+    internal_id: str
+    name: str
+    entity_name: str
+    created_at: str
+    read_only: bool | None
+    run_count: int
+
+    @property
+    def number(self) -> int:
+        """The project's number, which `deleteFiles` wants.
+
+        Source: `internalId` is a decimal, or base64 of `ProjectInternalId:<int>` or `Project:<int>`
+        (wandb SDK 0.31.0 `apis/public/registries/_utils.py`, 2026-11).
+        """
+        text = self.internal_id
+        if not text.isdecimal():
+            text = base64.b64decode(text).decode().rpartition(":")[2]
+        return int(text)
+
+
+class ProjectField(Result, frozen=True):
+    """A key that runs of the project hold, e.g. `summary_metrics.val/loss` of type `number`."""
+
+    path: str
+    type: str
+
+
+class _ListProjects(Result, frozen=True):
+    projects: Connection[Project] | None
+
+
+class _GetProject(Result, frozen=True):
+    project: ProjectDetails | None
+
+
+class _Fields(Result, frozen=True):
+    fields: Connection[ProjectField]
+
+
+class _ListFields(Result, frozen=True):
+    project: _Fields | None
+
+
+LIST_PROJECTS = Operation("ListProjects", _ListProjects, paged=True)
+GET_PROJECT = Operation("GetProject", _GetProject)
+LIST_FIELDS = Operation("ListFields", _ListFields, paged=True)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_PROJECTS, GET_PROJECT, LIST_FIELDS)
+
+
+def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Iterator[Project]:
+    """Yield the projects of `entity` that this key can see, lazily, one request a page."""
+
+    def fetch(first: int, after: str | None) -> Connection[Project]:
+        found = session.execute(LIST_PROJECTS, entity=entity, first=first, after=after).projects
+        if found is None:
+            raise NotFound(f"no entity {entity!r}, or not visible", operation=LIST_PROJECTS.name)
+        return found
+
+    return iter_nodes(fetch, page_size=page_size, key=lambda project: project.id)
+
+
+def get_project(session: Session, path: ProjectPath) -> ProjectDetails:
+    """Return one project. One request.
+
+    Raises:
+        NotFound: missing, or not visible to this key; the server does not tell which.
+    """
+    project = session.execute(GET_PROJECT, entity=path.entity, project=path.project).project
+    if project is None:
+        raise NotFound.project(path, operation=GET_PROJECT.name)
+    return project
+
+
+def iter_fields(
+    session: Session, path: ProjectPath, *, pattern: str | None = None, page_size: int = 1000
+) -> Iterator[ProjectField]:
+    """Yield the typed keys of a project's runs, lazily, one request a page.
+
+    Raises:
+        NotFound: no such project, or not visible.
+    """
+
+    def fetch(first: int, after: str | None) -> Connection[ProjectField]:
+        found = session.execute(
+            LIST_FIELDS, entity=path.entity, project=path.project, pattern=pattern, first=first, after=after
+        ).project
+        if found is None:
+            raise NotFound.project(path, operation=LIST_FIELDS.name)
+        return found.fields
+
+    return iter_nodes(fetch, page_size=page_size, key=lambda field: field.path)
+
+
+def find_fields(session: Session, path: ProjectPath, *, limit: int = 10_000) -> list[str] | None:
+    """Return the paths of a project's keys, or None where the server cannot list them."""
+    try:
+        paths = [field.path for field, _ in zip(iter_fields(session, path), range(limit), strict=False)]
+    except NotFound:
+        raise
+    except RequestError:
+        return None
+    return paths

@@ -1,0 +1,292 @@
+"""`execute(operation, **variables) -> its typed result`: checks, sends, repeats, decodes.
+
+Knows no nouns. The only place that sleeps between attempts, and the only one that turns
+answers into errors or results.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from wbgql.connection import MIN_PAGE_SIZE, may_be_too_large
+from wbgql.documents import Documents, Operation, Prepared, load_documents
+from wbgql.errors import (
+    AuthenticationError,
+    InsecureTransportWarning,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestError,
+    ResponseError,
+    ResultError,
+    ServerUnavailable,
+    UsageError,
+)
+from wbgql.retry import RetryPolicy, parse_retry_after
+from wbgql.scalars import parse_json
+from wbgql.settings import Settings, insecure_transport_warning
+from wbgql.transport import GqlTransport, Reply, Transport
+
+T = TypeVar("T")
+
+OnRetry = Callable[[RequestError, int, float], object]
+"""Told before each wait: the error, the attempt that failed (from 1), the seconds to wait."""
+
+# 408 and Cloudflare's 520 to 529 are passing as well; 500 is the server's own mistake and stays.
+_PASSING = frozenset({408, 502, 503, 504, *range(520, 530)})
+
+_KINDS: dict[int, type[RequestError]] = {
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFound,
+    429: RateLimited,
+}
+
+
+@dataclass(slots=True)
+class Stats:
+    """Running counters of a session. `requests` counts every attempt, `retries` those after the first.
+
+    Bytes are those of bodies, the answers' as they travelled (compressed, if they were).
+    """
+
+    requests: int = 0
+    retries: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class Session:
+    """Executes operations over one transport. Several threads may share it.
+
+    Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the
+    policy says; a mutation only if its operation is `repeatable`, or if the connection
+    never stood; nothing is repeated on a 500. `now` is Unix time, for dates in headers.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        documents: Documents | None = None,
+        policy: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        self.stats = Stats()
+        self._transport = transport
+        self._documents = load_documents() if documents is None else documents
+        self._policy = policy or RetryPolicy()
+        self._clock = clock
+        self._now = now
+        self._sleep = sleep
+        self._uniform = uniform
+        self._on_retry = on_retry
+        self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+        self._counting = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, settings: Settings, documents: Documents | None = None, **options: Any) -> Self:
+        """Return a session to the server that `settings` names. Sends nothing yet.
+
+        `options` are the constructor's. Warns where the key will travel unencrypted to another machine.
+
+        Raises:
+            ConfigError: there is no API key.
+        """
+        settings.require_api_key()
+        warning = insecure_transport_warning(settings)
+        if warning is not None:
+            warnings.warn(warning, InsecureTransportWarning, stacklevel=2)
+        return cls(GqlTransport(settings), documents=documents, **options)
+
+    def execute(self, operation: Operation[T], /, **variables: Any) -> T:
+        """Send an operation and return its decoded data. One request, unless repeated.
+
+        Raises:
+            UsageError: an unknown, missing or unencodable variable; nothing was sent.
+            DocumentError: no such operation.
+            RequestError: one of its kinds; `.errors` and `.data` hold what did come.
+        """
+        if self._closed:
+            raise UsageError(f"{operation.name}: the session is closed")
+        prepared = self._documents.get(operation.name)
+        check_variables(prepared, variables)
+        return self._decode(operation, self._send(operation, prepared, variables))
+
+    def close(self) -> None:
+        """Close the transport. May be called twice."""
+        self._closed = True
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, operation: Operation[Any], prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        started = self._clock()
+        attempt = 1
+        while True:
+            try:
+                return self._send_once(prepared, variables)
+            except RequestError as error:
+                if not _may_repeat(operation, prepared, variables, error):
+                    raise
+                elapsed = self._clock() - started
+                delay = self._policy.delay_s(error, attempt, elapsed, self._uniform)
+                if delay is None:
+                    raise
+                if self._on_retry is not None:
+                    self._on_retry(error, attempt, delay)
+            self._sleep(delay)
+            self._count(retries=1)
+            attempt += 1
+
+    def _send_once(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        self._count(requests=1)
+        reply = self._transport.send(prepared, variables)
+        self._count(bytes_sent=reply.bytes_sent, bytes_received=reply.bytes_received)
+        error = make_request_error(prepared.name, reply, now=self._now())
+        if error is not None:
+            raise error
+        return reply
+
+    def _decode(self, operation: Operation[T], reply: Reply) -> T:
+        decoder = self._decoders.get(operation.result)
+        if decoder is None:
+            decoder = self._decoders[operation.result] = msgspec.json.Decoder(operation.result)
+        try:
+            result: T = decoder.decode(b"null" if reply.data is None else reply.data)
+        except msgspec.DecodeError as error:
+            reason = str(error)
+            raise ResultError(
+                f"the answer does not fit its type: {reason[:1].lower()}{reason[1:]}",
+                operation=operation.name,
+                status=reply.status,
+                data=_partial(reply),
+            ) from error
+        return result
+
+    def _count(self, **more: int) -> None:
+        with self._counting:
+            for name, number in more.items():
+                setattr(self.stats, name, getattr(self.stats, name) + number)
+
+
+def check_variables(prepared: Prepared, variables: Mapping[str, Any]) -> None:
+    """Check variables against what an operation declares, before anything is sent.
+
+    Values are not checked against their types: the server does that and says so better.
+
+    Raises:
+        UsageError: an unknown name, a required one missing or None, or a value that JSON
+            cannot hold (NaN among them: it would arrive as null, or not at all).
+    """
+    if unknown := sorted(variables.keys() - prepared.variables.keys()):
+        declared = ", ".join(f"${name}" for name in prepared.variables) or "none"
+        raise UsageError(f"{prepared.name}: no variable {unknown[0]!r}, declared: {declared}")
+    for declared_variable in prepared.variables.values():
+        if declared_variable.required and variables.get(declared_variable.name) is None:
+            raise UsageError(
+                f"{prepared.name}: ${declared_variable.name}: {declared_variable.type} must be given"
+            )
+    for name, value in variables.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"{prepared.name}: ${name} cannot be sent as JSON: {error}") from error
+
+
+def make_request_error(operation: str, reply: Reply, *, now: float = 0.0) -> RequestError | None:
+    """Return the error an answer stands for, or None where it is a good one. Pure.
+
+    The kind follows from the status and from the errors' `extensions.code`, whichever says
+    more: W&B answers GraphQL errors with 200 or with a status of their own. A 404 that is
+    no GraphQL answer is a ResponseError: the address is wrong, nothing is known of the object.
+
+    Source: observed answers in wandb/wandb issues 8609, 8800, 5339, 4948 (2020 to 2026).
+    """
+    if reply.status < 300 and not reply.errors and reply.text is None:
+        return None
+    message = _message(reply)
+    details: dict[str, Any] = {
+        "operation": operation,
+        "status": reply.status,
+        "errors": reply.errors or (),
+        "data": _partial(reply),
+    }
+    kind = _kind(reply, message)
+    if kind is AuthenticationError:
+        message += "; check WANDB_API_KEY or run `wandb login`"
+    if kind in (RateLimited, ServerUnavailable):
+        details["retry_after_s"] = parse_retry_after(reply.headers, now)
+    return kind(message, **details)
+
+
+def _kind(reply: Reply, message: str) -> type[RequestError]:
+    codes = {code for error in reply.errors or () if (code := _code(error))}
+    if "UNAUTHENTICATED" in codes or "not logged in" in message:
+        return AuthenticationError
+    if reply.status in _PASSING:
+        return ServerUnavailable
+    if codes & {"PERMISSION_ERROR", "FORBIDDEN"}:
+        return PermissionDenied
+    if "NOT_FOUND" in codes:
+        return NotFound
+    if reply.status == 404 and not reply.errors:
+        return ResponseError  # a wrong address, not a missing object: nobody may take it for one
+    return _KINDS.get(reply.status, ResponseError)
+
+
+def _may_repeat(
+    operation: Operation[Any], prepared: Prepared, variables: Mapping[str, Any], error: RequestError
+) -> bool:
+    if not error.retryable:
+        return False
+    unavailable = error if isinstance(error, ServerUnavailable) else None
+    if prepared.kind == "mutation" and not operation.repeatable:
+        return unavailable is not None and not unavailable.sent
+    first = variables.get("first")
+    if operation.paged and isinstance(first, int) and first > MIN_PAGE_SIZE and unavailable is not None:
+        # The paging loop asks again for half: repeating the same page would fail the same way.
+        return not may_be_too_large(unavailable)
+    return True
+
+
+def _message(reply: Reply) -> str:
+    """The server's own words, with the status where they are not GraphQL's."""
+    messages = [str(error.get("message", error)) for error in reply.errors or () if isinstance(error, dict)]
+    if messages:
+        return "; ".join(dict.fromkeys(messages)) + ("" if reply.status == 200 else f" (HTTP {reply.status})")
+    if location := reply.headers.get("location"):
+        return f"HTTP {reply.status}: the server lives elsewhere, set base_url after {location!r}"
+    said = f": {reply.text!r}" if reply.text else ""
+    return f"HTTP {reply.status}, not a GraphQL answer{said}"
+
+
+def _code(error: Any) -> str | None:
+    extensions = error.get("extensions") if isinstance(error, dict) else None
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _partial(reply: Reply) -> Any:
+    return None if reply.data is None else parse_json(bytes(reply.data))

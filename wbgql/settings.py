@@ -1,0 +1,367 @@
+"""Where the server is and who asks: settings as one value, read as the W&B SDK reads them.
+
+Reads files; the environment and the folders come in as arguments (`default_settings` passes
+the process's own).
+"""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import json
+import math
+import netrc
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from wbgql.errors import ConfigError
+
+DEFAULT_BASE_URL = "https://api.wandb.ai"
+DEFAULT_TIMEOUT_S = 30.0
+
+# Hosts that serve the same deployment: `wandb login` may have stored the key under either.
+# Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS (2026-11).
+_SAME_DEPLOYMENT = {
+    "api.wandb.ai": "api.forge.coreweave.com",
+    "api.forge.coreweave.com": "api.wandb.ai",
+    "api.qa.wandb.ai": "api.qa.forge.coreweave.com",
+    "api.qa.forge.coreweave.com": "api.qa.wandb.ai",
+}
+_FORGE_PROXIES = ("forge.coreweave.com", "qa.forge.coreweave.com")
+_FORGE_PROXY_PATH = "/api/wandb"
+
+# Source: wandb SDK 0.31.0 `sdk/wandb_settings.py`, validate_project (2026-11).
+_NOT_IN_PROJECT = "/\\#?%:"
+_MAX_PROJECT_LENGTH = 128
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one client. `origin` says where each came from; `repr` hides the key.
+
+    `api_key`, `entity` and `project` are None where nobody set them. `timeout_s` bounds
+    connecting, and each wait for more of the answer, not the whole request.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    api_key: str | None = None
+    entity: str | None = None
+    project: str | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", _check_base_url(self.base_url))
+        _check_api_key(self.api_key)
+        _check_name("entity", self.entity, not_in="/")
+        _check_name("project", self.project, not_in=_NOT_IN_PROJECT)
+        if not (self.timeout_s > 0 and math.isfinite(self.timeout_s)):
+            raise ConfigError(f"timeout_s must be a positive number of seconds, not {self.timeout_s!r}")
+        for name, value in self.extra_headers.items():
+            _check_header(name, value)
+
+    def __repr__(self) -> str:
+        key = None if self.api_key is None else "***"
+        return (
+            f"Settings(base_url={self.base_url!r}, api_key={key}, entity={self.entity!r}, "
+            f"project={self.project!r}, timeout_s={self.timeout_s!r}, "
+            f"extra_headers={sorted(self.extra_headers)!r})"
+        )
+
+    def require_api_key(self) -> str:
+        """Return the API key.
+
+        Raises:
+            ConfigError: there is none; the message says where it may be set.
+        """
+        if self.api_key is None:
+            raise ConfigError(
+                f"no API key for {self.base_url!r}: set WANDB_API_KEY, run `wandb login --host "
+                f"{self.base_url}`, or pass api_key="
+            )
+        return self.api_key
+
+
+def default_settings(**overrides: Any) -> Settings:
+    """Resolve the settings of this process; `overrides` are `resolve_settings`'s arguments.
+
+    Raises:
+        ConfigError: as `resolve_settings`.
+    """
+    return resolve_settings(**overrides, environ=os.environ, home=Path.home(), cwd=Path.cwd())
+
+
+def resolve_settings(
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    timeout_s: float | None = None,
+    environ: Mapping[str, str],
+    home: Path,
+    cwd: Path,
+) -> Settings:
+    """Settle each setting: argument, then environment, then settings file, then default.
+
+    Settings files: `wandb/settings` (or `.wandb/settings`) below `cwd`, then the user's,
+    `WANDB_CONFIG_DIR/settings` or `~/.config/wandb/settings`. The key: argument,
+    WANDB_API_KEY, netrc entry of the server's `host` or `host:port`, settings file; a key in
+    a settings file is for the server that the environment and the files name, and is not
+    sent to another one given as an argument. An empty variable counts as unset.
+
+    Raises:
+        ConfigError: a value is malformed, or a file cannot be read; never shows contents.
+
+    Source: wandb SDK 0.31.0 `sdk/wandb_setup.py`, `sdk/lib/wbauth/authenticate.py` and
+    `wbnetrc.py` (2026-11). The SDK warns of broken files and goes on; this refuses them.
+    """
+    sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)))
+    url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
+    url = _check_base_url(url or DEFAULT_BASE_URL)
+    key, key_origin = sources.find_key(api_key, url, home)
+    found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
+    found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
+    timeout, timeout_origin = sources.find_timeout(timeout_s)
+    origin = {
+        "base_url": url_origin,
+        "api_key": key_origin,
+        "entity": entity_origin,
+        "project": project_origin,
+        "timeout_s": timeout_origin,
+    }
+    return Settings(
+        base_url=url,
+        api_key=key,
+        entity=found_entity,
+        project=found_project,
+        timeout_s=timeout,
+        extra_headers=_extra_headers(environ),
+        origin=MappingProxyType(origin),
+    )
+
+
+def insecure_transport_warning(settings: Settings) -> str | None:
+    """Return a warning if the key would travel unencrypted beyond this machine, else None."""
+    url = urlsplit(settings.base_url)
+    if url.scheme != "http" or _is_loopback(url.hostname or ""):
+        return None
+    return f"the API key travels unencrypted to {settings.base_url!r}: use https where the server offers it"
+
+
+class _Sources:
+    """The environment and the settings files, nearest first."""
+
+    def __init__(self, environ: Mapping[str, str], files: list[tuple[Path, Mapping[str, str]]]) -> None:
+        self._environ = environ
+        self._files = files
+
+    def find(self, name: str, argument: str | None, variable: str) -> tuple[str | None, str]:
+        """The value of a setting and where it came from."""
+        if argument is not None:
+            return argument, "argument"
+        if value := self._environ.get(variable):
+            return value, variable
+        return self._find_in_files(name)
+
+    def _find_in_files(self, name: str) -> tuple[str | None, str]:
+        for path, settings in self._files:
+            if value := settings.get(name):
+                return value, str(path)
+        return None, "default"
+
+    def find_key(self, argument: str | None, base_url: str, home: Path) -> tuple[str | None, str]:
+        if argument is not None:
+            return argument, "argument"
+        if key := self._environ.get("WANDB_API_KEY"):
+            return key, "WANDB_API_KEY"
+        path = _netrc_file(self._environ, home)
+        if key := _read_netrc(path, urlsplit(base_url).netloc):
+            return key, str(path)
+        configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
+        if _check_base_url(configured or DEFAULT_BASE_URL) != base_url:
+            return None, "default"
+        return self._find_in_files("api_key")
+
+    def find_timeout(self, argument: float | None) -> tuple[float, str]:
+        if argument is not None:
+            return argument, "argument"
+        text = self._environ.get("WANDB_HTTP_TIMEOUT")
+        if not text:
+            return DEFAULT_TIMEOUT_S, "default"
+        try:
+            return float(text), "WANDB_HTTP_TIMEOUT"
+        except ValueError as error:
+            raise ConfigError(f"WANDB_HTTP_TIMEOUT must be a number of seconds, not {text!r}") from error
+
+
+def _read_settings_files(
+    environ: Mapping[str, str], home: Path, cwd: Path
+) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    dot_wandb = cwd / ".wandb"
+    config_dir = environ.get("WANDB_CONFIG_DIR")
+    user_dir = _expand(config_dir, home) if config_dir else home / ".config" / "wandb"
+    for path in ((dot_wandb if dot_wandb.exists() else cwd / "wandb") / "settings", user_dir / "settings"):
+        yield path, _read_settings(path)
+
+
+def _read_settings(path: Path) -> Mapping[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return _EMPTY
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {str(path)!r} cannot be read: {_reason(error)}") from error
+    except configparser.Error as error:
+        # The parser's own message quotes the line, which may hold a key: `from None` as well.
+        where = f"{path}:{_line_of(error)}"
+        raise ConfigError(f"{where}: not a settings file, mend it or delete it") from None
+    # Source: the SDK knows this one section, `sdk/lib/settings_file.py` (0.31.0, 2026-11).
+    return dict(parser.items("default")) if parser.has_section("default") else _EMPTY
+
+
+def _line_of(error: configparser.Error) -> int:
+    # A missing section header is a ParsingError too, but has `lineno` and no `errors`.
+    lineno = getattr(error, "lineno", None)
+    if isinstance(lineno, int):
+        return lineno
+    lines = getattr(error, "errors", None)
+    return int(lines[0][0]) if lines else 1
+
+
+def _netrc_file(environ: Mapping[str, str], home: Path) -> Path:
+    if named := environ.get("NETRC"):
+        return _expand(named, home)
+    unix, windows = home / ".netrc", home / "_netrc"
+    return windows if windows.exists() and not unix.exists() else unix
+
+
+def _read_netrc(path: Path, netloc: str) -> str | None:
+    """The password netrc holds for a server, whoever the user; None without an entry."""
+    try:
+        entries = netrc.netrc(str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except netrc.NetrcParseError as error:
+        # The parser's own message quotes the token it stumbled over, which may be the key.
+        raise ConfigError(f"{path}:{error.lineno or 1}: not a netrc file, mend it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"netrc file {str(path)!r} cannot be read: {_reason(error)}") from error
+    for machine in (netloc, _SAME_DEPLOYMENT.get(netloc, netloc)):
+        if (found := entries.hosts.get(machine)) and found[2]:
+            return found[2]
+    default = entries.hosts.get("default")
+    return (default[2] or None) if default else None
+
+
+def _extra_headers(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What a service account sends to say for whom it acts, and what a proxy may ask for.
+
+    Source: wandb SDK 0.31.0: WANDB_USERNAME, WANDB_USER_EMAIL, WANDB__EXTRA_HTTP_HEADERS (2026-11).
+    """
+    headers = _parse_headers(environ.get("WANDB__EXTRA_HTTP_HEADERS") or "{}")
+    for variable, name in (
+        ("WANDB_USERNAME", "X-WANDB-USERNAME"),
+        ("WANDB_USER_EMAIL", "X-WANDB-USER-EMAIL"),
+    ):
+        if value := environ.get(variable):
+            headers[name] = value
+    return MappingProxyType(headers)
+
+
+def _parse_headers(text: str) -> dict[str, str]:
+    try:
+        headers = json.loads(text)
+    except ValueError:
+        headers = None
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise ConfigError("WANDB__EXTRA_HTTP_HEADERS must be a JSON object of texts")
+    return headers
+
+
+def _expand(text: str, home: Path) -> Path:
+    path = Path(text)
+    return home.joinpath(*path.parts[1:]) if path.parts[:1] == ("~",) else path
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "not UTF-8"
+
+
+def _check_base_url(text: str) -> str:
+    """The URL without a trailing slash, or ConfigError; credentials in it are never shown."""
+    text = text.strip()
+    try:
+        url = urlsplit(text)
+        credentials, port, host = "@" in url.netloc, url.port, url.hostname or ""
+    except ValueError as error:
+        raise ConfigError("base_url is not a URL: check its host and port") from error
+    if credentials:
+        raise ConfigError("base_url holds a user name or password: set WANDB_API_KEY and leave them out")
+    if url.scheme not in ("http", "https") or not host or not text.isprintable() or " " in text:
+        raise ConfigError(f"base_url must look like https://host or https://host:port, not {text!r}")
+    if url.query or url.fragment:
+        raise ConfigError(f"base_url {text!r} must end with the host or a path, without ? and #")
+    if host in _FORGE_PROXIES:
+        if url.scheme == "https" and port is None and url.path.rstrip("/") == _FORGE_PROXY_PATH:
+            return f"https://api.{host}"
+        raise ConfigError(f"base_url {text!r} is the app, not the API: use https://api.{host}")
+    if host == "wandb.ai" or host.endswith(".wandb.ai"):
+        if "api." not in host:
+            raise ConfigError(f"base_url {text!r} is the app, not the API: use {DEFAULT_BASE_URL}")
+        if url.scheme != "https":
+            raise ConfigError(f"base_url {text!r} is not encrypted: use {DEFAULT_BASE_URL}")
+    return text.rstrip("/")
+
+
+def _check_api_key(key: str | None) -> None:
+    """Refuse what cannot be a key, without showing it.
+
+    Source: the SDK also asks for 40 characters or more (`sdk/lib/wbauth/validation.py`, 0.31.0,
+    2026-11); other servers make shorter ones, so that is left to the server.
+    """
+    if key is None:
+        return
+    if not key:
+        raise ConfigError("the API key is empty")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError("the API key holds a blank or a character no key has: copy it again")
+
+
+def _check_name(what: str, name: str | None, *, not_in: str) -> None:
+    if name is None:
+        return
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        raise ConfigError(f"{what} {name!r} is empty, padded with blanks, or cannot be seen")
+    if found := sorted(set(name) & set(not_in)):
+        raise ConfigError(f"{what} {name!r} cannot hold {' '.join(found)}")
+    if len(name) > _MAX_PROJECT_LENGTH:
+        raise ConfigError(f"{what} is {len(name)} characters long, at most {_MAX_PROJECT_LENGTH}: {name!r}")
+
+
+def _check_header(name: str, value: str) -> None:
+    """Refuse a header that could not be sent, or would smuggle in another."""
+    token = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    sendable = value.isprintable() and value == value.strip() and all(ord(char) < 256 for char in value)
+    if not token or not sendable:
+        raise ConfigError(f"HTTP header {name!r}: the name or its value cannot be sent")
+    if name.lower() == "authorization":
+        raise ConfigError("the Authorization header is made from the API key: set WANDB_API_KEY")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

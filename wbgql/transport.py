@@ -1,0 +1,355 @@
+"""One request over HTTP: gql on requests, without retries, redirects or surprises.
+
+gql and requests are imported at the first request. No exception of theirs leaves.
+"""
+
+# ruff: noqa: PLC0415 - gql, requests and graphql-core cost 0.3 s to import
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wbgql.documents import Prepared
+from wbgql.errors import ConfigError, ServerUnavailable
+from wbgql.scalars import dump_json
+from wbgql.settings import Settings
+
+if TYPE_CHECKING:
+    from gql import GraphQLRequest
+    from gql.transport.exceptions import TransportError
+    from gql.transport.requests import RequestsHTTPTransport
+    from requests import PreparedRequest, Response
+
+_EXCERPT = 200
+_CA_HINT = "a certificate authority of your own goes into REQUESTS_CA_BUNDLE"
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back, whatever its status. `data` is still JSON: it is decoded once, above.
+
+    `errors` is None or the GraphQL errors, as the server sent them; a bare text is made
+    into `{"message": text}`. `text` is the beginning of a body that was not GraphQL.
+    Header names are in lower case. `bytes_received` counts the body as it travelled.
+    """
+
+    status: int = 200
+    data: msgspec.Raw | None = None
+    errors: list[Any] | None = None
+    extensions: Any = None
+    text: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class Transport(Protocol):
+    """Sends one request, once. Anything with these two methods can stand in for the network."""
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        """Send a request and return the answer, good or bad.
+
+        Raises:
+            ServerUnavailable: no answer; `.sent` and `.timed_out` say how far it came.
+        """
+
+    def close(self) -> None:
+        """Give back connections. May be called twice."""
+
+
+class GqlTransport:
+    """Sends to `<base_url>/graphql` as user `api` with the key as password.
+
+    Connections are kept and reused. One transport may serve several threads: what belongs
+    to a request is kept per request, and requests' pool is safe to share. Proxies and CA
+    bundles are taken from the environment as requests does; its netrc look-up is not used.
+    Redirects are never followed: they would turn a mutation into a GET, or carry its body
+    to another host; the status and the `location` header come back instead.
+
+    Source: Basic auth with user `api`: wandb SDK `core/internal/api/credentials.go` (2026-08).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gql: RequestsHTTPTransport | None = None
+        self._connecting = threading.Lock()
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        """Send one request; see `Transport.send`.
+
+        Raises:
+            ServerUnavailable: refused, reset, timed out, cut off, or TLS failed.
+            ConfigError: the address, a proxy or a header cannot be used at all.
+        """
+        from gql.transport import exceptions
+
+        body = _encode(prepared, variables)
+        exchange = _Exchange(self._settings.api_key)
+        request = _request_type()(body)
+        result = None
+        try:
+            result = self._connected().execute(request, extra_args={"auth": exchange})
+        except (exceptions.TransportServerError, exceptions.TransportProtocolError):
+            pass  # an answer, but not GraphQL: gql has lost its status, the exchange has not
+        except exceptions.TransportError as error:
+            raise _make_failure(error, self._settings, prepared.name, exchange.status) from error
+        return self._make_reply(exchange.response, result, len(body))
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._connecting:
+            if self._gql is not None:
+                self._gql.close()  # type: ignore[no-untyped-call]  # untyped in gql
+                self._gql = None
+
+    def _connected(self) -> RequestsHTTPTransport:
+        with self._connecting:
+            if self._gql is None:
+                self._gql = _connect(self._settings)
+            return self._gql
+
+    def _make_reply(self, response: Response | None, result: Any, bytes_sent: int) -> Reply:
+        assert response is not None  # without one, the failure was raised
+        errors, text = (None, _excerpt(response)) if result is None else (result.errors, None)
+        return Reply(
+            status=response.status_code,
+            data=None if result is None else result.data,
+            errors=_scrub(errors, self._settings.api_key),
+            extensions=None if result is None else result.extensions,
+            text=_scrub(text, self._settings.api_key),
+            headers={name.lower(): value for name, value in response.headers.items()},
+            bytes_sent=bytes_sent,
+            bytes_received=_wire_size(response),
+        )
+
+
+class _Envelope(TypedDict, total=False):
+    """The outermost object of an answer. `error` is W&B's shape for what fails before GraphQL."""
+
+    data: msgspec.Raw
+    errors: Any
+    error: Any
+    extensions: Any
+
+
+_ENVELOPE: msgspec.json.Decoder[_Envelope] = msgspec.json.Decoder(_Envelope)
+
+
+def _encode(prepared: Prepared, variables: Mapping[str, Any]) -> bytes:
+    payload: dict[str, Any] = {"query": prepared.text, "operationName": prepared.name}
+    if variables:
+        payload["variables"] = dict(variables)
+    return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _decode_envelope(text: str) -> dict[str, Any]:
+    """Split an answer into `data` (raw), `errors` and `extensions`, as gql asks for them.
+
+    Reads `{"data", "errors"}`, `{"error": "text"}`, `{"error": {"message"}}` and
+    `{"errors": ["text"]}`. A bare NaN becomes the text that W&B stores for it.
+
+    Raises:
+        ValueError: not a JSON object, or one without any of these.
+
+    Source: wandb SDK `core/internal/api/backenderrors.go`, `util.parse_backend_error_messages` (2026-08).
+    """
+    envelope = _split(text)
+    if not envelope.keys() & {"data", "errors", "error"}:
+        raise ValueError("no data and no errors in the answer")
+    data = envelope.get("data")
+    return {
+        "data": None if data is None or bytes(data) == b"null" else data,
+        "errors": _to_errors(envelope) or None,
+        "extensions": envelope.get("extensions"),
+    }
+
+
+def _split(text: str) -> _Envelope:
+    try:
+        return _ENVELOPE.decode(text)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    except msgspec.DecodeError:
+        return msgspec.convert(_raw_data(json.loads(text)), _Envelope)
+
+
+def _raw_data(envelope: Any) -> Any:
+    if isinstance(envelope, dict) and "data" in envelope:
+        return envelope | {"data": msgspec.Raw(dump_json(envelope["data"]).encode())}
+    return envelope
+
+
+def _to_errors(envelope: _Envelope) -> list[Any]:
+    errors = envelope.get("errors") or []
+    found = [*(errors if isinstance(errors, list) else [errors])]
+    if error := envelope.get("error"):
+        found.append(error)
+    return [item if isinstance(item, dict) else {"message": str(item)} for item in found]
+
+
+class _Exchange:
+    """Signs one request and keeps its response, which gql's exceptions do not carry.
+
+    Handed to requests as `auth`, which may be any callable.
+    """
+
+    def __init__(self, api_key: str | None) -> None:
+        self._authorization = None if api_key is None else f"Basic {_basic_token(api_key)}"
+        self.response: Response | None = None
+
+    @property
+    def status(self) -> int | None:
+        return None if self.response is None else self.response.status_code
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        request.register_hook("response", self._keep)  # type: ignore[no-untyped-call]  # untyped in requests
+        return request
+
+    def _keep(self, response: Response, **_options: Any) -> None:
+        # JSON is UTF-8; left alone, requests would guess the encoding of some bodies.
+        response.encoding = "utf-8"
+        self.response = response
+
+
+def _basic_token(api_key: str) -> str:
+    return base64.b64encode(f"api:{api_key}".encode()).decode()
+
+
+@cache
+def _request_type() -> Callable[[bytes], GraphQLRequest]:
+    """The request class that stands on gql's own, made once gql is imported."""
+    from gql import GraphQLRequest
+
+    class EncodedRequest(GraphQLRequest):
+        """A request whose body is ready; gql would parse and print the document each time."""
+
+        def __init__(self, body: bytes) -> None:
+            self._body = body
+
+        @property
+        def payload(self) -> Any:
+            return self._body
+
+    return EncodedRequest
+
+
+def _connect(settings: Settings) -> RequestsHTTPTransport:
+    from gql.transport.requests import RequestsHTTPTransport
+
+    transport = RequestsHTTPTransport(
+        f"{settings.base_url}/graphql",
+        headers={
+            "User-Agent": f"wbgql/{_version()}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            **settings.extra_headers,
+        },
+        use_json=False,
+        timeout=settings.timeout_s,  # type: ignore[arg-type]  # gql says int, requests takes any number
+        retries=0,
+        json_serialize=bytes.decode,  # only for gql's debug log: the body is encoded already
+        json_deserialize=_decode_envelope,
+        allow_redirects=False,
+    )
+    transport.connect()  # type: ignore[no-untyped-call]  # untyped in gql
+    return transport
+
+
+def _version() -> str:
+    try:
+        return version("wbgql")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _make_failure(
+    error: TransportError, settings: Settings, operation: str, status: int | None
+) -> ServerUnavailable | ConfigError:
+    """Say what kept the answer from coming, in words of our own: theirs quote URLs and proxies."""
+    from requests import exceptions
+    from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+
+    where = repr(urlsplit(settings.base_url).netloc)
+    chain = list(_causes(error))
+    reason = _os_reason(chain)
+    waited = f"timed out after {settings.timeout_s:g} s"
+    unusable = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.InvalidHeader)
+    if _is_any(chain, *unusable):
+        return ConfigError(f"the address {settings.base_url!r}, a proxy or a header cannot be used: {reason}")
+    # The first row that fits: requests' kinds overlap (a connect timeout is both of its words).
+    rows: tuple[tuple[tuple[type[BaseException], ...], str, bool, bool], ...] = (
+        ((exceptions.ConnectTimeout,), f"connecting to {where} {waited}", True, False),
+        ((exceptions.Timeout, ReadTimeoutError), f"waiting for {where} {waited}", True, True),
+        ((exceptions.SSLError,), f"TLS with {where} failed: {reason}; {_CA_HINT}", False, False),
+        ((exceptions.ProxyError,), f"no way to {where} through the proxy: {reason}", False, False),
+        ((NewConnectionError,), f"cannot connect to {where}: {reason}", False, False),
+        ((exceptions.ContentDecodingError,), f"the answer of {where} cannot be unpacked", False, True),
+        (
+            (BaseException,),
+            f"the connection to {where} broke before the answer was whole: {reason}",
+            False,
+            True,
+        ),
+    )
+    what, timed_out, sent = next(row[1:] for row in rows if _is_any(chain, *row[0]))
+    return ServerUnavailable(what, operation=operation, status=status, timed_out=timed_out, sent=sent)
+
+
+def _is_any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in chain)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it stands for: gql, requests and urllib3 each wrap in their own way."""
+    waiting: list[Any] = [error]
+    seen: set[int] = set()
+    while waiting:
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            waiting += [cause.__cause__, getattr(cause, "reason", None), *cause.args]
+
+
+def _os_reason(chain: list[BaseException]) -> str:
+    """The innermost plain words: "connection refused", "certificate verify failed"."""
+    reasons = [getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) for cause in chain]
+    found = [reason for reason in reasons if isinstance(reason, str)]
+    return found[-1].lower() if found else type(chain[-1]).__name__
+
+
+def _excerpt(response: Response) -> str:
+    """The title of a page, or the beginning of a text, on one line."""
+    text = response.text
+    if title := _TITLE.search(text):
+        text = title.group(1)
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}..."
+
+
+def _wire_size(response: Response) -> int:
+    return int(response.raw.tell())
+
+
+def _scrub(value: Any, api_key: str | None) -> Any:
+    """Blank out the key where a server repeats it in what it complains about."""
+    if isinstance(value, str) and api_key is not None:
+        return value.replace(_basic_token(api_key), "***").replace(api_key, "***")
+    if isinstance(value, list):
+        return [_scrub(item, api_key) for item in value]
+    if isinstance(value, dict):
+        return {name: _scrub(item, api_key) for name, item in value.items()}
+    return value

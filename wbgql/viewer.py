@@ -1,0 +1,204 @@
+"""Who the key belongs to, what it may do, and what the server says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from wbgql.documents import Operation, Result
+from wbgql.errors import AuthenticationError, RequestError
+from wbgql.session import Session
+
+# The embedded server names itself so; only there is the unit of dataRetentionDuration known.
+LOCAL_DEPLOYMENT = "wbgql-local"
+
+
+class _EntityName(Result, frozen=True):
+    name: str
+
+
+class _TeamEdge(Result, frozen=True):
+    node: _EntityName | None
+
+
+class _Teams(Result, frozen=True):
+    edges: list[_TeamEdge]
+
+
+class Viewer(Result, frozen=True):
+    """The owner of the key. `entity` is the default entity, `admin` an instance admin's mark."""
+
+    id: str
+    username: str | None
+    email: str | None
+    entity: str | None
+    admin: bool | None
+    teams: _Teams | None
+
+    @property
+    def team_names(self) -> list[str]:
+        """Teams the viewer belongs to, in the server's order."""
+        return [edge.node.name for edge in self.teams.edges if edge.node] if self.teams else []
+
+
+class _GetViewer(Result, frozen=True):
+    viewer: Viewer | None
+
+
+class ServerFeature(Result, frozen=True):
+    """One named capability of the server."""
+
+    name: str
+    is_enabled: bool
+
+
+class _LocalVersion(Result, frozen=True):
+    out_of_date: bool
+    latest_version_string: str
+    version_on_this_instance_string: str
+
+
+class ServerInfo(Result, frozen=True):
+    """What a server says of itself. A feature that is not listed is off."""
+
+    cli_version_info: Any
+    latest_local_version_info: _LocalVersion | None
+    features: list[ServerFeature | None]
+
+    @property
+    def enabled_features(self) -> list[str]:
+        """Names of the features that are on."""
+        return [feature.name for feature in self.features if feature and feature.is_enabled]
+
+
+class _GetServerInfo(Result, frozen=True):
+    server_info: ServerInfo | None
+
+
+class _Retention(Result, frozen=True):
+    deployment_id: str | None
+    data_retention_duration: int
+
+
+class _GetRetention(Result, frozen=True):
+    server_info: _Retention | None
+
+
+class _RightsViewer(Result, frozen=True):
+    username: str | None
+    admin: bool | None
+
+
+class _Member(Result, frozen=True):
+    username: str | None
+    role: str | None
+    admin: bool | None
+
+
+class _RightsEntity(Result, frozen=True):
+    name: str
+    is_team: bool
+    members: list[_Member]
+
+
+class _GetRights(Result, frozen=True):
+    viewer: _RightsViewer | None
+    entity: _RightsEntity | None
+
+
+GET_VIEWER = Operation("GetViewer", _GetViewer)
+GET_SERVER_INFO = Operation("GetServerInfo", _GetServerInfo)
+GET_RETENTION = Operation("GetRetention", _GetRetention)
+GET_RIGHTS = Operation("GetRights", _GetRights)
+OPERATIONS: tuple[Operation[Any], ...] = (GET_VIEWER, GET_SERVER_INFO, GET_RETENTION, GET_RIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The viewer's standing in one entity.
+
+    `role`: "instance admin", "admin", "member", ... as the server says it, "owner" for
+    one's own entity, or None where the server does not say.
+    """
+
+    username: str
+    entity: str
+    role: str | None
+
+    def may_delete(self, owner: str | None) -> bool | None:
+        """May this viewer delete a run that `owner` created? None: only the server knows.
+
+        Source: W&B docs, team settings: a member deletes only runs they created, an admin all (2026).
+        """
+        if self.role in ("instance admin", "admin", "owner") or owner == self.username:
+            return True
+        if self.role is None:
+            return None
+        return False
+
+
+def get_viewer(session: Session) -> Viewer:
+    """Return the owner of the key. One request.
+
+    Raises:
+        AuthenticationError: the server knows no such key.
+    """
+    viewer = session.execute(GET_VIEWER).viewer
+    if viewer is None:
+        raise AuthenticationError(
+            "the server does not know this API key; check WANDB_API_KEY or run `wandb login`",
+            operation=GET_VIEWER.name,
+        )
+    return viewer
+
+
+def get_server_info(session: Session) -> ServerInfo | None:
+    """Return what the server says of itself, or None where it says nothing. One request."""
+    return session.execute(GET_SERVER_INFO).server_info
+
+
+def get_undo_window(session: Session) -> timedelta | None:
+    """How long a hidden run can be brought back, or None where that cannot be known.
+
+    One request. `dataRetentionDuration` has no published unit, so its value is trusted only from the
+    embedded server, which answers in seconds; everywhere else the answer is "unknown".
+
+    Source: field seen in types generated from W&B's schema in September 2024; no unit given there.
+    """
+    try:
+        info = session.execute(GET_RETENTION).server_info
+    except RequestError as error:
+        if error.retryable:
+            raise
+        return None
+    if info is None or info.deployment_id != LOCAL_DEPLOYMENT:
+        return None
+    return timedelta(seconds=info.data_retention_duration)
+
+
+def get_rights(session: Session, entity: str) -> Rights:
+    """Return the viewer's standing in `entity`. One request.
+
+    Raises:
+        AuthenticationError: the server knows no such key.
+    """
+    answer = session.execute(GET_RIGHTS, entity=entity)
+    if answer.viewer is None:
+        raise AuthenticationError("the server does not know this API key", operation=GET_RIGHTS.name)
+    username = answer.viewer.username or ""
+    return Rights(username=username, entity=entity, role=_role(answer, username))
+
+
+def _role(answer: _GetRights, username: str) -> str | None:
+    if answer.viewer and answer.viewer.admin:
+        return "instance admin"
+    entity = answer.entity
+    if entity is None:
+        return None
+    if not entity.is_team and entity.name == username:
+        return "owner"
+    for member in entity.members:
+        if member.username == username:
+            return "admin" if member.admin else member.role
+    return None
