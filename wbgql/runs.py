@@ -314,9 +314,12 @@ class RunSelection:
         `known` are paths as `projects.find_fields` gives them (`summary_metrics.val/acc`).
         """
         paths = set(known)
-        labels = {_label(path) for path in paths}
+        labels = dict(map(_name_and_label, sorted(paths)))
         missing = [path for path in self._paths() if path.section != "run" and not _is_known(path, paths)]
-        return {str(path): get_close_matches(str(path), sorted(labels), n=3, cutoff=0.6) for path in missing}
+        return {
+            str(path): [labels[name] for name in get_close_matches(".".join(path.parts), labels, cutoff=0.6)]
+            for path in missing
+        }
 
     def variables(self, first: int, after: str | None) -> dict[str, Any]:
         """What is sent for one page."""
@@ -517,11 +520,12 @@ def _is_known(wanted: FieldPath, paths: set[str]) -> bool:
     return any(path == base or path.startswith(f"{base}.") for path in paths for base in (flat, wrapped))
 
 
-def _label(path: str) -> str:
-    """Write a server path the way an expression does: `summary_metrics.val/acc` as summary["val/acc"]."""
+def _name_and_label(path: str) -> tuple[str, str]:
+    """Split a server path into the bare key and the way an expression writes it."""
     section, _, key = path.partition(".")
     if section == "summary_metrics":
-        return f"summary[{dump_json(key)}]"
+        return key, f"summary[{dump_json(key)}]"
     if section == "config":
-        return f"config[{dump_json(key.replace('.value', '', 1))}]"
-    return path
+        key = key.replace(".value", "", 1)
+        return key, f"config[{dump_json(key)}]"
+    return path, path
