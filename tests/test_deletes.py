@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeTransport, error_reply, page
-from wbgql.deletes import Deletion, delete_run, delete_runs, undelete_runs
+from wbgql.deletes import Deletion, delete_run, delete_runs, preview_delete, undelete_runs
 from wbgql.errors import (
     Held,
     NotVisible,
@@ -262,6 +262,29 @@ def test_a_damaged_register_stops_everything(holds: HoldRegister) -> None:
         delete(FakeTransport(seen("r1"), rights()), holds)
 
 
+@pytest.mark.parametrize(
+    ("answer", "would", "reason"),
+    [
+        (seen("r1"), "hide", None),
+        (seen(None), "nothing", "not there"),
+        (seen("r1", state="running"), "refuse", "running"),
+        (seen("r1", tags=("legal-hold",)), "refuse", "legal-hold"),
+        (seen("r1", read_only=True), "refuse", "read-only"),
+    ],
+)
+def test_a_preview_says_what_would_happen_and_sends_no_mutation(
+    holds: HoldRegister, answer: Any, would: str, reason: str | None
+) -> None:
+    transport = FakeTransport(answer, rights())
+
+    preview = preview_delete(Session(transport), PATH, holds=holds)
+
+    assert preview.would == would
+    assert (reason is None) == (preview.reason is None)
+    assert reason is None or reason in str(preview.reason)
+    assert set(names(transport)) <= {"LookUpRun", "GetRights"}
+
+
 def paths(*run_ids: str) -> list[RunPath]:
     return [RunPath("acme", "vision", run_id) for run_id in run_ids]
 
@@ -306,8 +329,11 @@ def test_an_expired_key_stops_the_job_and_says_what_is_left(holds: HoldRegister)
 def test_where_nothing_at_all_was_done_the_first_error_stands_for_itself(holds: HoldRegister) -> None:
     holds.add("project", "acme/vision", reason="CASE-1", added_by="ada", now=NOW)
 
-    with pytest.raises(Held):
+    with pytest.raises(Held) as caught:
         delete_runs(Session(FakeTransport(seen("a"), rights(), seen("b"))), paths("a", "b"), holds=holds)
+
+    assert "acme/vision/a" in str(caught.value)
+    assert [note.partition(": ")[0] for note in caught.value.__notes__] == ["acme/vision/b"]
 
 
 def ids(*run_ids: str) -> dict[str, Any]:

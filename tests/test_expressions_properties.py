@@ -123,13 +123,13 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(EXPRESSIONS, DOCUMENTS)
 def test_the_compiled_filter_selects_what_the_expression_means(expr, document):
     assert filter_matches(compiled(expr), document, config_wrapped=False) is matches(expr, document, now=NOW)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(EXPRESSIONS, DOCUMENTS)
 def test_negation_is_the_exact_complement(expr, document):
     assert filter_matches(compiled(~expr), document, config_wrapped=False) is not matches(
@@ -168,13 +168,14 @@ def _negation(term: bool | None) -> bool | None:
     return None if term is None else not term
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(EXPRESSIONS, DOCUMENTS)
 def test_the_compiled_filter_means_the_same_under_sql_nulls(expr, document):
     assert (_kleene(compiled(expr), document) is True) is matches(expr, document, now=NOW)
     assert (_kleene(compiled(~expr), document) is True) is not matches(expr, document, now=NOW)
 
 
+@settings(deadline=None)
 @given(EXPRESSIONS)
 def test_text_reads_back_as_the_same_expression(expr):
     assert parse_expression(str(expr)) == expr
@@ -182,6 +183,7 @@ def test_text_reads_back_as_the_same_expression(expr):
     assert ~~expr == expr
 
 
+@settings(deadline=None)
 @given(EXPRESSIONS)
 def test_lint_finds_nothing_to_mend_in_compiled_filters(expr):
     warnings = lint_filter(compiled(expr))
@@ -199,6 +201,7 @@ def _operators(value: object) -> set[str]:
     return own.union(*map(_operators, value.values()))
 
 
+@settings(deadline=None)
 @given(EXPRESSIONS)
 def test_only_known_operators_are_sent(expr):
     known = "$and $or $nor $ne $gt $gte $lt $lte $in $nin $exists $regex $contains"

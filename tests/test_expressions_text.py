@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wbgql.errors import FilterError
@@ -216,6 +216,7 @@ PIECES += [
 ]
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
 @example("ª == 1")
 @example("state == '\\N{dash}'")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wbgql.errors import FilterError
@@ -257,6 +257,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_what_lint_accepts_can_be_matched(filters):
     try:
@@ -267,6 +268,7 @@ def test_what_lint_accepts_can_be_matched(filters):
     assert filter_matches(filters, {"name": "a"}) in (True, False)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_parse_filter_json_raises_nothing_but_filter_errors(text):
     try:

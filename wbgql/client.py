@@ -15,11 +15,13 @@ from wbgql.deletes import (
     ArtifactDeletion,
     Deletion,
     FileDeletion,
+    Preview,
     Undeletion,
     delete_artifact,
     delete_files,
     delete_run,
     delete_runs,
+    preview_delete,
     undelete_runs,
 )
 from wbgql.documents import Documents, Operation, load_documents
@@ -271,6 +273,10 @@ class Client:
         return set_summary(self.session, self.run_path(path), values, force=force)
 
     # Destroying and bringing back
+
+    def preview_delete(self, path: str | RunPath, *, force: bool = False) -> Preview:
+        """Say what `delete_run` would do to a run now; sends no mutation."""
+        return preview_delete(self.session, self.run_path(path), holds=self.holds, force=force)
 
     def delete_run(self, path: str | RunPath, *, force: bool = False) -> Deletion:
         """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`."""

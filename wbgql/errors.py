@@ -59,6 +59,14 @@ class FilterWarning(UserWarning):
     """A filter that is legal but may not mean what its author thinks."""
 
 
+class UnknownKeyWarning(FilterWarning):
+    """Nothing matched, and no run of the project has the key. `near`: keys that look like it."""
+
+    def __init__(self, message: str, near: Sequence[str] = ()) -> None:
+        self.near = tuple(near)
+        super().__init__(message)
+
+
 class InsecureTransportWarning(UserWarning):
     """A key is about to travel unencrypted to a host that is not this machine."""
 

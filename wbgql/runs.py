@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
-from wbgql.errors import FilterError, FilterWarning, NotFound, ResponseError, UsageError
+from wbgql.errors import (
+    FilterError,
+    FilterWarning,
+    NotFound,
+    ResponseError,
+    UnknownKeyWarning,
+    UsageError,
+)
 from wbgql.expressions import (
     Expr,
     Field,
@@ -400,7 +407,7 @@ class RunSelection:
         for key, near in self.unknown_keys(known).items():
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             message = f"no run of {str(self.path)!r} has {key}{hint}"
-            warnings.warn(message, FilterWarning, stacklevel=3)
+            warnings.warn(UnknownKeyWarning(message, near), stacklevel=3)
 
 
 def get_run(session: Session, path: RunPath) -> Run:

@@ -19,9 +19,11 @@ from wbgql.deletes.runs import (
     UNDELETE_RUNS,
     Deletion,
     Outcome,
+    Preview,
     Undeletion,
     delete_run,
     delete_runs,
+    preview_delete,
     undelete_runs,
 )
 from wbgql.deletes.sending import LOOK_UP_RUN, LookUp, look_up
@@ -42,11 +44,13 @@ __all__ = [
     "FileDeletion",
     "LookUp",
     "Outcome",
+    "Preview",
     "Undeletion",
     "delete_artifact",
     "delete_files",
     "delete_run",
     "delete_runs",
     "look_up",
+    "preview_delete",
     "undelete_runs",
 ]

@@ -12,12 +12,14 @@ import msgspec
 from wbgql.deletes.sending import LookUp, look_up, send_once
 from wbgql.documents import Operation, Result
 from wbgql.errors import (
+    Held,
     NotFound,
     NotVisible,
     PartialError,
     PermissionDenied,
     RequestError,
     ResponseError,
+    StillLogging,
     UsageError,
     WbgqlError,
 )
@@ -66,6 +68,16 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     answered: bool = True
 
 
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What `delete_run` would do to one run now: "hide", "refuse" with the reason, or "nothing"."""
+
+    path: str
+    would: Literal["hide", "refuse", "nothing"]
+    reason: str | None = None
+    state: str | None = None
+    user: str | None = None
+
+
 class Undeletion(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs are visible again, and which of the ids asked for are still not there."""
 
@@ -112,6 +124,26 @@ def delete_run(
     )
 
 
+def preview_delete(
+    session: Session, path: RunPath, *, holds: HoldRegister, force: bool = False, gate: Gate | None = None
+) -> Preview:
+    """Look one run up and put it before the gate; send no mutation. One request, and one for the rights.
+
+    Raises:
+        NotVisible: the project is missing or not visible.
+    """
+    gate = gate or Gate(session, holds)
+    seen = look_up(session, path)
+    if seen.run is None:
+        return Preview(path=str(path), would="nothing", reason="not there, or not visible")
+    state, user = seen.run.state, seen.run.user.username if seen.run.user else None
+    try:
+        gate.check(path, seen.run, read_only=bool(seen.read_only), force=force)
+    except (Held, PermissionDenied, StillLogging) as error:
+        return Preview(path=str(path), would="refuse", reason=str(error), state=state, user=user)
+    return Preview(path=str(path), would="hide", state=state, user=user)
+
+
 def delete_runs(
     session: Session,
     paths: Sequence[RunPath],
@@ -127,7 +159,7 @@ def delete_runs(
 
     Raises:
         PartialError: some were not hidden; `.done` and `.failed` (path, error) say which.
-        The first error itself, where nothing at all was done.
+        The first error itself, where nothing at all was done; the others are its notes.
     """
     gate = Gate(session, holds)
     done: list[Deletion] = []
@@ -144,7 +176,10 @@ def delete_runs(
         done.append(deletion)
         on_result(deletion)
     if failed and not done:
-        raise failed[0][1]
+        first = failed[0][1]
+        for other, reason in failed[1:]:
+            first.add_note(f"{other}: {reason}")
+        raise first
     if failed:
         lines = "\n".join(f"  {path}: {error}" for path, error in failed)
         raise PartialError(

@@ -88,11 +88,14 @@ def _kind(value: object) -> type:
 
 
 def _found(path: FieldPath, document: RunDocument) -> Iterator[object]:
-    """Yield the values at `path`: more than one where a list is on the way or at the end."""
+    """Yield the values at `path`: several where a list is on the way or at the end.
+
+    Below a list without objects the key is missing, as for SQL's JSON functions; MongoDB takes it
+    for neither null nor there.
+    """
     sections = {"summary": "summary_metrics", "config": "config"}
     parts = (path.key,) if path.section == "run" else (sections[path.section], *path.parts)
-    values = list(_walk(document, parts)) or [_MISSING]
-    for value in values:
+    for value in list(_walk(document, parts)) or [_MISSING]:
         yield _stored(value, path)
         if isinstance(value, (list, tuple)):
             yield from (_stored(member, path) for member in value)

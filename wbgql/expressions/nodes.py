@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -147,7 +148,7 @@ class Op(StrEnum):
     MATCHES = "matches"
 
 
-class Expr:
+class Expr(ABC):
     """A condition on runs: combine with & | ~, hand to `where=`, print with `str`.
 
     `~e` holds for exactly the runs for which `e` does not, also where the value is
@@ -187,13 +188,13 @@ class Expr:
     def __hash__(self) -> int:
         return hash(self.identity())
 
+    @abstractmethod
     def identity(self) -> tuple[object, ...]:
         """What equality compares; keeps True apart from 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def conditions(self) -> Iterator[Condition]:
         """Yield the conditions, from left to right."""
-        raise NotImplementedError
 
     def warnings(self) -> list[str]:
         """Say what is legal but slow, or may not match what it seems to; in order, each once."""
@@ -313,7 +314,10 @@ class Not(Expr):
         return self.term.conditions()
 
     def __str__(self) -> str:
-        return f"not ({self.term})"
+        term = self.term
+        if isinstance(term, Condition) and term.path.is_tags and term.op is Op.EQ:
+            return f"{_literal(term.operand)} not in tags"
+        return f"not ({term})"
 
     def __repr__(self) -> str:
         return f"<Expr {self}>"

@@ -97,6 +97,7 @@ class _Compiler:
                 raise FilterError(f"{where}: the document has no {column!r}, so this cannot be checked")
             if column == "config" and isinstance(root, Mapping) and self._is_wrapped(root):
                 root = {name: entry["value"] for name, entry in root.items() if "value" in entry}
+            # Below an array without objects, MongoDB sees neither null nor a key; SQL, and so W&B, sees null.
             return [_stored(value, column) for value in walk(root, parts)] or [MISSING]
 
         return find
@@ -111,7 +112,10 @@ class _Compiler:
 
 
 def walk(value: object, parts: tuple[str, ...]) -> Iterator[object]:
-    """Yield what a dotted key leads to: into objects, array positions and arrays of objects."""
+    """Yield what a dotted key leads to: into objects, array positions and arrays of objects.
+
+    Below an array without objects that is nothing at all.
+    """
     if not parts:
         yield value
     elif isinstance(value, Mapping):
@@ -132,7 +136,7 @@ def _nested(filters: object, where: str, depth: int) -> Predicate:
 
 def _plain_finder(key: str) -> _Finder:
     parts = tuple(key.split("."))
-    return lambda document: list(walk(document, parts)) or [MISSING]
+    return lambda document: list(walk(document, parts))
 
 
 def _as_it_stands(value: object, _where: str) -> object:

@@ -1,0 +1,85 @@
+"""Runs the command in this process: answers handed in, output and exit code handed back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.fakes import Answer, FakeTransport
+from wbgql.cli.app import App
+from wbgql.cli.main import main
+from wbgql.client import Client
+from wbgql.holds import HoldRegister
+from wbgql.session import Session
+from wbgql.settings import Settings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Outcome:
+    """What one command did. `sent` lists the operations, `settings` what it opened the client with."""
+
+    code: int
+    out: str
+    err: str
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def operations(self) -> list[str]:
+        return [name for name, _ in self.sent]
+
+    @property
+    def rows(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Command:
+    """`command("runs", "list", ..., answers=[...])` runs it; nothing leaves this process."""
+
+    folder: Path
+
+    @property
+    def register(self) -> HoldRegister:
+        return HoldRegister(self.folder / "holds.json")
+
+    def __call__(
+        self,
+        *argv: str,
+        answers: list[Answer] | None = None,
+        stdin: str | bytes = "",
+        interactive: bool = False,
+    ) -> Outcome:
+        transport = FakeTransport(*(answers or []))
+        app = App(
+            make_client=self._maker(transport),
+            is_interactive=lambda: interactive,
+            environ={"WBGQL_HOLDS": str(self.register.path)},
+            now=lambda: NOW,
+        )
+        with CliRunner().isolation(input=stdin) as (out, err, _):
+            code = main(argv, app)
+            streams = [stream.getvalue().decode() for stream in (out, err)]
+        return Outcome(code, *streams, transport.sent, app.settings)
+
+    def _maker(self, transport: FakeTransport) -> Callable[..., Client]:
+        def make_client(**given: Any) -> Client:
+            settings = Settings(**{"api_key": "k" * 40, "origin": {"base_url": "test file"}, **given})
+            return Client(settings=settings, session=Session(transport), holds=self.register)
+
+        return make_client
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The `wbgql` command, with a hold register of its own and a key that no server knows."""
+    return Command(tmp_path)

@@ -1,0 +1,207 @@
+"""What a logging process sends, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import requests
+
+from tests.caller import Caller, new_project
+from wbgql.server import start
+
+
+def row(step: int, **values: object) -> str:
+    return json.dumps({"_step": step} | values)
+
+
+@pytest.fixture
+def project(caller) -> str:
+    """A project with one fresh run, r1."""
+    name = new_project()
+    caller.upsert(name, name="r1")
+    return name
+
+
+def history(content: list[str], offset: int = 0) -> dict:
+    return {"wandb-history.jsonl": {"offset": offset, "content": content}}
+
+
+def test_a_chunk_sent_twice_changes_nothing(caller, project):
+    for _ in range(2):
+        caller.stream(project, "r1", files=history([row(0), row(1)]))
+    caller.stream(project, "r1", files=history([row(2)], offset=2))
+
+    run = caller.run(project, "r1")
+    assert [json.loads(line)["_step"] for line in run["history"]] == [0, 1, 2]
+    assert run["historyLineCount"] == 3
+
+
+def test_of_rows_with_one_step_the_last_counts(caller, project):
+    caller.stream(project, "r1", files=history([row(0, a=1), row(1, a=1), row(1, a=2)]))
+
+    assert [json.loads(line)["a"] for line in caller.run(project, "r1")["history"]] == [1, 2]
+
+
+def test_rows_are_kept_as_sent(caller, project):
+    line = '{"_step": 0, "loss": NaN, "big": 1e400, "text": "\\u00e9"}'
+
+    caller.stream(project, "r1", files=history([line]))
+
+    assert caller.run(project, "r1")["history"] == [line]
+
+
+def test_history_keys_are_counted_and_safe_to_repeat(caller, project):
+    document = """query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") {
+        historyKeys sampledHistory(specs: ["{\\"keys\\":[\\"_step\\",\\"a\\"],\\"samples\\":10}"]) } } }"""
+    rows = [
+        '{"_step": 0, "a": 1, "b": "x"}',
+        '{"_step": 1, "a": NaN}',
+        '{"_step": 2, "b": {"_type": "image-file"}}',
+    ]
+
+    for _ in range(2):
+        caller.stream(project, "r1", files=history(rows))
+        run = caller.ask(document, p=project)["project"]["run"]
+        keys = run["historyKeys"]
+        assert keys["lastStep"] == 2
+        assert keys["keys"]["a"]["typeCounts"] == [{"type": "number", "count": 2}]
+        assert {one["type"] for one in keys["keys"]["b"]["typeCounts"]} == {"string", "image-file"}
+        assert run["sampledHistory"] == [[{"_step": 0, "a": 1}, {"_step": 1, "a": "NaN"}]]
+
+
+def test_history_of_nothing_has_no_keys(caller, project):
+    document = (
+        'query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") { historyKeys } } }'
+    )
+
+    assert caller.ask(document, p=project)["project"]["run"] == {"historyKeys": None}
+
+
+def test_sampling_keeps_first_and_last(caller, project):
+    caller.stream(project, "r1", files=history([row(step) for step in range(1000)]))
+    document = """query H($p: String, $n: Int) { project(entityName: "admin", name: $p) { run(name: "r1") {
+        history(samples: $n) page: history(minStep: 10, maxStep: 13) } } }"""
+
+    run = caller.ask(document, p=project, n=5)["project"]["run"]
+
+    assert [json.loads(line)["_step"] for line in run["history"]] == [0, 250, 500, 749, 999]
+    assert [json.loads(line)["_step"] for line in run["page"]] == [10, 11, 12]
+
+
+def test_console_lines_are_rewritten_in_place_and_taken_apart(caller, project):
+    lines = ["2026-01-01T00:00:00.000001 10%", "ERROR 2026-01-01T00:00:01.000001 bad", "no time"]
+    caller.stream(project, "r1", files={"output.log": {"offset": 0, "content": lines}})
+    caller.stream(
+        project, "r1", files={"output.log": {"offset": 0, "content": ["2026-01-01T00:00:00.000002 99%"]}}
+    )
+    document = """query L($p: String, $last: Int) { project(entityName: "admin", name: $p) { run(name: "r1") {
+        logLineCount logLines(first: 10, last: $last) { edges { node { number line level timestamp } } } } } }"""
+
+    run = caller.ask(document, p=project)["project"]["run"]
+    tail = caller.ask(document, p=project, last=1)["project"]["run"]["logLines"]["edges"]
+
+    assert run["logLineCount"] == 3
+    assert [edge["node"]["line"] for edge in run["logLines"]["edges"]] == ["99%", "bad", "no time"]
+    assert [edge["node"]["level"] for edge in run["logLines"]["edges"]] == ["info", "error", None]
+    assert [edge["node"]["number"] for edge in tail] == [2]
+
+
+def test_summary_is_replaced_whole_and_seen_by_filters(caller, project):
+    for text in ('{"a": 1, "b": 1}', '{"a": 2, "_wandb": {"runtime": 7}}'):
+        caller.stream(project, "r1", files={"wandb-summary.json": {"offset": 0, "content": [text]}})
+    document = """query R($p: String, $f: JSONString) {
+        project(entityName: "admin", name: $p) { runs(filters: $f) { edges { node { summaryMetrics } } } } }"""
+
+    (edge,) = caller.ask(document, p=project, f='{"summary_metrics.a": 2, "duration": 7}')["project"]["runs"][
+        "edges"
+    ]
+
+    assert json.loads(edge["node"]["summaryMetrics"]) == {"a": 2, "_wandb": {"runtime": 7}}
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        ({"complete": True, "exitcode": 0}, "finished"),
+        ({"complete": True, "exitcode": 255}, "failed"),
+        ({"preempting": True}, "preempting"),
+        ({}, "running"),
+    ],
+)
+def test_state_follows_the_stream(caller, project, body, state):
+    assert caller.stream(project, "r1", **body).json() == {}
+
+    assert caller.run(project, "r1")["state"] == state
+
+
+def test_a_stopped_run_is_told_so(caller, project):
+    storage_id = caller.run(project, "r1")["id"]
+    caller.ask(
+        "mutation S($input: StopRunInput!) { stopRun(input: $input) { success } }", input={"id": storage_id}
+    )
+
+    assert caller.stream(project, "r1").json() == {"stopped": True}
+
+
+def test_writers_in_shared_mode_do_not_overwrite_each_other(caller, project):
+    for client in ("one", "two"):
+        headers = {"X-WANDB-USE-ASYNC-FILESTREAM": "true", "X-WANDB-ASYNC-CLIENT-ID": client}
+        for _ in range(2):
+            caller.stream(project, "r1", files=history([row(0, who=client)]), headers=headers)
+
+    assert [json.loads(line)["who"] for line in caller.run(project, "r1")["history"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"files": []},
+        {"files": {"wandb-history.jsonl": {"content": [1]}}},
+        {"files": {"output.log": {"offset": -1, "content": ["x"]}}},
+        {"files": {"wandb-summary.json": {"content": ["{"]}}},
+    ],
+)
+def test_a_body_of_another_form_is_refused_and_stores_nothing(caller, project, body):
+    body = {"files": body["files"] and {**history([row(0)]), **body["files"]}}
+
+    assert caller.stream(project, "r1", **body).status_code == 400
+
+    assert caller.run(project, "r1")["historyLineCount"] == 0
+
+
+def test_unknown_run_and_unknown_key_are_refused(caller, project):
+    assert caller.stream(project, "no-such-run").status_code == 404
+    assert caller.stream("no-such-project", "r1").status_code == 404
+    assert Caller(caller.base_url, "x" * 40).stream(project, "r1").status_code == 401
+
+
+def test_names_in_the_address_are_decoded(caller):
+    project = "my proj é.x"
+    caller.upsert(project, name="r 1")
+    url = f"{caller.base_url}/files/admin/my%20proj%20%C3%A9.x/r%201/file_stream"
+
+    answer = requests.post(url, json={"files": history([row(0)])}, auth=("api", caller.api_key), timeout=30)
+
+    assert answer.status_code == 200
+    assert caller.run(project, "r 1")["historyLineCount"] == 1
+
+
+def test_a_silent_run_is_shown_as_crashed_and_revived_by_a_sign_of_life(tmp_path):
+    with start(tmp_path / "store", heartbeat_timeout_s=0.3) as server:
+        caller = Caller(server.base_url, server.api_key)
+        caller.upsert("p", name="r1")
+        caller.upsert("p", name="r2")
+        caller.stream("p", "r2", preempting=True)
+        document = """query C($f: JSONString) {
+            project(entityName: "admin", name: "p") { runCount(filters: $f) } }"""
+        time.sleep(0.7)
+
+        crashed = caller.ask(document, f='{"state": "crashed"}')
+        states = [caller.run("p", name)["state"] for name in ("r1", "r2")]
+        caller.stream("p", "r1")
+
+        assert crashed == {"project": {"runCount": 1}}
+        assert states == ["crashed", "preempted"]
+        assert caller.run("p", "r1")["state"] == "running"

@@ -1,0 +1,1 @@
+"""The `wbgql` command: a command parses, asks the library once, and prints. No I/O at import."""

@@ -1,0 +1,137 @@
+"""What commands share: the client they ask, the terminal they may talk to, the global options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from wbgql.cli.terminal import note
+
+if TYPE_CHECKING:
+    from wbgql.client import Client
+    from wbgql.holds import HoldRegister
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def open_client(**settings: Any) -> Client:
+    """Return a client for the settings given; the rest is read as the SDK reads it."""
+    from wbgql.client import Client
+
+    return Client(**settings)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@dataclass
+class App:
+    """What one invocation knows. Tests hand in another `make_client` and another terminal.
+
+    `make_client` takes the settings that were given as options (`base_url`, `entity`, `project`,
+    `timeout_s`). `is_interactive`: somebody can be asked, and can answer.
+    """
+
+    make_client: Callable[..., Client] = open_client
+    is_interactive: Callable[[], bool] = _is_interactive
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: dict[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+    debug: bool = False
+
+    def client(self) -> Client:
+        """Return a client, closed when the command ends. Sends nothing.
+
+        Raises:
+            ConfigError: a setting is malformed.
+        """
+        client = self.make_client(**self.settings)
+        click.get_current_context().call_on_close(client.close)
+        return client
+
+    def holds(self) -> HoldRegister:
+        """Return the hold register that the environment names."""
+        from wbgql.holds import HoldRegister
+
+        return HoldRegister.from_environ(self.environ)
+
+    def tell(self, message: str) -> None:
+        """Say on stderr how things stand, unless `--quiet`."""
+        if not self.quiet:
+            note(message)
+
+
+def host_of(client: Client) -> str:
+    """The host, with its port where the URL has one, that the client would reach."""
+    return urlsplit(client.settings.base_url).netloc
+
+
+def global_options(*, hidden: bool = True) -> Callable[[F], F]:
+    """Add the options that every command takes, before its name and after it.
+
+    They are written out in the help of `wbgql` only; the nearest to the end wins.
+    """
+    options = [
+        click.option("--base-url", metavar="URL", help="Server to ask.", **_setting(hidden)),
+        click.option("--entity", metavar="NAME", help="Entity of paths that name none.", **_setting(hidden)),
+        click.option(
+            "--project", metavar="NAME", help="Project of paths that name none.", **_setting(hidden)
+        ),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=float,
+            metavar="SECONDS",
+            help="Wait this long.",
+            **_setting(hidden),
+        ),
+        click.option("--quiet", "-q", is_flag=True, help="No progress, no hints.", **_switch(hidden)),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error.", **_switch(hidden)),
+    ]
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _setting(hidden: bool) -> dict[str, Any]:
+    return {"expose_value": False, "hidden": hidden, "callback": _remember_setting}
+
+
+def _switch(hidden: bool) -> dict[str, Any]:
+    return {"expose_value": False, "hidden": hidden, "callback": _remember_switch}
+
+
+def _remember_setting(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None and param.name:
+        ctx.ensure_object(App).settings[param.name] = value
+
+
+def _remember_switch(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and param.name:
+        setattr(ctx.ensure_object(App), param.name, True)
+
+
+def not_empty(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Refuse an empty argument: an unset shell variable must not mean "the default"."""
+    values = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(item, str) and not item.strip() for item in values):
+        raise click.BadParameter("it is empty (an unset variable?)", ctx=ctx, param=param)
+    return value
+
+
+def examples(*lines: str) -> str:
+    """Make the epilog of a command's help: its examples, one on a line."""
+    return "\n".join(("\b", "Examples:", *(f"  $ {line}" for line in lines)))

@@ -1,0 +1,167 @@
+"""The command's root: the tree of commands, and where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from wbgql import __version__
+from wbgql.cli import (
+    completion,
+    demo,
+    exit_codes,
+    holds,
+    projects,
+    run_changes,
+    run_deletes,
+    runs,
+    schema,
+    server,
+    whoami,
+)
+from wbgql.cli.app import App, examples, global_options
+from wbgql.cli.terminal import note
+from wbgql.errors import FilterWarning, InsecureTransportWarning, UsageError, WbgqlError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "wbgql whoami",
+        """wbgql runs list acme/vision --where 'summary["val/acc"] > 0.9'""",
+        "wbgql demo",
+    ),
+)
+@click.version_option(__version__, prog_name="wbgql")
+@global_options(hidden=False)
+def cli() -> None:
+    """Raw GraphQL administration of Weights & Biases.
+
+    Settings are read as the wandb SDK reads them. The options below may also come after the command.
+    Data goes to stdout, everything else to stderr.
+    """
+
+
+@click.group("runs", short_help="List, change and hide runs.", epilog=examples("wbgql runs list acme/vision"))
+def runs_group() -> None:
+    """List, change and hide runs."""
+
+
+for _command in (
+    runs.list_command,
+    runs.count_command,
+    runs.show_command,
+    run_changes.update_command,
+    run_changes.tag_command,
+    run_changes.untag_command,
+    run_deletes.delete_command,
+    run_deletes.undelete_command,
+):
+    runs_group.add_command(_command)
+
+for _command in (
+    whoami.whoami_command,
+    runs_group,
+    projects.projects_group,
+    projects.fields_command,
+    holds.hold_group,
+    schema.schema_group,
+    server.server_group,
+    demo.demo_command,
+    completion.completion_command,
+):
+    cli.add_command(_command)
+
+
+def main(argv: Sequence[str] | None = None, app: App | None = None) -> int:
+    """Run one command and return its exit code. Never a traceback, unless `--debug`."""
+    app = app or App()
+    if completion.VARIABLE in app.environ:
+        cli.main(prog_name="wbgql")
+    try:
+        with _warnings_on_stderr():
+            return _run(sys.argv[1:] if argv is None else list(argv), app)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        return _refuse(error)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click makes an Abort of an interrupt at a prompt.
+        note(str(error) or "interrupted; nothing is lost")
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return exit_codes.BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001  # the last net: a fault is told in a line, not a traceback
+        return _tell(error, app)
+
+
+def _run(argv: list[str], app: App) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A name that the terminal's encoding lacks must not end a list halfway.
+            stream.reconfigure(errors="backslashreplace")
+    for argument in argv:
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(f"argument {argument!r} is not valid text in this terminal's encoding")
+    with cli.make_context("wbgql", argv, obj=app) as ctx:
+        cli.invoke(ctx)
+    sys.stdout.flush()
+    return exit_codes.OK
+
+
+def _tell(error: Exception, app: App) -> int:
+    if app.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, WbgqlError):
+        note("\n  ".join((f"error: {error}", *getattr(error, "__notes__", ()))))
+    elif isinstance(error, OSError):
+        _silence(sys.stdout)
+        note(f"error: {error.strerror or error}".lower())
+        return exit_codes.STORE
+    else:
+        hint = "" if app.debug else "; `wbgql --debug ...` shows where"
+        note(f"internal error: {type(error).__name__}: {error}{hint}")
+    return exit_codes.code_of(error)
+
+
+def _refuse(error: click.ClickException) -> int:
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return exit_codes.USAGE
+    note(f"error: {error.format_message()}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        note(f"`{error.ctx.command_path} --help` says how")
+    return exit_codes.USAGE
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print the package's warnings as a line; keep other packages' to themselves."""
+
+    def show(message: Warning | str, *_where: Any, **_more: Any) -> None:
+        note(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for ours in (FilterWarning, InsecureTransportWarning, RuntimeWarning):
+            warnings.simplefilter("always", ours)
+        warnings.showwarning = show
+        yield
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is still buffered nowhere, so that Python's own flush at the exit has no complaint."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

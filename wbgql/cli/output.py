@@ -1,0 +1,282 @@
+"""Data on stdout or in a file, as table, JSON, JSON lines, CSV or ids."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TextIO, TypeVar
+
+import click
+
+from wbgql.cli.terminal import printable
+from wbgql.errors import StoreError
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+LIST_FORMATS = ("table", "json", "jsonl", "csv")
+OBJECT_FORMATS = ("table", "json")
+# A spreadsheet takes a cell that starts so for a formula.
+# Source: OWASP, "CSV Injection" (2026).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What W&B stores for a negative infinity: a number to its readers.
+_NUMBERS_AS_TEXT = ("-Infinity",)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """Things to print: `columns` for table and CSV, `record` for JSON, `key` for ids.
+
+    Without `record`, the columns make the JSON object.
+    """
+
+    items: Iterable[T]
+    columns: Mapping[str, Callable[[T], Any]]
+    record: Callable[[T], Mapping[str, Any]] | None = None
+    key: Callable[[T], str] | None = None
+
+    def cells(self, item: T) -> list[Any]:
+        """The values of one row, in the order of the columns."""
+        return [value(item) for value in self.columns.values()]
+
+    def to_record(self, item: T) -> Mapping[str, Any]:
+        """The JSON object of one item."""
+        if self.record is not None:
+            return self.record(item)
+        return dict(zip(self.columns, self.cells(item), strict=True))
+
+
+def list_options(*more_formats: str) -> Callable[[F], F]:
+    """Add `--format` and `-o` of a command that prints a list."""
+    return _output_options(
+        (*LIST_FORMATS, *more_formats), "How to print  [default: table on a terminal, jsonl elsewhere]"
+    )
+
+
+def object_options() -> Callable[[F], F]:
+    """Add `--format` and `-o` of a command that prints one thing."""
+    return _output_options(OBJECT_FORMATS, "How to print  [default: table on a terminal, json elsewhere]")
+
+
+def _output_options(formats: tuple[str, ...], help_text: str) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        command = click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write to FILE, whole or not at all.",
+        )(command)
+        return click.option("--format", "format_", type=click.Choice(formats), help=help_text)(command)
+
+    return add
+
+
+def write_list(listing: Listing[Any], format_: str | None, output: Path | None) -> int:
+    """Print a list and return how many items it had. All formats but table are streamed.
+
+    Raises:
+        StoreError: the output cannot be written; a file is then left as it was.
+    """
+    counted = _Counted(listing.items)
+    with _writing(output) as stream:
+        _LIST_WRITERS[format_ or _default(stream, "jsonl")](listing, counted, stream)
+    return counted.count
+
+
+def write_object(
+    record: Mapping[str, Any],
+    format_: str | None,
+    output: Path | None,
+    *,
+    flat: Mapping[str, Any] | None = None,
+) -> None:
+    """Print one thing: its JSON, or a table of names and values (those of `flat`, if given).
+
+    Raises:
+        StoreError: as `write_list`.
+    """
+    with _writing(output) as stream:
+        if (format_ or _default(stream, "json")) == "json":
+            stream.write(f"{_json(record, indent=2)}\n")
+        else:
+            rows = ([name, value] for name, value in (flat or record).items())
+            _write_table(["", ""], rows, stream, headed=False)
+
+
+class _Counted:
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = items
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._items:
+            self.count += 1
+            yield item
+
+
+def _default(stream: TextIO, elsewhere: str) -> str:
+    return "table" if stream.isatty() else elsewhere
+
+
+def _write_jsonl(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    for item in items:
+        stream.write(f"{_json(listing.to_record(item))}\n")
+
+
+def _write_json(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    before = "["
+    for item in items:
+        stream.write(f"{before}\n{_json(listing.to_record(item))}")
+        before = ","
+    stream.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _write_csv(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    import csv
+
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([_csv_cell(name) for name in listing.columns])
+    writer.writerows([_csv_cell(value) for value in listing.cells(item)] for item in items)
+
+
+def _write_ids(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    assert listing.key is not None
+    for item in items:
+        stream.write(f"{printable(listing.key(item))}\n")
+
+
+def _write_list_table(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    _write_table(list(listing.columns), (listing.cells(item) for item in items), stream)
+
+
+_LIST_WRITERS: dict[str, Callable[[Listing[Any], Iterable[Any], TextIO], None]] = {
+    "table": _write_list_table,
+    "json": _write_json,
+    "jsonl": _write_jsonl,
+    "csv": _write_csv,
+    "ids": _write_ids,
+}
+
+
+def _write_table(names: list[str], rows: Iterable[list[Any]], stream: TextIO, *, headed: bool = True) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
+    for name in names:
+        table.add_column(Text(printable(name)), overflow="fold")
+    for row in rows:
+        # `Text` and not str: rich would read [brackets] in a run's name as its markup.
+        table.add_row(*(Text(printable(_cell(value))) for value in row))
+    # Only a terminal has a width to fold at; elsewhere nothing may be lost to one.
+    width = None if stream.isatty() else 100_000
+    Console(file=stream, width=width, highlight=False, markup=False, emoji=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return _text(value)
+
+
+def _csv_cell(value: Any) -> str:
+    text = _text(value)
+    if isinstance(value, str) and text.startswith(_FORMULA_STARTS) and text not in _NUMBERS_AS_TEXT:
+        text = f"'{text}"
+    return text
+
+
+def _text(value: Any) -> str:
+    from wbgql.scalars import format_datetime, to_safe_json
+
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            return str(to_safe_json(value))
+        case datetime():
+            return format_datetime(value)
+        case int() | float():
+            return repr(value)
+        case _:
+            return _json(value)
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:
+    import json
+
+    from wbgql.scalars import to_safe_json
+
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(
+        to_safe_json(value),
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=separators,
+        indent=indent,
+        default=_text,
+    )
+    return text if text.isprintable() else _escape_json(text)
+
+
+def _escape_json(text: str) -> str:
+    # Lossless: whatever is not printable stands inside a string of the JSON text, but for line ends.
+    return "".join(
+        char if char.isprintable() or char == "\n" else "".join(f"\\u{unit:04x}" for unit in _utf16(char))
+        for char in text
+    )
+
+
+def _utf16(char: str) -> list[int]:
+    raw = char.encode("utf-16-be", "surrogatepass")
+    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
+
+
+@contextmanager
+def _writing(output: Path | None) -> Iterator[TextIO]:
+    """Open where the data goes. Failures to write become `StoreError`, a broken pipe stays one."""
+    try:
+        if output is None or str(output) == "-":
+            yield sys.stdout
+            sys.stdout.flush()
+        else:
+            with _replacing(output) as stream:
+                yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "standard output" if output is None else repr(str(output))
+        raise StoreError(f"cannot write to {where}: {(error.strerror or str(error)).lower()}") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """Write beside `path` and put it in its place at the end; a device or a pipe is written to as it is."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+        return
+    fresh = path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}.part")
+    try:
+        with fresh.open("x", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,60 @@
+"""`wbgql projects list` and `wbgql fields`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wbgql.cli.app import App, examples, global_options, not_empty
+from wbgql.cli.output import Listing, list_options, write_list
+
+
+@click.group("projects", short_help="Projects of an entity.", epilog=examples("wbgql projects list acme"))
+def projects_group() -> None:
+    """Projects of an entity."""
+
+
+@projects_group.command(
+    "list",
+    short_help="List the projects of an entity.",
+    epilog=examples("wbgql projects list", "wbgql projects list acme --format ids"),
+)
+@click.argument("entity_name", metavar="[ENTITY]", required=False, callback=not_empty)
+@list_options("ids")
+@global_options()
+@click.pass_obj
+def list_command(app: App, entity_name: str | None, format_: str | None, output: Path | None) -> None:
+    """List the projects of ENTITY that this key can see; by default one's own."""
+    listing = Listing(
+        app.client().projects(entity_name),
+        columns={
+            "entity": lambda project: project.entity_name,
+            "name": lambda project: project.name,
+            "created_at": lambda project: project.created_at,
+            "read_only": lambda project: project.read_only,
+        },
+        key=lambda project: f"{project.entity_name}/{project.name}",
+    )
+    write_list(listing, format_, output)
+
+
+@click.command(
+    "fields",
+    short_help="List the config and summary keys that runs hold, with their types.",
+    epilog=examples("wbgql fields acme/vision", "wbgql fields acme/vision --pattern loss"),
+)
+@click.argument("path", callback=not_empty)
+@click.option("--pattern", metavar="TEXT", help="Only keys that match, as the server reads it.")
+@list_options()
+@global_options()
+@click.pass_obj
+def fields_command(
+    app: App, path: str, pattern: str | None, format_: str | None, output: Path | None
+) -> None:
+    """List the keys that runs of PATH hold, as the server's filters name them."""
+    listing = Listing(
+        app.client().fields(path, pattern=pattern),
+        columns={"path": lambda field: field.path, "type": lambda field: field.type},
+    )
+    write_list(listing, format_, output)

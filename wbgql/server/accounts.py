@@ -1,0 +1,253 @@
+"""Users, their hashed keys, teams and organizations, and who may see or do what."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from wbgql.errors import ConfigError, PermissionDenied
+from wbgql.server.store import Connection, Row, Store, row, rows
+from wbgql.server.times import Clock, to_text, utc_now
+
+MIN_KEY_LENGTH = 40
+"""The SDK refuses shorter keys (wandb SDK 0.31.0 `sdk/lib/wbauth`, 2026-11)."""
+
+ROLES = ("admin", "member", "viewer")
+_NAME = re.compile(r"[\w-][\w .-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The owner of the key a request came with."""
+
+    user_id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
+    entity_id: int
+    created_at: str
+
+
+def make_key() -> str:
+    """A new key of 40 hex digits, the form every SDK version accepts."""
+    return secrets.token_hex(20)
+
+
+def hash_key(key: str) -> bytes:
+    """What is stored of a key: keys are long and random, so one round of SHA-256 is enough."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def add_user(
+    store: Store,
+    name: str,
+    key: str | None = None,
+    *,
+    admin: bool = False,
+    email: str | None = None,
+    clock: Clock = utc_now,
+) -> str:
+    """Add a user and an entity of the same name, or one more key for a user who exists; return the key.
+
+    `admin` raises a user who exists, it never lowers one.
+
+    Raises:
+        ConfigError: the key is too short, taken, or the name is not a name or belongs to a team.
+    """
+    check_name(name)
+    key = make_key() if key is None else key
+    if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[\w.-]+", key):
+        raise ConfigError(
+            f"key is not at least {MIN_KEY_LENGTH} letters, digits, '_', '-' or '.': user {name!r}"
+        )
+    now = to_text(clock())
+    with store.write() as db:
+        user_id = _find_or_add_user(db, name, email or f"{name}@localhost", now)
+        if admin:
+            db.execute("UPDATE users SET admin = 1 WHERE id = ?", (user_id,))
+        owner = db.execute("SELECT user_id FROM api_keys WHERE hash = ?", (hash_key(key),)).get
+        if owner not in (None, user_id):
+            raise ConfigError(f"key belongs to another user: {name!r}, make a new one")
+        if owner is None:
+            db.execute(
+                "INSERT INTO api_keys (user_id, hash, hint, created_at) VALUES (?, ?, ?, ?)",
+                (user_id, hash_key(key), key[-4:], now),
+            )
+    return key
+
+
+def _find_or_add_user(db: Connection, name: str, email: str, now: str) -> int:
+    found = db.execute("SELECT id FROM users WHERE username = ?", (name,)).get
+    if found is not None:
+        return int(found)
+    if db.execute("SELECT 1 FROM entities WHERE name = ?", (name,)).get:
+        raise ConfigError(f"name belongs to a team: {name!r}, choose another")
+    db.execute("INSERT INTO entities (name, kind, created_at) VALUES (?, 'user', ?)", (name, now))
+    db.execute(
+        "INSERT INTO users (username, name, email, admin, entity_id, created_at) VALUES (?, ?, ?, 0, ?, ?)",
+        (name, name, email, db.last_insert_rowid(), now),
+    )
+    return db.last_insert_rowid()
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot stand in a URL as an entity, user or organization.
+
+    Raises:
+        ConfigError: with the name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"not a name of 1 to 64 letters, digits, '_', '-', '.' or spaces: {name!r}")
+
+
+def count_users(store: Store) -> int:
+    """How many users the store has."""
+    with store.read() as db:
+        return int(db.execute("SELECT count(*) FROM users").get)
+
+
+def list_users(store: Store) -> list[Row]:
+    """Every user: `username`, `email`, `admin`, `keys` (how many), `created_at`, by name."""
+    with store.read() as db:
+        found = rows(
+            db,
+            "SELECT username, email, admin, (SELECT count(*) FROM api_keys WHERE user_id = users.id) AS keys,"
+            " created_at FROM users ORDER BY username",
+        )
+    return [user | {"admin": bool(user["admin"])} for user in found]
+
+
+def add_org(store: Store, name: str, member: str, role: str = "member", *, clock: Clock = utc_now) -> None:
+    """Add an organization if it is new, and `member` to it, or change the member's role.
+
+    Raises:
+        ConfigError: no such user, role or name.
+    """
+    check_name(name)
+    with store.write() as db:
+        db.execute(
+            "INSERT OR IGNORE INTO organizations (name, created_at) VALUES (?, ?)", (name, to_text(clock()))
+        )
+        organization = db.execute("SELECT id FROM organizations WHERE name = ?", (name,)).get
+        db.execute(
+            "INSERT OR REPLACE INTO organization_members VALUES (?, ?, ?)",
+            (organization, _user_id(db, member), _role(role)),
+        )
+
+
+def add_team(
+    store: Store,
+    name: str,
+    org: str | None = None,
+    member: str | None = None,
+    *,
+    role: str = "member",
+    clock: Clock = utc_now,
+) -> None:
+    """Add a team if it is new, put it under `org`, and add `member` or change the member's role.
+
+    Raises:
+        ConfigError: no such user, organization or role, or the name belongs to a user.
+    """
+    check_name(name)
+    with store.write() as db:
+        kind = db.execute("SELECT kind FROM entities WHERE name = ?", (name,)).get
+        if kind == "user":
+            raise ConfigError(f"name belongs to a user: {name!r}, choose another")
+        if kind is None:
+            db.execute(
+                "INSERT INTO entities (name, kind, created_at) VALUES (?, 'team', ?)",
+                (name, to_text(clock())),
+            )
+        team = db.execute("SELECT id FROM entities WHERE name = ?", (name,)).get
+        if org is not None:
+            organization = db.execute("SELECT id FROM organizations WHERE name = ?", (org,)).get
+            if organization is None:
+                raise ConfigError(f"no such organization: {org!r}, add it first")
+            db.execute("UPDATE entities SET organization_id = ? WHERE id = ?", (organization, team))
+        if member is not None:
+            db.execute(
+                "INSERT OR REPLACE INTO team_members VALUES (?, ?, ?)",
+                (team, _user_id(db, member), _role(role)),
+            )
+
+
+def _user_id(db: Connection, username: str) -> int:
+    found = db.execute("SELECT id FROM users WHERE username = ?", (username,)).get
+    if found is None:
+        raise ConfigError(f"no such user: {username!r}, add it first")
+    return int(found)
+
+
+def _role(role: str) -> str:
+    if role not in ROLES:
+        raise ConfigError(f"no such role: {role!r}, choose one of {', '.join(ROLES)}")
+    return role
+
+
+def find_viewer(db: Connection, key: str) -> Viewer | None:
+    """The owner of `key`, or None."""
+    digest = hash_key(key)
+    found = row(
+        db,
+        "SELECT users.*, api_keys.hash FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
+        (digest,),
+    )
+    if found is None or not hmac.compare_digest(found["hash"], digest):
+        return None
+    return Viewer(
+        user_id=found["id"],
+        username=found["username"],
+        name=found["name"],
+        email=found["email"],
+        admin=bool(found["admin"]),
+        entity_id=found["entity_id"],
+        created_at=found["created_at"],
+    )
+
+
+def user_node(user: Row) -> Row:
+    """A user's row as GraphQL's `User`."""
+    return {
+        "__typename": "User",
+        "pk": user["id"],
+        "id": base64.b64encode(f"User:{user['id']}".encode()).decode(),
+        "username": user["username"],
+        "name": user["name"],
+        "email": user["email"],
+        "admin": bool(user["admin"]),
+        "entity": user["username"],
+        "createdAt": user["created_at"],
+        "entityPk": user["entity_id"],
+        "private": False,
+        "hideTeamsFromPublic": False,
+        "flags": "{}",
+        "accountType": "USER",
+    }
+
+
+def role_in(db: Connection, viewer: Viewer, entity_id: int) -> str | None:
+    """The viewer's role in an entity: "admin", "member", "viewer", or None outside it."""
+    if viewer.admin or entity_id == viewer.entity_id:
+        return "admin"
+    role = db.execute(
+        "SELECT role FROM team_members WHERE entity_id = ? AND user_id = ?", (entity_id, viewer.user_id)
+    ).get
+    return None if role is None else str(role)
+
+
+def require_writer(db: Connection, viewer: Viewer, entity_id: int) -> str:
+    """The viewer's role in an entity, which must allow writing.
+
+    Raises:
+        PermissionDenied: not a member, or one who may only look.
+    """
+    role = role_in(db, viewer, entity_id)
+    if role not in ("admin", "member"):
+        raise PermissionDenied("permission denied", status=403)
+    return role

@@ -1,0 +1,239 @@
+"""The HTTP side: routes, authentication, bodies in and out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from wbgql.errors import AuthenticationError, NotFound, RequestError, UsageError, WbgqlError
+from wbgql.resources import schema_file
+from wbgql.server import (
+    accounts,
+    artifacts_uploads,
+    files,
+    filestream,
+    projects,
+    resolvers_artifacts,
+    resolvers_artifacts_changes,
+    resolvers_artifacts_versions,
+    resolvers_changes,
+    resolvers_files,
+    resolvers_roots,
+    resolvers_runs,
+    runs,
+)
+from wbgql.server.accounts import Viewer
+from wbgql.server.backend import Backend, Context
+from wbgql.server.blobs import Blob
+from wbgql.server.graphql import Answer, Api, status_of
+from wbgql.server.store import Row, frozen
+
+log = logging.getLogger("wbgql.server")
+
+MAX_GRAPHQL_BYTES = 32 * 2**20
+MAX_STREAM_BYTES = 64 * 2**20
+RETRY_AFTER_S = 2
+
+RESOLVERS = (
+    resolvers_roots.resolvers,
+    resolvers_runs.resolvers,
+    resolvers_files.resolvers,
+    resolvers_changes.resolvers,
+    resolvers_artifacts.resolvers,
+    resolvers_artifacts_versions.resolvers,
+    resolvers_artifacts_changes.resolvers,
+)
+
+UPLOADS: dict[str, Callable[[Backend, Any, Blob], None]] = {
+    files.UPLOAD: files.store_upload,
+    artifacts_uploads.CONTENT: artifacts_uploads.store_content,
+    artifacts_uploads.MANIFEST: artifacts_uploads.store_manifest,
+}
+"""What to do with an uploaded content, by the kind its URL was signed for."""
+
+DOWNLOADS: dict[str, Callable[[Backend, Any], Row]] = {
+    files.UPLOAD: files.find_download,
+    artifacts_uploads.CONTENT: artifacts_uploads.find_content,
+    artifacts_uploads.MANIFEST: artifacts_uploads.find_manifest_content,
+}
+"""Finds `blob` and `name` for a download, by the kind its URL was signed for."""
+
+
+class GraphqlBody(msgspec.Struct, frozen=True):
+    """The body of a GraphQL request."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815
+
+
+_graphql_decoder = msgspec.json.Decoder(GraphqlBody)
+
+
+def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
+    """The application over an opened backend."""
+    server = _Server(backend, Api(schema_file(), RESOLVERS))
+    run = "/files/{entity}/{project}/{run}"
+    routes = [
+        Route("/graphql", server.graphql, methods=["POST"]),
+        Route(f"{run}/file_stream", server.file_stream, methods=["POST"]),
+        Route(f"{run}/{{name:path}}", server.run_file, methods=["GET"]),
+        Route(
+            "/artifactsV2/{region}/{entity}/{project}/{collection}/{birth}/{md5}/{name:path}",
+            server.artifact_file,
+            methods=["GET"],
+        ),
+        Route("/storage/{token}/{name:path}", server.upload, methods=["PUT"]),
+        Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
+        Route("/healthz", server.health, methods=["GET"]),
+    ]
+    handlers: Mapping[Any, Any] = {WbgqlError: _on_error, HTTPException: _on_http_error, Exception: _on_bug}
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    app.state.server = server
+    return app
+
+
+class _Server:
+    def __init__(self, backend: Backend, api: Api) -> None:
+        self.backend = backend
+        self.api = api
+
+    async def health(self, _request: Request) -> Response:
+        return _json({"ok": True})
+
+    async def graphql(self, request: Request) -> Response:
+        body = await _body(request, MAX_GRAPHQL_BYTES)
+        answer = await run_in_threadpool(self._graphql, request, body)
+        return _json(answer.body, answer.status)
+
+    def _graphql(self, request: Request, body: bytes) -> Answer:
+        with self.context(request) as context:
+            try:
+                given = _graphql_decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise UsageError(f"not a GraphQL request: {error}") from error
+            runs.mark_silent(context)
+            with contextlib.nullcontext() if self.api.is_mutation(given.query) else frozen(context.db):
+                return self.api.execute(context, given.query, given.variables or {}, given.operationName)
+
+    @contextlib.contextmanager
+    def context(self, request: Request) -> Iterator[Context]:
+        """What a request of an authenticated caller works with."""
+        with self.backend.store.read() as db:
+            viewer = authenticate(db, request)
+            yield Context(
+                backend=self.backend,
+                viewer=viewer,
+                base_url=str(request.base_url).rstrip("/"),
+                db=db,
+                shared=request.headers.get("x-wandb-use-async-filestream") == "true",
+            )
+
+    async def file_stream(self, request: Request) -> Response:
+        body = await _body(request, MAX_STREAM_BYTES)
+        return _json(await run_in_threadpool(self._file_stream, request, body))
+
+    def _file_stream(self, request: Request, body: bytes) -> dict[str, Any]:
+        with self.context(request) as context:
+            path = (request.path_params["entity"], request.path_params["project"], request.path_params["run"])
+            client = request.headers.get("x-wandb-async-client-id") if context.shared else None
+            return filestream.receive(context, path, filestream.decode(body), client)
+
+    async def run_file(self, request: Request) -> Response:
+        return _content(self.backend, await run_in_threadpool(self._run_file, request))
+
+    def _run_file(self, request: Request) -> Row:
+        with self.context(request) as context:
+            given = request.path_params
+            project = projects.find_project(context, given["entity"], given["project"])
+            run = runs.find_run(context, project, given["run"]) if project else None
+            file = files.find_file(context.db, run["pk"], given["name"]) if run else None
+            if file is None or file["blob"] is None:
+                raise NotFound(f"file {given['name']!r} not found", status=404)
+            return file
+
+    async def artifact_file(self, request: Request) -> Response:
+        return _content(self.backend, await run_in_threadpool(self._artifact_file, request))
+
+    def _artifact_file(self, request: Request) -> Row:
+        with self.context(request) as context:
+            given = request.path_params
+            path = (given["entity"], given["project"], given["collection"])
+            return artifacts_uploads.find_content_by_path(context, *path, given["md5"])
+
+    async def upload(self, request: Request) -> Response:
+        kind, value = self.backend.signer.read("PUT", request.path_params["token"])
+        blob = await self.backend.blobs.receive(request.stream())
+        await run_in_threadpool(UPLOADS[kind], self.backend, value, blob)
+        return Response(status_code=200, headers={"ETag": f'"{blob.md5}"'})
+
+    async def download(self, request: Request) -> Response:
+        kind, value = self.backend.signer.read("GET", request.path_params["token"])
+        return _content(self.backend, await run_in_threadpool(DOWNLOADS[kind], self.backend, value))
+
+
+def authenticate(db: Any, request: Request) -> Viewer:
+    """The caller, by HTTP Basic with any user name and the key as password.
+
+    Raises:
+        AuthenticationError: no key, or not a known one.
+    """
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    key = ""
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+            key = base64.b64decode(credentials).decode().partition(":")[2]
+    viewer = accounts.find_viewer(db, key) if key else None
+    if viewer is None:
+        raise AuthenticationError("user is not logged in", status=401)
+    return viewer
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise RequestError(f"request is larger than {limit} bytes", status=413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _content(backend: Backend, file: Row) -> Response:
+    # What users stored must not run as a page of this server.
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+    name = str(file["name"]).rsplit("/", 1)[-1]
+    path = backend.blobs.path(file["blob"])
+    return FileResponse(path, headers=headers, filename=name, media_type="application/octet-stream")
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    status = status_of(error)
+    response = _json({"errors": [{"message": str(error)}], "error": str(error)}, status)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+async def _on_http_error(_request: Request, error: HTTPException) -> Response:
+    return _json({"error": error.detail, "errors": [{"message": error.detail}]}, error.status_code)
+
+
+async def _on_bug(_request: Request, _error: Exception) -> Response:
+    return _json({"error": "internal error", "errors": [{"message": "internal error"}]}, 500)

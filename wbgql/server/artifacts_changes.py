@@ -1,0 +1,326 @@
+"""Changing what is logged: aliases, descriptions, tags, links into portfolios, and collections themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from wbgql.errors import NotFound, UsageError
+from wbgql.server import accounts, artifacts, projects, run_values
+from wbgql.server.artifacts import LATEST, PORTFOLIO, SEQUENCE, writing
+from wbgql.server.artifacts_commit import add_member
+from wbgql.server.artifacts_logging import (
+    check_alias,
+    check_name,
+    create_collection,
+    find_client_id,
+    find_or_create_type,
+    set_alias,
+)
+from wbgql.server.artifacts_uploads import require_writer
+from wbgql.server.backend import Context
+from wbgql.server.store import Connection, Row
+
+MAX_TAGS = 20
+
+
+def writable_project(now: Context, entity: str | None, name: str | None) -> Row:
+    """A project the viewer may write into.
+
+    Raises:
+        NotFound, PermissionDenied: not visible, or only to look at.
+    """
+    project = projects.find_project(now, entity, name)
+    if project is None:
+        raise NotFound(f"project {entity}/{name} not found", status=404)
+    accounts.require_writer(now.db, now.viewer, project["entityPk"])
+    return project
+
+
+def writable_collection(now: Context, storage_id: str) -> Row:
+    """A collection the viewer may change.
+
+    Raises:
+        NotFound, PermissionDenied: deleted, not visible, or only to look at.
+    """
+    collection = artifacts.find_collection_by_id(now, storage_id)
+    project = artifacts.project_of(now, collection["projectPk"])
+    if project is None or collection["state"] == "DELETED":
+        raise NotFound(f"artifact collection {storage_id!r} not found", status=404)
+    accounts.require_writer(now.db, now.viewer, project["entityPk"])
+    return collection
+
+
+def _committed(now: Context, storage_id: str | None) -> Row:
+    version = artifacts.find_version_by_id(now, storage_id)
+    if version["state"] != "COMMITTED":
+        raise NotFound(f"artifact {storage_id!r} is not committed, or it is deleted", status=404)
+    return version
+
+
+def change_aliases(context: Context, storage_id: str, given: list[dict[str, Any]], *, add: bool) -> list[Row]:
+    """Add aliases to a version, each in its collection, or take them away.
+
+    An alias that is added leaves the version it was on; one to take away that is not there is no error.
+
+    Raises:
+        NotFound: the version is not in the collection.
+        UsageError: not an alias.
+    """
+    with writing(context) as now:
+        version = _committed(now, storage_id)
+        collections = {member["collectionPk"] for member in artifacts.memberships(now, version)}
+        for one in given:
+            project = writable_project(now, one["entityName"], one["projectName"])
+            name = one["artifactCollectionName"]
+            collection = artifacts.find_collection(now, project, name)
+            if collection is None or collection["pk"] not in collections:
+                raise NotFound(f"artifact {storage_id!r} is not in collection {name!r}", status=404)
+            if add:
+                set_alias(now.db, collection["pk"], version["pk"], check_alias(one["alias"]))
+            else:
+                now.db.execute(
+                    "DELETE FROM artifact_aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
+                    (collection["pk"], version["pk"], one["alias"]),
+                )
+    return [
+        {key: one[key] for key in ("alias", "artifactCollectionName", "entityName", "projectName")}
+        for one in given
+    ]
+
+
+def update_version(context: Context, fields: dict[str, Any]) -> Row:
+    """Change a version from an `UpdateArtifactInput`; a null field stays as it is. Safe to repeat.
+
+    Raises:
+        NotFound, PermissionDenied: deleted, not visible, or only to look at.
+        UsageError: the metadata is not a JSON object, or an alias is not one.
+    """
+    with writing(context) as now:
+        version = artifacts.find_version_by_id(now, fields["artifactID"])
+        if version["state"] == "DELETED":
+            raise NotFound(f"artifact {fields['artifactID']!r} not found", status=404)
+        require_writer(now, version)
+        changes = _version_changes(version, fields) | {"updated_at": now.backend.now()}
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        now.db.execute(f"UPDATE artifacts SET {assignments} WHERE id = ?", (*changes.values(), version["pk"]))  # noqa: S608
+        for one in fields.get("aliases") or []:
+            set_alias(now.db, version["sequencePk"], version["pk"], check_alias(one["alias"]))
+    return artifacts.find_version_by_id(context, fields["artifactID"])
+
+
+def _version_changes(version: Row, fields: dict[str, Any]) -> Row:
+    changes = {
+        name: fields[name] for name in ("description", "labels", "metadata") if fields.get(name) is not None
+    }
+    if "metadata" in changes:
+        run_values.parse_object(changes["metadata"], "artifact metadata")
+    ttl_s = fields.get("ttlDurationSeconds")
+    if ttl_s is not None:
+        changes["ttl_s"] = None if ttl_s == artifacts.TTL_INHERIT else ttl_s
+    changes["tags"] = _changed_tags(version["tagNames"], fields.get("tagsToAdd"), fields.get("tagsToDelete"))
+    return changes
+
+
+def _changed_tags(tags: list[str], add: list[Row] | None, remove: list[Row] | None) -> str:
+    gone = {tag["tagName"] for tag in remove or []}
+    kept = dict.fromkeys([*tags, *(tag["tagName"] for tag in add or [])])
+    return json.dumps([tag for tag in kept if tag not in gone], ensure_ascii=False)
+
+
+# ---- links ----
+
+
+def link(context: Context, fields: dict[str, Any]) -> Row:
+    """Link a version into a portfolio, made if it is new; return the membership. Safe to repeat.
+
+    Raises:
+        NotFound, PermissionDenied: the version or the target project is not visible or not writable.
+        UsageError: the target is a sequence, or holds another type.
+    """
+    with writing(context) as now:
+        version = _committed(now, fields.get("artifactID") or _id_of_client(now, fields.get("clientID")))
+        portfolio = _portfolio(now, version, fields)
+        sql = "SELECT max(version) FROM artifact_members WHERE collection_id = ? AND artifact_id = ?"
+        number = now.db.execute(sql, (portfolio["pk"], version["pk"])).get
+        if number is None:
+            number = add_member(now, portfolio["pk"], version["pk"])
+        wanted = {check_alias(one["alias"]) for one in fields.get("aliases") or []}
+        for alias in sorted(wanted | {LATEST}):
+            set_alias(now.db, portfolio["pk"], version["pk"], alias)
+    found = artifacts.find_member(context, portfolio, f"v{number}")
+    assert found is not None
+    return artifacts.to_membership(found)
+
+
+def _id_of_client(now: Context, client_id: str | None) -> str | None:
+    found = find_client_id(now, client_id) if client_id else None
+    return None if found is None else str(found["serverID"])
+
+
+def _portfolio(now: Context, version: Row, fields: dict[str, Any]) -> Row:
+    kind = artifacts.collection_of_version(now, version)["defaultArtifactType"]["name"]
+    if fields.get("artifactPortfolioID"):
+        found: Row | None = writable_collection(now, fields["artifactPortfolioID"])
+        name = ""
+    else:
+        name = fields.get("artifactPortfolioName") or ""
+        project = writable_project(now, fields.get("entityName"), fields.get("projectName"))
+        found = artifacts.find_collection(now, project, name)
+        if found is None:
+            return create_collection(now, project, PORTFOLIO, name, find_or_create_type(now, project, kind))
+    if found is None or found["__typename"] != PORTFOLIO:
+        raise UsageError(
+            f"artifact collection {name!r} has versions of its own, choose another name to link to"
+        )
+    if found["defaultArtifactType"]["name"] != kind:
+        raise UsageError(
+            f"artifact of type {kind!r} cannot be linked into {found['name']!r}, which holds another type"
+        )
+    return found
+
+
+def unlink(context: Context, storage_id: str, portfolio_id: str) -> None:
+    """Take a version out of a portfolio; the version itself stays. Repeating it is no error.
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: the collection is where the version was logged.
+    """
+    with writing(context) as now:
+        version = artifacts.find_version_by_id(now, storage_id)
+        portfolio = writable_collection(now, portfolio_id)
+        if portfolio["__typename"] != PORTFOLIO:
+            raise UsageError(
+                f"artifact {storage_id!r} was logged to {portfolio['name']!r}, delete it instead"
+            )
+        remove_members(now.db, portfolio["pk"], version["pk"])
+
+
+def remove_members(db: Connection, collection_pk: int, pk: int | None = None) -> None:
+    """Take one version, or all, out of a collection, aliases included."""
+    for table in ("artifact_members", "artifact_aliases"):
+        db.execute(
+            f"DELETE FROM {table} WHERE collection_id = ? AND artifact_id = coalesce(?, artifact_id)",  # noqa: S608
+            (collection_pk, pk),
+        )
+    move_latest(db, [collection_pk])
+
+
+def move_latest(db: Connection, collection_pks: Iterable[int]) -> None:
+    """Put `latest` back on the newest version where a collection has lost it."""
+    for pk in collection_pks:
+        newest = db.execute(
+            "SELECT artifact_id FROM artifact_members JOIN artifacts ON artifacts.id = artifact_id"
+            " WHERE collection_id = ? AND state = 'COMMITTED' ORDER BY version DESC LIMIT 1",
+            (pk,),
+        ).get
+        sql = "SELECT 1 FROM artifact_aliases WHERE collection_id = ? AND alias = ?"
+        if newest is not None and db.execute(sql, (pk, LATEST)).get is None:
+            set_alias(db, pk, newest, LATEST)
+
+
+# ---- collections ----
+
+
+def make_collection(context: Context, fields: dict[str, Any], kind: str) -> Row:
+    """Make an empty sequence or portfolio; one that is there already is returned.
+
+    Raises:
+        NotFound, PermissionDenied: the project or type is not visible or not writable.
+        UsageError: the name is taken by another kind, or is not a name.
+    """
+    with writing(context) as now:
+        project = writable_project(now, fields["entityName"], fields["projectName"])
+        types = {one["id"]: one["pk"] for one in artifacts.list_types(now, project)}
+        if fields["artifactTypeID"] not in types:
+            raise NotFound(f"artifact type {fields['artifactTypeID']!r} not found", status=404)
+        found = artifacts.find_collection(now, project, fields["name"])
+        if found is None:
+            type_pk = types[fields["artifactTypeID"]]
+            found = create_collection(now, project, kind, fields["name"], type_pk, fields.get("description"))
+        if found["__typename"] != kind:
+            raise UsageError(f"artifact collection name is taken: {fields['name']!r}")
+    return found
+
+
+def make_type(context: Context, fields: dict[str, Any]) -> Row:
+    """Make an artifact type; one that is there already is returned.
+
+    Raises:
+        NotFound, PermissionDenied: the project is not visible or not writable.
+    """
+    with writing(context) as now:
+        project = writable_project(now, fields["entityName"], fields["projectName"])
+        find_or_create_type(now, project, fields["name"], fields.get("description"))
+        found = artifacts.find_type(now, project, fields["name"])
+    assert found is not None
+    return found
+
+
+def update_collection(context: Context, storage_id: str, name: str | None, description: str | None) -> Row:
+    """Rename or describe a collection; null leaves it as it is.
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: the name is taken, or is not a name.
+    """
+    with writing(context) as now:
+        collection = writable_collection(now, storage_id)
+        name = collection["name"] if name is None else name
+        check_name(name, "artifact collection")
+        other = artifacts.find_collection(now, {"pk": collection["projectPk"]}, name)
+        if other is not None and other["pk"] != collection["pk"]:
+            raise UsageError(f"artifact collection name is taken: {name!r}")
+        now.db.execute(
+            "UPDATE artifact_collections SET name = ?, description = coalesce(?, description), updated_at = ?"
+            " WHERE id = ?",
+            (name, description, now.backend.now(), collection["pk"]),
+        )
+    return artifacts.find_collection_by_id(context, storage_id)
+
+
+def move_sequence(context: Context, storage_id: str, type_name: str) -> Row:
+    """Give a sequence another type, made if it is new.
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: a portfolio, or not a type name.
+    """
+    with writing(context) as now:
+        collection = writable_collection(now, storage_id)
+        if collection["__typename"] != SEQUENCE:
+            raise UsageError(
+                f"artifact collection {collection['name']!r} holds links, its type cannot change"
+            )
+        type_pk = find_or_create_type(now, {"pk": collection["projectPk"]}, type_name)
+        now.db.execute(
+            "UPDATE artifact_collections SET type_id = ?, updated_at = ? WHERE id = ?",
+            (type_pk, now.backend.now(), collection["pk"]),
+        )
+    return artifacts.find_collection_by_id(context, storage_id)
+
+
+def change_collection_tags(context: Context, fields: dict[str, Any], *, add: bool) -> Row:
+    """Add tags to a collection, or take them away; return it.
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: too many tags.
+    """
+    with writing(context) as now:
+        project = writable_project(now, fields["entityName"], fields["projectName"])
+        name = fields["artifactCollectionName"]
+        collection = artifacts.find_collection(now, project, name)
+        if collection is None:
+            raise NotFound(f"artifact collection {name!r} not found", status=404)
+        if len(fields["tags"]) > MAX_TAGS:
+            raise UsageError(f"too many tags at once: {len(fields['tags'])}, at most {MAX_TAGS}")
+        tags = fields["tags"]
+        text = _changed_tags(collection["tagNames"], tags if add else None, None if add else tags)
+        now.db.execute(
+            "UPDATE artifact_collections SET tags = ?, updated_at = ? WHERE id = ?",
+            (text, now.backend.now(), collection["pk"]),
+        )
+    return artifacts.find_collection_by_id(context, collection["id"])

@@ -1,0 +1,235 @@
+"""Deleting versions and collections: hidden at once, purged after the retention time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.server import artifacts
+from wbgql.server.artifacts import PORTFOLIO, SEQUENCE, writing
+from wbgql.server.artifacts_changes import move_latest, remove_members, writable_collection
+from wbgql.server.artifacts_uploads import require_writer
+from wbgql.server.backend import Context, make_subject
+from wbgql.server.store import Connection, Row, Store, rows
+from wbgql.server.times import to_text
+
+_BATCH = 100
+_ABANDONED_S = 7 * 86400.0
+"""An upload that was not committed for this long is taken for broken off."""
+
+_VERSION_TABLES = (
+    "artifact_members",
+    "artifact_aliases",
+    "artifact_manifests",
+    "artifact_files",
+    "artifact_runs",
+    "artifact_client_ids",
+)
+
+_NAMED = """
+SELECT artifacts.id AS pk, artifacts.sequence_id AS sequencePk, sequences.name AS sequence,
+    projects.id AS projectPk, projects.name AS project, entities.name AS entity, members.version AS version
+FROM artifacts JOIN artifact_collections AS sequences ON sequences.id = artifacts.sequence_id
+    JOIN projects ON projects.id = sequences.project_id JOIN entities ON entities.id = projects.entity_id
+    LEFT JOIN artifact_members AS members ON members.artifact_id = artifacts.id
+        AND members.collection_id = artifacts.sequence_id
+"""
+
+
+def delete_version(context: Context, storage_id: str, *, delete_aliases: bool = False) -> Row:
+    """Delete a version; it is still found by id, with state DELETED, until it is purged. Safe to repeat.
+
+    Source: wandb SDK 0.31.0 `Artifact.delete`: a version with aliases needs `delete_aliases` (2026-11).
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: it has aliases, and `delete_aliases` is not set.
+    """
+    with writing(context) as now:
+        version = artifacts.find_version_by_id(now, storage_id)
+        require_writer(now, version)
+        aliases = sorted({alias for _, alias, _ in version["aliasRows"]})
+        if aliases and not delete_aliases:
+            raise UsageError(f"artifact has aliases {aliases!r}: set deleteAliases, or remove them first")
+        if version["state"] != "DELETED":
+            _hide(now, [version["pk"]])
+    return artifacts.find_version_by_id(context, storage_id)
+
+
+def delete_collection(context: Context, storage_id: str, kind: str) -> Row:
+    """Delete a sequence with all its versions, or a portfolio with all its links.
+
+    Raises:
+        NotFound, PermissionDenied: not visible or not writable.
+        UsageError: a collection of the other kind.
+    """
+    with writing(context) as now:
+        collection = writable_collection(now, storage_id)
+        if collection["__typename"] != kind:
+            raise UsageError(f"artifact collection {collection['name']!r} is not an {kind}")
+        _hide_collection(now, collection["pk"], kind)
+    return artifacts.find_collection_by_id(context, storage_id)
+
+
+def _hide_collection(now: Context, pk: int, kind: str) -> None:
+    if kind == PORTFOLIO:
+        remove_members(now.db, pk)
+    else:
+        sql = "SELECT id FROM artifacts WHERE sequence_id = ? AND state <> 'DELETED'"
+        _hide(now, _column(now.db, sql, (pk,)))
+    now.db.execute("UPDATE artifact_collections SET deleted_at = ? WHERE id = ?", (now.backend.now(), pk))
+
+
+def hide_outputs(context: Context, db: Connection, run_pks: Iterable[int]) -> None:
+    """Delete what runs logged, after the runs were hidden. `db` is in a transaction.
+
+    A version that another run logged too, and that is not deleted, stays: its content was the same.
+    """
+    sql = (
+        "SELECT mine.artifact_id FROM artifact_runs AS mine JOIN artifacts ON artifacts.id = mine.artifact_id"
+        " WHERE mine.run_id = ? AND mine.role = 'output' AND state <> 'DELETED' AND NOT EXISTS ("
+        "SELECT 1 FROM artifact_runs AS other JOIN runs ON runs.id = other.run_id"
+        " WHERE other.artifact_id = mine.artifact_id AND other.role = 'output' AND runs.deleted_at IS NULL)"
+    )
+    now = replace(context, db=db, memo={})
+    for run_pk in run_pks:
+        _hide(now, _column(db, sql, (run_pk,)))
+
+
+def hide_project(context: Context, db: Connection, project: Row) -> None:
+    """Delete every collection of a project. `db` is in a transaction."""
+    now = replace(context, db=db, memo={})
+    sql = "SELECT id, kind FROM artifact_collections WHERE project_id = ? AND deleted_at IS NULL"
+    for found in rows(db, sql, (project["pk"],)):
+        _hide_collection(now, found["id"], found["kind"])
+
+
+def _hide(now: Context, pks: list[int]) -> None:
+    at = now.backend.now()
+    for pk in pks:
+        for named in rows(now.db, f"{_NAMED} WHERE artifacts.id = ?", (pk,)):
+            subject = now.backend.subject(named["projectPk"], _subject(named))
+            _audit(now.db, at, now.viewer.username, "artifact:delete", named, subject)
+        _hide_version(now.db, pk, at)
+
+
+def _hide_version(db: Connection, pk: int, at: str) -> None:
+    db.execute("UPDATE artifacts SET state = 'DELETED', deleted_at = ? WHERE id = ?", (at, pk))
+    db.execute("DELETE FROM artifact_aliases WHERE artifact_id = ?", (pk,))
+    move_latest(db, _column(db, "SELECT collection_id FROM artifact_members WHERE artifact_id = ?", (pk,)))
+
+
+def _subject(named: Row) -> str:
+    return f"{named['sequence']}:v{named['version']}"
+
+
+def _audit(db: Connection, at: str, actor: str, action: str, named: Row, subject: bytes) -> None:
+    db.execute(
+        "INSERT INTO audit (at, actor, action, entity, project, subject) VALUES (?, ?, ?, ?, ?, ?)",
+        (at, actor, action, named["entity"], named["project"], subject.hex()),
+    )
+
+
+def _column(db: Connection, sql: str, params: tuple[Any, ...]) -> list[int]:
+    return [int(value) for (value,) in db.execute(sql, params)]
+
+
+# ---- purge ----
+
+
+def purge(store: Store, *, now: datetime, retention_s: float) -> int:
+    """Destroy the rows of versions that were deleted `retention_s` ago, and of uploads that broke off.
+
+    Versions past their time to live are deleted first. Contents that no other version uses lose their
+    owner, and empty collections without description or tags go too. Returns how many versions.
+    """
+    cutoff = to_text(now - timedelta(seconds=retention_s))
+    abandoned = to_text(now - timedelta(seconds=max(retention_s, _ABANDONED_S)))
+    _expire(store, to_text(now))
+    count = 0
+    for batch in _expired(store, cutoff, abandoned):
+        _purge_versions(store, batch, to_text(now))
+        count += len(batch)
+    if _has_deleted_collection(store, cutoff) or count:
+        _purge_left_over(store, cutoff)
+    return count
+
+
+def _expire(store: Store, at: str) -> None:
+    """Delete what outlived its `ttlDurationSeconds`, counted from creation.
+
+    Source: W&B docs, artifact TTL: linked versions and those W&B makes itself do not expire (2026-11).
+    """
+    sql = (
+        "SELECT artifacts.id FROM artifacts JOIN artifact_collections c ON c.id = sequence_id"
+        " JOIN artifact_types t ON t.id = c.type_id WHERE ttl_s > 0 AND state = 'COMMITTED'"
+        " AND unixepoch(artifacts.created_at) + ttl_s <= unixepoch(?)"
+        " AND t.name NOT IN ('run_table', 'code', 'job') AND t.name NOT LIKE 'wandb-%'"
+        " AND NOT EXISTS (SELECT 1 FROM artifact_members m WHERE m.artifact_id = artifacts.id"
+        " AND m.collection_id <> sequence_id)"
+    )
+    with store.read() as db:
+        if not _column(db, sql, (at,)):
+            return
+    with store.write() as db:
+        for pk in _column(db, sql, (at,)):
+            _hide_version(db, pk, at)
+
+
+def _expired(store: Store, cutoff: str, abandoned: str) -> Iterator[list[Row]]:
+    where = "artifacts.deleted_at <= ? OR (artifacts.state = 'PENDING' AND artifacts.created_at <= ?)"
+    while True:
+        with store.read() as db:
+            batch = rows(db, f"{_NAMED} WHERE {where} LIMIT ?", (cutoff, abandoned, _BATCH))
+        if not batch:
+            return
+        yield batch
+
+
+def _purge_versions(store: Store, batch: list[Row], at: str) -> None:
+    secret = store.secret
+    with store.write() as db:
+        # Left behind by a crash before the file is rewritten, it makes the next purge finish the work.
+        db.execute("INSERT OR REPLACE INTO settings VALUES ('purge_unfinished', 1)")
+        for named in batch:
+            for table in _VERSION_TABLES:
+                db.execute(f"DELETE FROM {table} WHERE artifact_id = ?", (named["pk"],))  # noqa: S608
+            db.execute("DELETE FROM artifacts WHERE id = ?", (named["pk"],))
+            subject = make_subject(secret, named["projectPk"], _subject(named))
+            _audit(db, at, "retention", "artifact:purge", named, subject)
+
+
+def _has_deleted_collection(store: Store, cutoff: str) -> bool:
+    with store.read() as db:
+        return bool(
+            _column(db, "SELECT 1 FROM artifact_collections WHERE deleted_at <= ? LIMIT 1", (cutoff,))
+        )
+
+
+def _purge_left_over(store: Store, cutoff: str) -> None:
+    with store.write() as db:
+        db.execute(
+            "DELETE FROM artifact_contents WHERE NOT EXISTS"
+            " (SELECT 1 FROM artifact_files WHERE content_id = artifact_contents.id)"
+        )
+        types = _column(
+            db,
+            "DELETE FROM artifact_collections WHERE id NOT IN (SELECT sequence_id FROM artifacts)"
+            " AND id NOT IN (SELECT collection_id FROM artifact_members)"
+            " AND (deleted_at <= ? OR (deleted_at IS NULL AND kind = ? AND next_version > 0"
+            " AND description IS NULL AND tags = '[]')) RETURNING type_id",
+            (cutoff, SEQUENCE),
+        )
+        for pk in set(types):
+            db.execute(
+                "DELETE FROM artifact_types WHERE id = ? AND description IS NULL"
+                " AND id NOT IN (SELECT type_id FROM artifact_collections)",
+                (pk,),
+            )
+        db.execute(
+            "DELETE FROM artifact_client_ids WHERE sequence_id IS NOT NULL"
+            " AND sequence_id NOT IN (SELECT id FROM artifact_collections)"
+        )

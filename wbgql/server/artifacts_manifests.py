@@ -1,0 +1,97 @@
+"""Artifact manifests: the JSON list of a version's files. No I/O.
+
+Source: wandb SDK 0.31.0 `sdk/artifacts/artifact_manifests/artifact_manifest_v1.py` (2026-11).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from wbgql.errors import UsageError
+
+Manifest = dict[str, Any]
+
+_MAX_NAME = 2048
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file of a manifest. `digest` is base64 MD5, or the ETag of a reference.
+
+    `ref` is set for what lives elsewhere; `birth_id` names the version that first had the content.
+    """
+
+    name: str
+    digest: str
+    size_bytes: int
+    ref: str | None
+    birth_id: str | None
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Decode a manifest as uploaded.
+
+    Raises:
+        UsageError: not a manifest of version 1.
+    """
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise UsageError(f"artifact manifest is not JSON: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("contents"), dict):
+        raise UsageError("artifact manifest has no object `contents`")
+    if manifest.get("version") != 1:
+        raise UsageError(f"artifact manifest has version {manifest.get('version')!r}, this server knows 1")
+    return manifest
+
+
+def parse_entries(manifest: Manifest) -> list[Entry]:
+    """The files of a manifest, by name.
+
+    Raises:
+        UsageError: an entry without a digest, or with a path that leads out of the version.
+    """
+    return [_entry(name, values) for name, values in sorted(manifest["contents"].items())]
+
+
+def _entry(name: str, values: Any) -> Entry:
+    if not isinstance(values, dict) or not isinstance(values.get("digest"), str):
+        raise UsageError(f"artifact manifest has no digest for {name!r}")
+    check_path(name)
+    size = values.get("size")
+    return Entry(
+        name=name,
+        digest=values["digest"],
+        size_bytes=size if isinstance(size, int) and size > 0 else 0,
+        ref=values.get("ref"),
+        birth_id=values.get("birthArtifactID"),
+    )
+
+
+def check_path(name: str) -> None:
+    """Refuse what cannot be a file's path inside a version.
+
+    Raises:
+        UsageError: with the name.
+    """
+    bad = not name or len(name) > _MAX_NAME or "\0" in name or name.startswith("/")
+    if bad or ".." in name.split("/"):
+        raise UsageError(f"not a path inside an artifact: {name[:80]!r}, use a relative path without '..'")
+
+
+def merge(base: Manifest | None, changes: Iterable[Manifest]) -> Manifest:
+    """Lay incremental or patch manifests over a base; a later one wins where names are equal."""
+    merged: Manifest = dict(base) if base else {}
+    contents: dict[str, Any] = dict(merged.get("contents", {}))
+    for change in changes:
+        contents.update(change["contents"])
+        merged = {**merged, **change}
+    return {**merged, "contents": contents}
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Encode a manifest as the SDK reads it."""
+    return json.dumps(manifest, separators=(",", ":")).encode()

@@ -1,0 +1,112 @@
+"""What all requests share, and what one request brings along."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from wbgql.errors import PermissionDenied
+from wbgql.server import accounts
+from wbgql.server.accounts import Viewer
+from wbgql.server.blobs import Blobs
+from wbgql.server.settings import ServerSettings
+from wbgql.server.signing import Signer
+from wbgql.server.store import Connection, Row, Store, row, rows
+from wbgql.server.times import Clock, to_text, utc_now
+from wbgql.server.where import IndexPath, register_functions
+
+
+def make_subject(secret: bytes, project_pk: int, run: str) -> bytes:
+    """The keyed hash that stands for a run in tombstones and the audit log."""
+    return hmac.digest(secret, f"{project_pk}/{run}".encode(), "sha256")
+
+
+class Backend:
+    """The opened store with its contents, keys and clock.
+
+    Raises:
+        StoreError: as `Store`.
+    """
+
+    def __init__(self, settings: ServerSettings, *, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.store = Store(settings.data, prepare=[register_functions])
+        self.blobs = Blobs(settings.data / "blobs")
+        self.clock = clock
+        self.secret = self.store.secret
+        self.signer = Signer(
+            hmac.digest(self.secret, b"urls", "sha256"),
+            upload_ttl_s=settings.upload_url_ttl_s,
+            download_ttl_s=settings.download_url_ttl_s,
+        )
+        self.started_at = self.now()
+        self.path_uses: dict[IndexPath, int] = {}
+
+    def now(self) -> str:
+        """The present instant as the store keeps it."""
+        return to_text(self.clock())
+
+    def subject(self, project_pk: int, run: str) -> bytes:
+        """What is kept of a purged run: a keyed hash, so that its id stays refused.
+
+        Made with the project's row number, which outlives a rename and is never used again.
+        """
+        return make_subject(self.secret, project_pk, run)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+
+@dataclass
+class Context:
+    """One request: who asks, through which address, and a connection to read with.
+
+    `shared` is set for a writer in the SDK's shared mode, where several processes log to one run.
+    """
+
+    backend: Backend
+    viewer: Viewer
+    base_url: str
+    db: Connection
+    shared: bool = False
+    roles: dict[int, str | None] = field(default_factory=dict)
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return self.backend.store
+
+    def role(self, entity_id: int) -> str | None:
+        """The viewer's role in an entity, looked up once."""
+        if entity_id not in self.roles:
+            self.roles[entity_id] = accounts.role_in(self.db, self.viewer, entity_id)
+        return self.roles[entity_id]
+
+    def require_owner(self, db: Connection, run_pk: int) -> None:
+        """Refuse to destroy what is not the viewer's: a member may delete own runs, an admin all.
+
+        Raises:
+            PermissionDenied: neither owner nor admin.
+        """
+        found = row(
+            db,
+            "SELECT runs.user_id, entity_id FROM runs JOIN projects ON projects.id = project_id"
+            " WHERE runs.id = ?",
+            (run_pk,),
+        )
+        role = None if found is None else self.role(found["entity_id"])
+        own = found is not None and found["user_id"] == self.viewer.user_id
+        if role != "admin" and not (role == "member" and own):
+            raise PermissionDenied("permission denied", status=403)
+
+    @cached_property
+    def users(self) -> dict[int, Row]:
+        """Every user's node by row number, read once: a page of runs needs their names."""
+        return {user["id"]: accounts.user_node(user) for user in rows(self.db, "SELECT * FROM users")}
+
+    def sign(self, method: str, kind: str, value: Any, *, name: str = "") -> str:
+        """An absolute URL that allows one upload or download."""
+        return self.backend.signer.url(self.base_url, method, kind, value, name=name)

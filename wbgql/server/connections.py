@@ -1,0 +1,69 @@
+"""Cursors and pages of connections. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from wbgql.errors import UsageError
+
+MAX_PAGE = 1000
+DEFAULT_PAGE = 50
+_PREFIX = "arrayconnection:"
+
+
+def to_cursor(offset: int) -> str:
+    """The cursor of the item at `offset`."""
+    return base64.b64encode(f"{_PREFIX}{offset}".encode()).decode()
+
+
+def offset_after(cursor: str | None) -> int:
+    """Where the page after `cursor` begins.
+
+    Raises:
+        UsageError: not one of our cursors.
+    """
+    if not cursor:
+        return 0
+    try:
+        prefix, _, number = base64.b64decode(cursor, validate=True).decode().rpartition(":")
+        if f"{prefix}:" == _PREFIX:
+            return int(number) + 1
+    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"not a cursor: {cursor!r}") from error
+    raise UsageError(f"not a cursor: {cursor!r}")
+
+
+def page_size(first: int | None, *, default: int = DEFAULT_PAGE) -> int:
+    """How many items a page holds: `first`, at most 1000.
+
+    Raises:
+        UsageError: `first` is negative.
+    """
+    if first is not None and first < 0:
+        raise UsageError(f"first is negative: {first}")
+    return min(default if first is None else first, MAX_PAGE)
+
+
+def to_connection(nodes: Sequence[Any], offset: int, *, has_next: bool, **extra: Any) -> dict[str, Any]:
+    """Edges with cursors and a pageInfo around one page of nodes."""
+    edges = [{"node": node, "cursor": to_cursor(index)} for index, node in enumerate(nodes, offset)]
+    page_info = {
+        "startCursor": edges[0]["cursor"] if edges else None,
+        "endCursor": edges[-1]["cursor"] if edges else None,
+        "hasNextPage": has_next,
+        "hasPreviousPage": offset > 0,
+    }
+    return {"edges": edges, "pageInfo": page_info, **extra}
+
+
+def slice_connection(
+    nodes: Sequence[Any], first: int | None, after: str | None, **extra: Any
+) -> dict[str, Any]:
+    """One page of a list that is in memory; all of it where `first` is null."""
+    offset = offset_after(after)
+    size = len(nodes) if first is None else page_size(first)
+    page = nodes[offset : offset + size]
+    return to_connection(page, offset, has_next=offset + size < len(nodes), **extra)

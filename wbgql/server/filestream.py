@@ -1,0 +1,110 @@
+"""What the SDK streams while a run logs: lines, summary, state. Committed before it is acknowledged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wbgql.errors import UsageError
+from wbgql.server import history, lines, runs
+from wbgql.server.backend import Context
+from wbgql.server.store import Connection, Row
+
+SUMMARY = "wandb-summary.json"
+MAX_OFFSET = 2**40
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Lines of one file; `content[i]` is line `offset + i`."""
+
+    content: list[str] = []
+    offset: int = 0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The body of a file_stream request; every part may be missing. An empty one is a heartbeat."""
+
+    files: dict[str, Chunk] = {}
+    uploaded: list[str] = []
+    complete: bool | None = None
+    preempting: bool | None = None
+    exitcode: int | None = None
+
+
+_decoder = msgspec.json.Decoder(Request)
+
+
+def decode(body: bytes) -> Request:
+    """Read a request's body.
+
+    Raises:
+        UsageError: not a file_stream request.
+    """
+    try:
+        request = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a file_stream request: {error}") from error
+    if any(not 0 <= chunk.offset < MAX_OFFSET for chunk in request.files.values()):
+        raise UsageError("not a file_stream request: an offset is out of range")
+    return request
+
+
+def receive(
+    context: Context, path: tuple[str, str, str], request: Request, client: str | None = None
+) -> dict[str, Any]:
+    """Store one request for the run `path` (entity, project, id); return the answer.
+
+    `client` is the writer's id in shared mode. Repeating a request changes nothing.
+
+    Raises:
+        ResponseError: the run is deleted (status 410), which ends the SDK's stream.
+        NotFound, PermissionDenied: see `runs.find_run_by_path`.
+    """
+    with context.store.write() as db:
+        run = runs.find_run_by_path(context, *path)
+        writer = lines.writer_number(db, run["pk"], client)
+        for name, chunk in request.files.items():
+            _store_chunk(db, run, writer, name, chunk)
+        _set_state(context, db, run, request)
+    return {"stopped": True} if run["stopped"] else {}
+
+
+def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk) -> None:
+    if not chunk.content:
+        return
+    if name == SUMMARY:
+        runs.set_summary(db, run["pk"], chunk.content[-1])
+        return
+    lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
+    if name == lines.HISTORY:
+        overwrites = writer > 0 or chunk.offset != run["historyLineCount"]
+        history.update_keys(db, run["pk"], chunk.offset, chunk.content, overwrites=overwrites)
+    elif name == lines.EVENTS:
+        _merge_system_metrics(db, run["pk"], chunk.content)
+
+
+def _merge_system_metrics(db: Connection, pk: int, content: list[str]) -> None:
+    text = db.execute("SELECT system_metrics FROM run_texts WHERE run_id = ?", (pk,)).get
+    merged = lines.parse_row(text) if text else {}
+    for line in content:
+        merged |= lines.parse_row(line)
+    db.execute("UPDATE run_texts SET system_metrics = ? WHERE run_id = ?", (_dump(merged), pk))
+
+
+def _dump(values: dict[str, Any]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def _set_state(context: Context, db: Connection, run: Row, request: Request) -> None:
+    state = "running"
+    if request.complete:
+        state = "failed" if request.exitcode else "finished"
+    elif request.preempting:
+        state = "preempting"
+    now = context.backend.now()
+    db.execute(
+        "UPDATE runs SET state = ?, heartbeat_at = ?, updated_at = ?, exitcode = coalesce(?, exitcode)"
+        " WHERE id = ?",
+        (state, now, now, request.exitcode if request.complete else None, run["pk"]),
+    )

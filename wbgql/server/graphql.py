@@ -1,0 +1,152 @@
+"""Executes the SDL: documents are parsed and validated once, errors get the status W&B gives them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    build_schema,
+    execute_sync,
+    parse,
+    validate,
+)
+
+from wbgql.errors import (
+    AuthenticationError,
+    DocumentError,
+    NotFound,
+    PermissionDenied,
+    RequestError,
+    StoreError,
+    UsageError,
+)
+from wbgql.server.backend import Context
+from wbgql.server.registry import Resolvers, bind
+
+log = logging.getLogger("wbgql.server")
+
+MAX_TOKENS = 20_000
+CACHED_DOCUMENTS = 512
+
+# W&B's own words; the SDK looks for them (wandb SDK 0.31.0 `apis/public/jobs.py`, 2026-11).
+_UNKNOWN_FIELD = re.compile(r"^Cannot query field '(\w+)' on type '(\w+)'\.")
+
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (AuthenticationError, "UNAUTHENTICATED"),
+    (PermissionDenied, "PERMISSION_ERROR"),
+    (NotFound, "NOT_FOUND"),
+    (UsageError, "BAD_REQUEST"),
+    (StoreError, "UNAVAILABLE"),
+    (RequestError, "FAILED"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of an answer and its HTTP status."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...] = ()
+
+
+class Api:
+    """The schema with its resolvers.
+
+    Raises:
+        DocumentError: the SDL is broken, or a resolver has no field in it.
+    """
+
+    def __init__(self, sdl: Path, resolvers: Iterable[Resolvers]) -> None:
+        try:
+            self.schema: GraphQLSchema = build_schema(sdl.read_text(encoding="utf-8"))
+        except (GraphQLError, TypeError) as error:
+            raise DocumentError(str(error), file=str(sdl)) from error
+        bind(self.schema, resolvers)
+        self._prepare = functools.lru_cache(CACHED_DOCUMENTS)(self._parse_and_validate)
+
+    def _parse_and_validate(self, text: str) -> _Prepared:
+        try:
+            document = parse(text, max_tokens=MAX_TOKENS)
+        except GraphQLError as error:
+            return _Prepared(None, (error,))
+        return _Prepared(document, tuple(validate(self.schema, document)))
+
+    def is_mutation(self, text: str) -> bool:
+        """Whether a document holds a mutation."""
+        document = self._prepare(text).document
+        return document is not None and any(
+            isinstance(part, OperationDefinitionNode) and part.operation is OperationType.MUTATION
+            for part in document.definitions
+        )
+
+    def execute(
+        self, context: Context, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> Answer:
+        """Run one operation.
+
+        Variables that the document does not declare are ignored and `operationName: ""` is none:
+        the SDK sends both (wandb SDK 0.31.0, seen on the wire 2026-11).
+        """
+        prepared = self._prepare(text)
+        if prepared.document is None or prepared.errors:
+            return Answer(400, {"errors": [error_body(error) for error in prepared.errors]})
+        result = execute_sync(
+            self.schema,
+            prepared.document,
+            context_value=context,
+            variable_values=dict(variables),
+            operation_name=operation_name or None,
+        )
+        return _answer(result)
+
+
+def _answer(result: ExecutionResult) -> Answer:
+    if not result.errors:
+        return Answer(200, {"data": result.data})
+    body = {"errors": [error_body(error) for error in result.errors], "data": result.data}
+    return Answer(_status(result.errors), body)
+
+
+def _status(errors: Sequence[GraphQLError]) -> int:
+    return max(status_of(error.original_error or error) for error in errors)
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status for an error: what it carries, 400 for the caller's, 503 for the store's, else 500."""
+    if isinstance(error, RequestError):
+        return error.status or 400
+    if isinstance(error, (UsageError, GraphQLError)):
+        return 400
+    return 503 if isinstance(error, StoreError) else 500
+
+
+def error_body(error: GraphQLError) -> dict[str, Any]:
+    """One entry of `errors`. What went wrong inside the server is logged, not told."""
+    cause = error.original_error
+    if cause is None:
+        body: dict[str, Any] = {**error.formatted}
+        body["message"] = _UNKNOWN_FIELD.sub(r'Cannot query field "\1" on type "\2".', error.message)
+        return body
+    code = next((code for kind, code in _CODES if isinstance(cause, kind)), None)
+    if code is None:
+        log.error("internal error at %s", error.path, exc_info=cause)
+    message = "internal error" if code is None else str(cause)
+    return {"message": message, "path": error.path, "extensions": {"code": code or "INTERNAL"}}

@@ -1,0 +1,154 @@
+"""History as the API shows it: rows by step, samples, and which keys there are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from wbgql.scalars import to_safe_json
+from wbgql.server import lines
+from wbgql.server.run_values import dig
+from wbgql.server.store import Connection
+
+DEFAULT_SAMPLES = 500
+MAX_ROWS = 100_000
+
+
+def texts(db: Connection, pk: int, min_step: int | None = None, max_step: int | None = None) -> list[str]:
+    """Rows as they were sent, by step from `min_step` to before `max_step`; of equal steps the last.
+
+    Equal steps come from a repeated `wandb sync` of a resumed run (wandb SDK 0.31.0, 2026-11).
+    """
+    found = db.execute(
+        "SELECT writer, step, row FROM history WHERE run_id = ? AND step >= ? AND step < ?"
+        " ORDER BY step, writer, number",
+        (pk, -(2**63) if min_step is None else min_step, 2**63 - 1 if max_step is None else max_step),
+    )
+    return list({(step, writer): row for writer, step, row in found}.values())
+
+
+def pick(items: list[Any], samples: int) -> list[Any]:
+    """At most `samples` items, evenly spaced, first and last included."""
+    if samples <= 0 or len(items) <= samples:
+        return items
+    if samples == 1:
+        return items[-1:]
+    last = len(items) - 1
+    return [items[round(i * last / (samples - 1))] for i in range(samples)]
+
+
+def sample(db: Connection, pk: int, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows for one `sampledHistory` spec: those that hold all keys, cut to them, at most `samples`.
+
+    `minStep` and `maxStep` are both inclusive here (wandb SDK 0.31.0 `core/internal/runhistoryreader`,
+    2026-11). Non-finite numbers become strings, since these rows are plain JSON.
+    """
+    keys = list(dict.fromkeys(spec.get("keys") or ()))
+    max_step = spec.get("maxStep")
+    found = texts(db, pk, spec.get("minStep"), None if max_step is None else int(max_step) + 1)
+    complete = [row for row in map(lines.parse_row, found) if _has_all(row, keys)]
+    picked = pick(complete, int(spec.get("samples") or DEFAULT_SAMPLES))
+    return [to_safe_json(row if not keys else {key: dig(row, key)[1] for key in keys}) for row in picked]
+
+
+def _has_all(row: dict[str, Any], keys: list[str]) -> bool:
+    return all(dig(row, key)[0] for key in keys)
+
+
+class Keys:
+    """What a run's history holds: for each key the types seen, and the last step.
+
+    Grows with each chunk; `to_json` and `from_json` keep it between chunks.
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        state = state or {"rows": 0, "lastStep": -1, "keys": {}}
+        self.rows: int = state["rows"]
+        self.last_step: int = state["lastStep"]
+        self.keys: dict[str, dict[str, Any]] = state["keys"]
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Keys:
+        """Go on from a kept state; None starts afresh."""
+        return cls(None if text is None else json.loads(text))
+
+    def to_json(self) -> str:
+        """The state to keep."""
+        return json.dumps({"rows": self.rows, "lastStep": self.last_step, "keys": self.keys})
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Count the keys of more rows."""
+        for row in rows:
+            step = row.get("_step")
+            if isinstance(step, (int, float)):
+                self.last_step = max(self.last_step, int(step))
+            for key, value in row.items():
+                self._add_value(key, value)
+        self.rows += len(rows)
+
+    def _add_value(self, key: str, value: Any) -> None:
+        known = self.keys.get(key)
+        if known is None:
+            known = self.keys[key] = {"types": {}, "monotonic": True, "previous": None}
+        kind = kind_of(value)
+        known["types"][kind] = known["types"].get(kind, 0) + 1
+        if kind != "number" or not math.isfinite(value):
+            known["monotonic"] = False
+            return
+        if known["previous"] is not None and value < known["previous"]:
+            known["monotonic"] = False
+        known["previous"] = value
+
+    def answer(self) -> dict[str, Any] | None:
+        """The value of `Run.historyKeys`; None where nothing is logged."""
+        if not self.rows:
+            return None
+        keys = {
+            key: {
+                "typeCounts": [
+                    {"type": kind, "count": n} for kind, n in Counter(known["types"]).most_common()
+                ],
+                "monotonic": known["monotonic"],
+                "previousValue": known["previous"],
+            }
+            for key, known in self.keys.items()
+        }
+        return {"keys": keys, "lastStep": self.last_step, "sets": []}
+
+
+def kind_of(value: Any) -> str:
+    """The name of a value's type: a media object's `_type`, or JSON's word for it."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return str(value.get("_type", "map"))
+    return "nil" if value is None else "list"
+
+
+def update_keys(db: Connection, pk: int, offset: int, content: list[str], *, overwrites: bool) -> None:
+    """Count the keys of a chunk just written; one that overwrites makes the next reader count anew."""
+    if overwrites:
+        db.execute("UPDATE run_texts SET history_keys = NULL WHERE run_id = ?", (pk,))
+        return
+    text = db.execute("SELECT history_keys FROM run_texts WHERE run_id = ?", (pk,)).get
+    if text is None and offset:
+        return
+    keys = Keys.from_json(text)
+    keys.add([lines.parse_row(line) for line in content])
+    db.execute("UPDATE run_texts SET history_keys = ? WHERE run_id = ?", (keys.to_json(), pk))
+
+
+def read_keys(db: Connection, pk: int) -> dict[str, Any] | None:
+    """The value of `Run.historyKeys`, counted over all rows where no count is kept."""
+    text = db.execute("SELECT history_keys FROM run_texts WHERE run_id = ?", (pk,)).get
+    if text is not None:
+        return Keys.from_json(text).answer()
+    keys = Keys()
+    keys.add([lines.parse_row(line) for line in texts(db, pk)])
+    return keys.answer()

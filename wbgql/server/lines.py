@@ -1,0 +1,87 @@
+"""Lines of a run by their place: history rows, system metrics and console text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wbgql.scalars import parse_json
+from wbgql.server.store import Connection
+
+HISTORY = "wandb-history.jsonl"
+EVENTS = "wandb-events.jsonl"
+CONSOLE = "output.log"
+
+_COUNT_COLUMNS = {HISTORY: "history_lines", EVENTS: "events_lines", CONSOLE: "log_lines"}
+
+
+def writer_number(db: Connection, pk: int, client: str | None) -> int:
+    """0 for the only writer of a run; in shared mode a number for each client id, from 1."""
+    if client is None:
+        return 0
+    found = db.execute("SELECT writer FROM writers WHERE run_id = ? AND client = ?", (pk, client)).get
+    if found is None:
+        found = int(db.execute("SELECT count(*) + 1 FROM writers WHERE run_id = ?", (pk,)).get)
+        db.execute("INSERT INTO writers VALUES (?, ?, ?)", (pk, client, found))
+    return int(found)
+
+
+def write(db: Connection, pk: int, stream: str, writer: int, offset: int, content: Sequence[str]) -> None:
+    """Put `content` at line `offset`, over what is there: a chunk sent twice changes nothing."""
+    if not content:
+        return
+    numbered = enumerate(content, offset)
+    if stream == HISTORY:
+        db.executemany(
+            "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?)",
+            ((pk, writer, number, step_of(line), line) for number, line in numbered),
+        )
+    else:
+        db.executemany(
+            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+            ((pk, stream, writer, number, line) for number, line in numbered),
+        )
+    column = _COUNT_COLUMNS.get(stream)
+    if column is not None:
+        db.execute(
+            f"UPDATE runs SET {column} = max({column}, ?) WHERE id = ?",  # noqa: S608
+            (offset + len(content), pk),
+        )
+
+
+def step_of(line: str) -> int | None:
+    """The `_step` of a history row, or None if it has none or is no row."""
+    step = parse_row(line).get("_step")
+    return int(step) if isinstance(step, (int, float)) and abs(step) < 2**63 else None
+
+
+def parse_row(line: str) -> dict[str, Any]:
+    """Decode one row, NaN included; a broken one counts as empty, as it cannot be sent back to the SDK."""
+    try:
+        value = parse_json(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def tail(db: Connection, pk: int, stream: str, count: int = 1) -> list[str]:
+    """The last lines of a stream, oldest first."""
+    if stream == HISTORY:
+        sql, params = "SELECT row FROM history WHERE run_id = ? ORDER BY number DESC LIMIT ?", (pk, count)
+        return [line for (line,) in db.execute(sql, params)][::-1]
+    found = db.execute(
+        "SELECT line FROM lines WHERE run_id = ? AND stream = ? ORDER BY number DESC LIMIT ?",
+        (pk, stream, count),
+    )
+    return [line for (line,) in found][::-1]
+
+
+def read(db: Connection, pk: int, stream: str, start: int = 0, limit: int = -1) -> list[tuple[int, str]]:
+    """(line number, line) from `start` on, in order."""
+    return list(
+        db.execute(
+            "SELECT number, line FROM lines WHERE run_id = ? AND stream = ? AND number >= ?"
+            " ORDER BY writer, number LIMIT ?",
+            (pk, stream, start, limit),
+        )
+    )

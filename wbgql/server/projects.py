@@ -1,0 +1,166 @@
+"""Projects: finding one that the viewer may see, creating, and listing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from wbgql.errors import NotFound, UsageError
+from wbgql.server import accounts
+from wbgql.server.backend import Context
+from wbgql.server.store import Connection, Row, row, rows
+
+DEFAULT_PROJECT = "uncategorized"
+MAX_NAME = 128
+_PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
+
+_NODE = """
+SELECT projects.id AS pk, projects.name AS name, entities.name AS entityName, projects.entity_id AS entityPk,
+    projects.description AS description, projects.access AS access, projects.user_id AS userPk,
+    projects.views AS views, projects.created_at AS createdAt, projects.updated_at AS updatedAt
+FROM projects JOIN entities ON entities.id = projects.entity_id
+"""
+
+
+def make_id(kind: str, *parts: object) -> str:
+    """GraphQL ids are base64 of `Kind:part:...`."""
+    return base64.b64encode(":".join([kind, *map(str, parts)]).encode()).decode()
+
+
+def find_entity(db: Connection, name: str | None, default_id: int) -> Row | None:
+    """An entity by name; null and "" mean the viewer's own, as in artifacts that were made offline."""
+    if name:
+        return row(db, "SELECT * FROM entities WHERE name = ?", (name,))
+    return row(db, "SELECT * FROM entities WHERE id = ?", (default_id,))
+
+
+def to_node(project: Row) -> Row:
+    """Complete a project's row as GraphQL's `Project`."""
+    return project | {
+        "id": make_id("Project", "v1", project["name"], project["entityName"]),
+        "internalId": make_id("ProjectInternalId", project["pk"]),
+        "isBenchmark": False,
+        "isPublished": False,
+        "allowAllArtifactTypesInRegistry": True,
+        "tags": [],
+        "members": [],
+        "teamMembers": [],
+        "triggers": [],
+        "launchAgents": [],
+        "runQueues": [],
+        "totalSweeps": 0,
+    }
+
+
+def find_project(context: Context, entity: str | None, name: str | None) -> Row | None:
+    """A project the viewer may see; None if it is missing or not visible, which look the same."""
+    owner = find_entity(context.db, entity, context.viewer.entity_id)
+    if owner is None:
+        return None
+    found = row(
+        context.db,
+        f"{_NODE} WHERE projects.entity_id = ? AND projects.name = ? AND projects.deleted_at IS NULL",
+        (owner["id"], name or DEFAULT_PROJECT),
+    )
+    return to_node(found) if found is not None and is_visible(context, found) else None
+
+
+def find_project_by_pk(context: Context, pk: int) -> Row | None:
+    """A project by row number, if the viewer may see it."""
+    found = row(context.db, f"{_NODE} WHERE projects.id = ? AND projects.deleted_at IS NULL", (pk,))
+    return to_node(found) if found is not None and is_visible(context, found) else None
+
+
+def find_project_by_id(context: Context, project_id: str) -> Row:
+    """A project by GraphQL id.
+
+    Raises:
+        NotFound: missing, not visible, or not the id of a project.
+    """
+    try:
+        parts = base64.b64decode(project_id, validate=True).decode().split(":")
+    except (binascii.Error, UnicodeDecodeError):
+        parts = []
+    found = None
+    if parts[:2] == ["Project", "v1"] and len(parts) == 4:
+        found = find_project(context, parts[3], parts[2])
+    elif len(parts) == 2 and parts[0] in ("ProjectInternalId", "Project") and parts[1].isdigit():
+        found = find_project_by_pk(context, int(parts[1]))
+    if found is None:
+        raise NotFound(f"project {project_id!r} not found", status=404)
+    return found
+
+
+def is_visible(context: Context, project: Row) -> bool:
+    """Whether the viewer may look into a project."""
+    role = context.role(project["entityPk"])
+    if project["access"] in _PUBLIC or role == "admin":
+        return True
+    if role is None:
+        return False
+    return project["access"] != "RESTRICTED" or _is_project_member(context, project)
+
+
+def _is_project_member(context: Context, project: Row) -> bool:
+    member = context.db.execute(
+        "SELECT 1 FROM project_members WHERE project_id = ? AND user_id = ?",
+        (project["pk"], context.viewer.user_id),
+    ).get
+    return member is not None or project["userPk"] == context.viewer.user_id
+
+
+def list_projects(context: Context, entity: str | None, limit: int, offset: int) -> list[Row]:
+    """Projects of an entity that the viewer may see, latest change first."""
+    owner = find_entity(context.db, entity, context.viewer.entity_id)
+    if owner is None:
+        return []
+    found = rows(
+        context.db,
+        f"{_NODE} WHERE projects.entity_id = ? AND projects.deleted_at IS NULL"
+        " ORDER BY updatedAt DESC, pk DESC",
+        (owner["id"],),
+    )
+    return [to_node(project) for project in found if is_visible(context, project)][offset : offset + limit]
+
+
+def find_or_create(
+    context: Context, db: Connection, entity: str | None, name: str | None
+) -> tuple[Row, bool]:
+    """The project to write into, made if it is missing; and whether it was made. `db` is in a transaction.
+
+    Raises:
+        NotFound: no such entity.
+        PermissionDenied: the viewer may not write there.
+        UsageError: not a project name.
+    """
+    owner = find_entity(db, entity, context.viewer.entity_id)
+    if owner is None:
+        raise NotFound(f"entity {entity} not found during upsertBucket", status=404)
+    name = name or DEFAULT_PROJECT
+    found = row(db, f"{_NODE} WHERE projects.entity_id = ? AND projects.name = ?", (owner["id"], name))
+    accounts.require_writer(db, context.viewer, owner["id"])
+    if found is not None:
+        if not is_visible(context, found):
+            raise NotFound(f"project {entity}/{name} not found", status=404)
+        db.execute("UPDATE projects SET deleted_at = NULL WHERE id = ?", (found["pk"],))
+        return to_node(found), False
+    check_project_name(name)
+    now = context.backend.now()
+    db.execute(
+        "INSERT INTO projects (entity_id, name, access, user_id, created_at, updated_at)"
+        " VALUES (?, ?, 'PRIVATE', ?, ?, ?)",
+        (owner["id"], name, context.viewer.user_id, now, now),
+    )
+    made = row(db, f"{_NODE} WHERE projects.id = ?", (db.last_insert_rowid(),))
+    assert made is not None
+    return to_node(made), True
+
+
+def check_project_name(name: str) -> None:
+    """Refuse what the SDK refuses too (wandb SDK 0.31.0 `wandb_settings`, 2026-11).
+
+    Raises:
+        UsageError: with the name.
+    """
+    if not name or len(name) > MAX_NAME or set(name) & set("/\\#?%:") or not name.isprintable():
+        raise UsageError(f"not a project name: {name!r}, use up to {MAX_NAME} characters without /\\#?%:")

@@ -1,0 +1,176 @@
+"""Resolvers for mutations of runs and projects."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from wbgql.errors import NotFound, ResponseError, UsageError
+from wbgql.scalars import parse_run_storage_id
+from wbgql.server import accounts, artifacts_deletion, projects, retention, run_pages, runs
+from wbgql.server.backend import Context
+from wbgql.server.registry import Resolvers
+from wbgql.server.store import Connection, Row, row
+
+resolvers = Resolvers()
+mutation = resolvers.mutation
+
+# Source: wandb SDK 0.31.0 `apis/public/runs.py`, docstring of `Run.update_state` (2026-11).
+_STATE_CHANGES = {
+    "pending": ("running", "failed", "crashed", "preempted"),
+    "failed": ("pending", "running"),
+}
+
+
+@mutation("upsertBucket")
+def upsert_bucket(context: Context, given: Row) -> Row:
+    run, inserted = runs.upsert(context, given)
+    return {"bucket": run, "inserted": inserted}
+
+
+@mutation("deleteRun")
+def delete_run(context: Context, given: Row) -> Row:
+    """Repeating it for a run that is deleted or purged is no error; an id that never was is 404."""
+    with context.store.write() as db:
+        try:
+            run = runs.find_run_by_id(context, given["id"])
+        except ResponseError:
+            return {}
+        if run["deletedAt"] is None:
+            retention.hide(context, db, run["project"], [run], artifacts=bool(given.get("deleteArtifacts")))
+    return {}
+
+
+@mutation("deleteRuns")
+def delete_runs(context: Context, given: Row) -> Row:
+    project = _writable(context, given["entityName"], given["projectName"])
+    with context.store.write() as db:
+        found = run_pages.matching(db, project, given["filters"])
+        retention.hide(context, db, project, found, artifacts=bool(given.get("deleteArtifacts")))
+    return {"errors": None}
+
+
+@mutation("undeleteRuns")
+def undelete_runs(context: Context, given: Row) -> Row:
+    project = _writable(context, given["entityName"], given["projectName"])
+    with context.store.write() as db:
+        found = run_pages.matching(db, project, given["filters"], deleted=True)
+        retention.restore(context, db, project, found)
+    return {}
+
+
+@mutation("modifyRuns")
+def modify_runs(context: Context, given: Row) -> Row:
+    """Add and remove tags. `ids` may be storage ids or run ids; it is not known which W&B takes."""
+    project = _writable(context, given.get("entityName"), given.get("projectName"))
+    with context.store.write() as db:
+        found = _chosen(db, project, given)
+        for run in found:
+            _change_tags(context, db, run["pk"], given.get("addTags") or [], given.get("removeTags") or [])
+    changed = [runs.find_run(context, project, run["name"]) for run in found]
+    return {"runs": changed, "runsSQL": changed}
+
+
+def _chosen(db: Connection, project: Row, given: Row) -> list[Row]:
+    if given.get("ids") is None and given.get("filters") is None:
+        raise UsageError("modifyRuns needs ids or filters")
+    found = run_pages.matching(db, project, given.get("filters"))
+    if given.get("ids") is None:
+        return found
+    names = {(parse_run_storage_id(one) or (None, None, one))[2] for one in given["ids"]}
+    return [run for run in found if run["name"] in names]
+
+
+def _change_tags(context: Context, db: Connection, pk: int, add: list[str], remove: list[str]) -> None:
+    tags: list[str] = json.loads(db.execute("SELECT tags FROM runs WHERE id = ?", (pk,)).get)
+    kept = [tag for tag in dict.fromkeys([*tags, *add]) if tag not in remove]
+    db.execute(
+        "UPDATE runs SET tags = ?, updated_at = ? WHERE id = ?",
+        (json.dumps(kept, ensure_ascii=False), context.backend.now(), pk),
+    )
+
+
+@mutation("stopRun")
+def stop_run(context: Context, given: Row) -> Row:
+    run = _writable_run(context, given["id"])
+    with context.store.write() as db:
+        db.execute("UPDATE runs SET stop_requested = 1 WHERE id = ?", (run["pk"],))
+    return {"success": True}
+
+
+@mutation("updateRunState")
+def update_run_state(context: Context, given: Row) -> Row:
+    run = _writable_run(context, given["id"])
+    state = given["state"]
+    with context.store.write() as db:
+        now = db.execute("SELECT state FROM runs WHERE id = ?", (run["pk"],)).get
+        if now not in _STATE_CHANGES.get(state, ()):
+            raise UsageError(f"invalid state transition: {now!r} to {state!r}")
+        db.execute("UPDATE runs SET state = ? WHERE id = ?", (state, run["pk"]))
+    return {"success": True}
+
+
+@mutation("rewindRun")
+def rewind_run(context: Context, given: Row) -> Row:
+    run = runs.find_run_by_path(context, given.get("entityName"), given.get("projectName"), given["runName"])
+    if given["metricName"] != "_step":
+        raise UsageError(f"a run can be rewound along _step only: {given['metricName']!r}")
+    with context.store.write() as db:
+        runs.rewind(db, run["pk"], int(given["metricValue"]))
+    return {"rewoundRun": runs.find_run(context, run["project"], run["name"])}
+
+
+@mutation("notifyScriptableRunAlert")
+def notify_alert(_context: Context, _given: Row) -> Row:
+    """Accepted and dropped: there is nobody to notify."""
+    return {"success": True}
+
+
+@mutation("upsertModel")
+def upsert_model(context: Context, given: Row) -> Row:
+    with context.store.write() as db:
+        project, inserted = projects.find_or_create(context, db, given.get("entityName"), given.get("name"))
+        for column in ("description", "access", "views"):
+            if given.get(column) is not None:
+                db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[column], project["pk"]))  # noqa: S608
+    found = projects.find_project_by_pk(context, project["pk"])
+    return {"project": found, "model": found, "inserted": inserted, "entityName": project["entityName"]}
+
+
+@mutation("renameProject")
+def rename_project(context: Context, given: Row) -> Row:
+    project = _writable(context, given["entityName"], given["oldProjectName"])
+    name = given["newProjectName"]
+    projects.check_project_name(name)
+    with context.store.write() as db:
+        if row(db, "SELECT 1 FROM projects WHERE entity_id = ? AND name = ?", (project["entityPk"], name)):
+            raise UsageError(f"project name is taken: {name!r}")
+        db.execute("UPDATE projects SET name = ? WHERE id = ?", (name, project["pk"]))
+    found = projects.find_project_by_pk(context, project["pk"])
+    return {"project": found, "model": found, "inserted": False, "entityName": project["entityName"]}
+
+
+@mutation("deleteModel")
+def delete_model(context: Context, given: Row) -> Row:
+    """Hide a project and delete its runs; a second call with the same id is 404."""
+    project = projects.find_project_by_id(context, given["id"])
+    with context.store.write() as db:
+        retention.hide(context, db, project, run_pages.matching(db, project, None))
+        artifacts_deletion.hide_project(context, db, project)
+        db.execute("UPDATE projects SET deleted_at = ? WHERE id = ?", (context.backend.now(), project["pk"]))
+    return {"success": True}
+
+
+def _writable(context: Context, entity: str | None, name: str | None) -> Row:
+    project = projects.find_project(context, entity, name)
+    if project is None:
+        raise NotFound(f"project {entity}/{name} not found", status=404)
+    accounts.require_writer(context.db, context.viewer, project["entityPk"])
+    return project
+
+
+def _writable_run(context: Context, storage_id: str) -> dict[str, Any]:
+    run = runs.find_run_by_id(context, storage_id)
+    accounts.require_writer(context.db, context.viewer, run["project"]["entityPk"])
+    runs.refuse_deleted(context, context.db, run["project"], run["name"])
+    return run

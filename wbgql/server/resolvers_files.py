@@ -1,0 +1,96 @@
+"""Resolvers for files of runs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.server import files, runs
+from wbgql.server.backend import Context
+from wbgql.server.connections import offset_after, page_size, to_connection
+from wbgql.server.registry import Info, Resolvers
+from wbgql.server.selection import select
+from wbgql.server.store import Row
+
+resolvers = Resolvers()
+
+
+@resolvers.field("Run", "files")
+def run_files(
+    run: Row,
+    info: Info,
+    names: list[str] | None = None,
+    pattern: str | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    **_: Any,
+) -> Row:
+    context: Context = info.context
+    offset, size = offset_after(after), page_size(first)
+    wants_upload = any(node.name.value == "uploadUrl" for node in select(info, "edges", "node"))
+    if names and wants_upload:
+        found = _with_handles(context, run, names)
+    else:
+        found = files.list_files(
+            context.db, run["pk"], names=names, pattern=pattern, limit=size + 1, offset=offset
+        )
+    nodes = [files.to_node(context, file) for file in found[:size]]
+    connection = to_connection(nodes, offset, has_next=len(found) > size)
+    connection["totalCount"] = lambda _info: files.count_files(
+        context.db, run["pk"], names=names, pattern=pattern
+    )
+    return connection | {"uploadHeaders": []}
+
+
+def _with_handles(context: Context, run: Row, names: list[str]) -> list[Row]:
+    """Named files, made where they are missing so that they can be uploaded."""
+    with context.store.write() as db:
+        return files.register_files(db, run["pk"], names, context.backend.now())
+
+
+@resolvers.field("Run", "fileCount")
+def run_file_count(run: Row, info: Info) -> int:
+    return files.count_files(info.context.db, run["pk"])
+
+
+@resolvers.field("File", "url")
+def file_url(file: Row, _info: Info, upload: bool | None = None) -> str | None:
+    url: str | None = file["uploadUrl"] if upload else file["directUrl"]
+    return url
+
+
+@resolvers.mutation("createRunFiles")
+def create_run_files(context: Context, given: Row) -> Row:
+    run = runs.find_run_by_path(context, given["entityName"], given["projectName"], given["runName"])
+    with context.store.write() as db:
+        found = files.register_files(db, run["pk"], given["files"], context.backend.now())
+    return {
+        "runID": run["id"],
+        "uploadHeaders": [],
+        "files": [files.to_node(context, file) for file in found],
+    }
+
+
+@resolvers.mutation("markRunFilesUploaded")
+def mark_run_files_uploaded(context: Context, given: Row) -> Row:
+    """Nothing to do: a file is shown as soon as its upload is stored."""
+    runs.find_run_by_path(context, given["entityName"], given["projectName"], given["runName"])
+    return {"success": True}
+
+
+@resolvers.mutation("deleteFiles")
+def delete_files(context: Context, given: Row) -> Row:
+    files.delete_files(context, [_file_pk(one) for one in given["files"]], given.get("projectId"))
+    return {"success": True}
+
+
+def _file_pk(file_id: str) -> int:
+    try:
+        kind, _, number = base64.b64decode(file_id, validate=True).decode().partition(":")
+        if kind == "File":
+            return int(number)
+    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"not the id of a run's file: {file_id!r}") from error
+    raise UsageError(f"not the id of a run's file: {file_id!r}")

@@ -1,0 +1,310 @@
+"""Resolvers for projects and for what is read of runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.scalars import parse_json
+from wbgql.server import console, history, lines, project_fields, run_pages, run_values, runs
+from wbgql.server.backend import Context
+from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
+from wbgql.server.registry import Info, Resolvers
+from wbgql.server.resolvers_roots import entity_node
+from wbgql.server.run_pages import Projection, key_column
+from wbgql.server.selection import argument, select
+from wbgql.server.store import Row, row
+
+resolvers = Resolvers()
+field = resolvers.field
+
+_TEXT_COLUMNS = {"config": "config", "summaryMetrics": "summary", "systemMetrics": "system_metrics"}
+
+
+@field("Project", "runs", "buckets")
+def project_runs(
+    project: Row,
+    info: Info,
+    filters: str | None = None,
+    order: str | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    names: list[str] | None = None,
+    **_: Any,
+) -> Row:
+    context: Context = info.context
+    offset, size = offset_after(after), page_size(first)
+    found: list[Row] = []
+    if select(info, "edges") or select(info, "pageInfo"):
+        found = run_pages.page(
+            context,
+            project,
+            filters=filters,
+            order=order,
+            limit=size + 1,
+            offset=offset,
+            names=names,
+            projection=_projection(info),
+        )
+    connection = to_connection(found[:size], offset, has_next=len(found) > size)
+    connection["totalCount"] = lambda _info: run_pages.count(context, project, filters)
+    return connection
+
+
+def _projection(info: Info) -> Projection:
+    texts: set[str] = set()
+    keys: set[tuple[str, str]] = set()
+    for node in select(info, "edges", "node"):
+        name = node.name.value
+        if name == "wandbConfig":
+            texts.add("config")
+        if name not in _TEXT_COLUMNS:
+            continue
+        wanted = argument(info, node, "keys")
+        if wanted is None:
+            texts.add(name)
+        else:
+            keys |= {(name, key) for key in wanted}
+    return Projection(frozenset(texts), frozenset(keys))
+
+
+@field("Project", "run", "bucket")
+def project_run(project: Row, info: Info, name: str, **_: Any) -> Row | None:
+    return runs.find_run(info.context, project, name)
+
+
+@field("Project", "runCount")
+def project_run_count(project: Row, info: Info, filters: str | None = None) -> int:
+    return run_pages.count(info.context, project, filters)
+
+
+@field("Project", "runActiveCount")
+def project_active_count(project: Row, info: Info, filters: str | None = None) -> int:
+    running = json.dumps({"$and": [run_pages.parse_filters(filters), {"state": "running"}]})
+    return run_pages.count(info.context, project, running)
+
+
+@field("Project", "totalRuns", "bucketCount")
+def project_total_runs(project: Row, info: Info) -> int:
+    return run_pages.count(info.context, project, None)
+
+
+@field("Project", "entity")
+def project_entity(project: Row, info: Info) -> Row:
+    found = row(info.context.db, "SELECT * FROM entities WHERE id = ?", (project["entityPk"],))
+    assert found is not None
+    return entity_node(found)
+
+
+@field("Project", "user")
+def project_user(project: Row, info: Info) -> Row | None:
+    context: Context = info.context
+    return context.users.get(project["userPk"])
+
+
+@field("Project", "readOnly")
+def project_read_only(project: Row, info: Info) -> bool:
+    return info.context.role(project["entityPk"]) not in ("admin", "member")
+
+
+@field("Project", "lastActive")
+def project_last_active(project: Row, info: Info) -> str | None:
+    sql = "SELECT max(heartbeat_at) FROM runs WHERE project_id = ? AND deleted_at IS NULL"
+    found: str | None = info.context.db.execute(sql, (project["pk"],)).get
+    return found
+
+
+@field("Project", "storageBytes")
+def project_storage(project: Row, info: Info) -> int:
+    sql = "SELECT coalesce(sum(storage_bytes), 0) FROM runs WHERE project_id = ? AND deleted_at IS NULL"
+    return int(info.context.db.execute(sql, (project["pk"],)).get)
+
+
+@field("Project", "computeHours", "totalRunTime")
+def project_run_time(project: Row, info: Info) -> float:
+    sql = "SELECT coalesce(sum(duration), 0) FROM runs WHERE project_id = ? AND deleted_at IS NULL"
+    return float(info.context.db.execute(sql, (project["pk"],)).get)
+
+
+@field("Project", "fields")
+def fields_of_project(
+    project: Row,
+    info: Info,
+    columns: list[str] | None = None,
+    pattern: str | None = None,
+    types: list[str] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    **_: Any,
+) -> Row:
+    found = project_fields.list_fields(info.context, project, columns=columns, pattern=pattern, types=types)
+    return slice_connection(found, first, after)
+
+
+@field("Project", "tagCounts")
+def project_tag_counts(project: Row, info: Info, filters: str | None = None) -> list[Row]:
+    return project_fields.count_tags(info.context, project, filters)
+
+
+@field("Project", "runKeySuggestions")
+def project_suggestions(project: Row, info: Info, keyPath: str, filters: str | None = None) -> list[Row]:  # noqa: N803
+    return project_fields.count_values(info.context, project, keyPath, filters)
+
+
+@field("Project", "sweeps", "allViews")
+def no_connection(_project: Row, _info: Info, **_: Any) -> Row:
+    return slice_connection([], None, None)
+
+
+# ---- one run ----
+
+
+def _text(context: Context, run: Row, name: str) -> str | None:
+    """A JSON text of a run: out of its page, or read now."""
+    key = run_pages.text_column(name)
+    if key not in run:
+        run[key] = context.db.execute(
+            f"SELECT {_TEXT_COLUMNS[name]} FROM run_texts WHERE run_id = ?",  # noqa: S608
+            (run["pk"],),
+        ).get
+    text: str | None = run[key]
+    return text
+
+
+@field("Run", "config", "summaryMetrics")
+def run_json(run: Row, info: Info, keys: list[str] | None = None, **_: Any) -> str:
+    name = info.field_name
+    if keys is None:
+        return _text(info.context, run, name) or "{}"
+    parts = []
+    for key in keys:
+        text = _key_text(info.context, run, name, key)
+        if text is not None:
+            value = f'{{"value":{text}}}' if name == "config" else text
+            parts.append(f"{json.dumps(key)}:{value}")
+    return "{" + ",".join(parts) + "}"
+
+
+def _key_text(context: Context, run: Row, name: str, key: str) -> str | None:
+    column = key_column(name, key)
+    if column not in run:
+        projection = Projection(keys=frozenset({(name, key)}))
+        sql = f"SELECT id{projection.sql()} FROM runs WHERE id = ?"  # noqa: S608
+        run[column] = context.db.execute(sql, (run["pk"],)).get[1]
+    text: str | None = run[column]
+    return text
+
+
+@field("Run", "systemMetrics")
+def run_system_metrics(run: Row, info: Info) -> str:
+    return _text(info.context, run, "systemMetrics") or "{}"
+
+
+@field("Run", "wandbConfig")
+def run_wandb_config(run: Row, info: Info, keys: list[str] | None = None) -> str | None:
+    return run_values.wandb_config(_text(info.context, run, "config"), keys)
+
+
+@field("Run", "history")
+def run_history(
+    run: Row,
+    info: Info,
+    samples: int | None = None,
+    minStep: int | None = None,  # noqa: N803
+    maxStep: int | None = None,  # noqa: N803
+) -> list[str]:
+    found = history.texts(info.context.db, run["pk"], minStep, maxStep)
+    default = len(found) if minStep is not None or maxStep is not None else history.DEFAULT_SAMPLES
+    return history.pick(found, default if samples is None else samples)
+
+
+@field("Run", "sampledHistory")
+def run_sampled_history(run: Row, info: Info, specs: list[str], **_: Any) -> list[Any]:
+    return [history.sample(info.context.db, run["pk"], _spec(text)) for text in specs]
+
+
+def _spec(text: str) -> dict[str, Any]:
+    try:
+        spec = parse_json(text)
+    except ValueError as error:
+        raise UsageError(f"a spec of sampledHistory is not JSON: {error}") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("keys", []), list):
+        raise UsageError(f"a spec of sampledHistory is not an object with keys: {text[:80]!r}")
+    return spec
+
+
+@field("Run", "historyKeys")
+def run_history_keys(run: Row, info: Info, **_: Any) -> Any:
+    return history.read_keys(info.context.db, run["pk"]) if run["historyLineCount"] else None
+
+
+@field("Run", "parquetHistory")
+def run_parquet_history(_run: Row, _info: Info, **_: Any) -> Row:
+    return {"parquetUrls": [], "liveData": []}
+
+
+@field("Run", "events")
+def run_events(run: Row, info: Info, samples: int | None = None) -> list[str]:
+    found = [line for _, line in lines.read(info.context.db, run["pk"], lines.EVENTS)]
+    return history.pick(found, history.DEFAULT_SAMPLES if samples is None else samples)
+
+
+@field("Run", "historyTail")
+def run_history_tail(run: Row, info: Info) -> str:
+    return json.dumps(lines.tail(info.context.db, run["pk"], lines.HISTORY))
+
+
+@field("Run", "eventsTail")
+def run_events_tail(run: Row, info: Info) -> str:
+    return json.dumps(lines.tail(info.context.db, run["pk"], lines.EVENTS))
+
+
+@field("Run", "logLines")
+def run_log_lines(
+    run: Row,
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    **_: Any,
+) -> Row:
+    db, pk = info.context.db, run["pk"]
+    if last is not None:
+        start = max(0, run["logLineCount"] - last)
+        found = console.read(db, pk, start, last)
+        return to_connection(found, start, has_next=False)
+    offset, size = offset_after(after), page_size(first, default=1000)
+    found = console.read(db, pk, offset, size + 1)
+    return to_connection(found[:size], offset, has_next=len(found) > size)
+
+
+@field("Run", "running")
+def run_running(run: Row, _info: Info) -> bool:
+    return run["state"] in runs.ALIVE
+
+
+@field("Run", "failed")
+def run_failed(run: Row, _info: Info) -> bool:
+    return bool(run["state"] == "failed")
+
+
+@field("Run", "shouldStop")
+def run_should_stop(run: Row, _info: Info) -> bool:
+    return bool(run["stopped"])
+
+
+@field("Run", "computeSeconds")
+def run_compute_seconds(run: Row, _info: Info) -> int:
+    return int(run["duration"] or 0)
+
+
+@field("Run", "readOnly")
+def run_read_only(run: Row, info: Info) -> bool:
+    return project_read_only(run["project"], info)
+
+
+@field("Run", "model")
+def run_model(run: Row, _info: Info) -> Row:
+    model: Row = run["project"]
+    return model

@@ -1,0 +1,181 @@
+"""Pages and counts of runs: a filter and an order become one SQL query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.scalars import parse_json
+from wbgql.server.backend import Context
+from wbgql.server.runs import NODE_NAMES, NODE_SQL, to_node
+from wbgql.server.store import Connection, Row, rows
+from wbgql.server.where import IndexPath, RunFields, compile_order, compile_where, index_sql
+from wbgql.server.where_fields import path_literal
+
+INDEX_FROM_RUNS = 2_000
+"""Below this many runs in the store a scan is quick enough without an index."""
+INDEX_FROM_USES = 2
+MAX_INDEXES = 64
+MAX_KEYS = 500
+
+_TEXTS = {"config": "config", "summaryMetrics": "summary", "systemMetrics": "system_metrics"}
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What a page needs beside the plain columns.
+
+    `texts`: whole JSON texts by GraphQL name. `keys`: (GraphQL name, key) pairs read out of JSONB.
+    """
+
+    texts: frozenset[str] = frozenset()
+    keys: frozenset[tuple[str, str]] = frozenset()
+    columns: tuple[tuple[str, str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.keys) > MAX_KEYS:
+            raise UsageError(f"too many keys at once: {len(self.keys)}, ask for up to {MAX_KEYS}")
+        columns = [(text_column(name), _text_sql(name)) for name in sorted(self.texts)]
+        columns += [(key_column(name, key), _key_sql(name, key)) for name, key in sorted(self.keys)]
+        object.__setattr__(self, "columns", tuple(columns))
+
+    def sql(self) -> str:
+        """The select list after the plain columns."""
+        return "".join(f", {sql}" for _, sql in self.columns)
+
+
+def text_column(name: str) -> str:
+    """The name under which a page's row holds a whole JSON text."""
+    return f"{name}:text"
+
+
+def _text_sql(name: str) -> str:
+    return f"(SELECT {_TEXTS[name]} FROM run_texts WHERE run_id = runs.id)"  # noqa: S608
+
+
+def key_column(name: str, key: str) -> str:
+    """The name under which a page's row holds the JSON text of one key."""
+    return f"{name}.{key}"
+
+
+def _key_sql(name: str, key: str) -> str:
+    """The JSON text at a key: taken literally, or else by its dots."""
+    column = "runs.config_values" if name == "config" else "runs.summary_values"
+    paths = [path_literal((key,))]
+    if "." in key:
+        paths.append(path_literal(tuple(key.split("."))))
+    found = [f"{column} -> {path}" for path in paths]
+    return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+
+def page(
+    context: Context,
+    project: Row,
+    *,
+    filters: str | None,
+    order: str | None,
+    limit: int,
+    offset: int,
+    names: list[str] | None = None,
+    projection: Projection | None = None,
+) -> list[Row]:
+    """Nodes of one page, with one query whatever is selected.
+
+    Raises:
+        UsageError: a filter or order the server does not understand.
+    """
+    projection = projection or Projection()
+    where, params = _where(context, project, filters, names)
+    ordered = compile_order(order, RunFields(project["pk"]))
+    _note_paths(context, ordered.index_paths)
+    sql = (
+        f"SELECT {NODE_SQL}{projection.sql()} FROM runs WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
+    )
+    users = context.users
+    names_of_columns = [*NODE_NAMES, *(column for column, _ in projection.columns)]
+    return [
+        to_node(dict(zip(names_of_columns, values, strict=True)), project, users)
+        for values in context.db.execute(sql, (*params, limit, offset))
+    ]
+
+
+def count(context: Context, project: Row, filters: str | None) -> int:
+    """How many runs match."""
+    where, params = _where(context, project, filters, None)
+    return int(context.db.execute(f"SELECT count(*) FROM runs WHERE {where}", params).get)  # noqa: S608
+
+
+def matching(db: Connection, project: Row, filters: str | None, *, deleted: bool = False) -> list[Row]:
+    """`pk`, `name` and `userPk` of the runs that match; `deleted` looks only among the deleted."""
+    compiled = compile_where(parse_filters(filters), RunFields(project["pk"]))
+    gone = "IS NOT NULL" if deleted else "IS NULL"
+    return rows(
+        db,
+        f"SELECT id AS pk, name, user_id AS userPk FROM runs WHERE project_id = ? AND deleted_at {gone}"  # noqa: S608
+        f" AND ({compiled.sql}) ORDER BY id",
+        (project["pk"], *compiled.params),
+    )
+
+
+def where_sql(context: Context, project: Row, filters: str | None) -> tuple[str, list[Any]]:
+    """The condition for live runs of a project that match, for queries of other shapes over `runs`."""
+    return _where(context, project, filters, None)
+
+
+def _where(
+    context: Context, project: Row, filters: str | None, names: list[str] | None
+) -> tuple[str, list[Any]]:
+    compiled = compile_where(parse_filters(filters), RunFields(project["pk"]))
+    _note_paths(context, compiled.index_paths)
+    where = f"runs.project_id = ? AND runs.deleted_at IS NULL AND ({compiled.sql})"
+    params: list[Any] = [project["pk"], *compiled.params]
+    if names:
+        where += f" AND runs.name IN ({','.join('?' * len(names))})"
+        params += names
+    return where, params
+
+
+def parse_filters(text: str | None) -> Any:
+    """Decode a `filters` argument; null and "" match everything.
+
+    Raises:
+        UsageError: not JSON.
+    """
+    if not text:
+        return {}
+    try:
+        return parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"filters is not JSON: {error}") from error
+
+
+def _note_paths(context: Context, paths: frozenset[IndexPath]) -> None:
+    """Build an index for a JSON key once it was asked for twice in a store of some size."""
+    backend = context.backend
+    for path in paths:
+        uses = backend.path_uses[path] = backend.path_uses.get(path, 0) + 1
+        if (
+            uses != INDEX_FROM_USES
+            or (context.db.execute("SELECT max(id) FROM runs").get or 0) < INDEX_FROM_RUNS
+        ):
+            continue
+        with context.store.write() as db:
+            if len(field_indexes(db)) < MAX_INDEXES:
+                db.execute(index_sql(path))
+
+
+def field_indexes(db: Connection) -> list[str]:
+    """Names of the indexes that were built on demand."""
+    return [
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'runs' AND sql LIKE '%json%'"
+        )
+    ]
+
+
+def drop_field_indexes(db: Connection) -> None:
+    """Forget them all: their definitions hold key names, which may be a purged run's."""
+    for name in field_indexes(db):
+        db.execute(f'DROP INDEX "{name}"')

@@ -1,0 +1,78 @@
+"""Config and summary texts: what filters see of them, and projections by key. No I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.scalars import dump_json, parse_json
+
+
+def parse_object(text: str, what: str) -> dict[str, Any]:
+    """Decode a JSON object as the SDK sends it, bare NaN included.
+
+    Raises:
+        UsageError: not JSON, or not an object.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise UsageError(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} is not a JSON object: {text[:40]!r}")
+    return value
+
+
+def config_values(config: dict[str, Any]) -> str:
+    """The JSON text that filters on `config.*` read: no `{"value": ...}` wrapper, no NaN."""
+    return dump_json({key: unwrap(item) for key, item in config.items()})
+
+
+def unwrap(item: Any) -> Any:
+    """The value of one config entry. wandb-core sends `{"value"}`, the public API `{"value", "desc"}`."""
+    return item["value"] if isinstance(item, dict) and "value" in item else item
+
+
+def summary_values(summary: dict[str, Any]) -> str:
+    """The JSON text that filters on `summary_metrics.*` read: no NaN."""
+    return dump_json(summary)
+
+
+def runtime_s(summary: dict[str, Any]) -> float | None:
+    """Seconds a run has run, from its summary; None before the SDK reports it."""
+    internal = summary.get("_wandb")
+    value = internal.get("runtime") if isinstance(internal, dict) else None
+    value = summary.get("_runtime") if value is None else value
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def wandb_config(config_text: str | None, keys: list[str] | None) -> str | None:
+    """The `_wandb` part of a config: `{"t": {...}, ...}`, cut to `keys`.
+
+    The SDK takes a run without `t` for one that never started (wandb SDK 0.31.0
+    `core/internal/runbranch`, 2026-11).
+    """
+    if config_text is None:
+        return None
+    internal = unwrap(parse_object(config_text, "config").get("_wandb", {}))
+    if not isinstance(internal, dict):
+        return None
+    return json.dumps(internal if keys is None else {key: internal[key] for key in keys if key in internal})
+
+
+def dig(values: dict[str, Any], key: str) -> tuple[bool, Any]:
+    """Find `key` literally, or else by its dots: (found, value)."""
+    if key in values:
+        return True, values[key]
+    head, dot, rest = key.partition(".")
+    while dot:
+        inner = values.get(head)
+        if isinstance(inner, dict):
+            found, value = dig(inner, rest)
+            if found:
+                return True, value
+        more, dot, rest = rest.partition(".")
+        head = f"{head}.{more}"
+    return False, None

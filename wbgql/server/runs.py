@@ -1,0 +1,283 @@
+"""Run rows: reading them as GraphQL nodes, creating and changing them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from wbgql.errors import NotFound, ResponseError, UsageError
+from wbgql.scalars import make_run_storage_id, parse_run_storage_id
+from wbgql.server import accounts, projects, run_values
+from wbgql.server.backend import Context
+from wbgql.server.store import Connection, Row, row
+from wbgql.server.times import to_text
+
+MAX_NAME = 128
+ALIVE = ("running", "preempting")
+
+_COLUMNS = {
+    "pk": "id",
+    "projectPk": "project_id",
+    "name": "name",
+    "displayName": "display_name",
+    "state": "state",
+    "tags": "tags",
+    "createdAt": "created_at",
+    "heartbeatAt": "heartbeat_at",
+    "updatedAt": "updated_at",
+    "deletedAt": "deleted_at",
+    "group": "run_group",
+    "jobType": "job_type",
+    "userPk": "user_id",
+    "sweepName": "sweep_name",
+    "host": "host",
+    "duration": "duration",
+    "notes": "notes",
+    "description": "description",
+    "commit": "commit_sha",
+    "jobProgram": "program",
+    "github": "repo",
+    "exitcode": "exitcode",
+    "stopped": "stop_requested",
+    "historyLineCount": "history_lines",
+    "eventsLineCount": "events_lines",
+    "logLineCount": "log_lines",
+    "storageBytes": "storage_bytes",
+}
+NODE_NAMES = tuple(_COLUMNS)
+NODE_SQL = ", ".join(f'runs.{column} AS "{name}"' for name, column in _COLUMNS.items())
+
+_INPUT_COLUMNS = {
+    "displayName": "display_name",
+    "notes": "notes",
+    "description": "description",
+    "groupName": "run_group",
+    "jobType": "job_type",
+    "host": "host",
+    "commit": "commit_sha",
+    "jobProgram": "program",
+    "jobRepo": "repo",
+    "sweep": "sweep_name",
+    "state": "state",
+}
+
+
+def to_node(values: Row, project: Row, users: dict[int, Row]) -> Row:
+    """Complete a row read with `NODE_SQL`: ids, tags, and what is beside it."""
+    user = users[values["userPk"]]
+    values["id"] = make_run_storage_id(project["entityName"], project["name"], values["name"])
+    values["projectId"] = str(values["projectPk"])
+    values["tags"] = json.loads(values["tags"])
+    values["stopped"] = bool(values["stopped"])
+    values["__typename"] = "Run"
+    values["user"] = user
+    values["username"] = user["username"]
+    values["project"] = project
+    return values
+
+
+def find_run(context: Context, project: Row, name: str, *, deleted: bool = False) -> Row | None:
+    """The node of one run, or None if it is missing or deleted. `deleted` finds only deleted ones."""
+    values = row(
+        context.db,
+        f"SELECT {NODE_SQL} FROM runs WHERE project_id = ? AND name = ?",  # noqa: S608
+        (project["pk"], name),
+    )
+    if values is None or (values["deletedAt"] is not None) != deleted:
+        return None
+    return to_node(values, project, context.users)
+
+
+def find_run_by_path(context: Context, entity: str | None, project: str | None, name: str) -> Row:
+    """The node of a run that must be there, for writing beside it.
+
+    Raises:
+        NotFound: missing or not visible.
+        ResponseError: deleted (status 410).
+        PermissionDenied: the viewer may not write there.
+    """
+    found = projects.find_project(context, entity, project)
+    if found is None:
+        raise NotFound(f"project {entity}/{project} not found", status=404)
+    accounts.require_writer(context.db, context.viewer, found["entityPk"])
+    refuse_deleted(context, context.db, found, name)
+    run = find_run(context, found, name)
+    if run is None:
+        raise NotFound(f"run {entity}/{project}/{name} not found", status=404)
+    return run
+
+
+def find_run_by_id(context: Context, storage_id: str) -> Row:
+    """The node of a run by storage id, deleted runs included.
+
+    Raises:
+        NotFound: no such run, or not visible.
+        ResponseError: purged (status 410).
+    """
+    path = parse_run_storage_id(storage_id)
+    project = projects.find_project(context, path[0], path[1]) if path else None
+    if path is None or project is None:
+        raise NotFound(f"run {storage_id!r} not found", status=404)
+    run = find_run(context, project, path[2]) or find_run(context, project, path[2], deleted=True)
+    if run is not None:
+        return run
+    refuse_deleted(context, context.db, project, path[2])
+    raise NotFound(f"run {'/'.join(path)} not found", status=404)
+
+
+def refuse_deleted(context: Context, db: Connection, project: Row, name: str) -> None:
+    """Refuse an id that was deleted, before the purge and for ever after.
+
+    The answer is 410 because the SDK retries 409 until `init_timeout`
+    (wandb SDK 0.31.0 `core/internal/clients/retry_policy.go`, 2026-11).
+
+    Raises:
+        ResponseError: with status 410.
+    """
+    gone = db.execute(
+        "SELECT 1 FROM runs WHERE project_id = ? AND name = ? AND deleted_at IS NOT NULL",
+        (project["pk"], name),
+    ).get
+    subject = context.backend.subject(project["pk"], name)
+    if gone or db.execute("SELECT 1 FROM tombstones WHERE subject = ?", (subject,)).get:
+        path = f"{project['entityName']}/{project['name']}/{name}"
+        raise ResponseError(f"run {path} was previously created and deleted; try a new run name", status=410)
+
+
+def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
+    """Create or change a run from an `UpsertBucketInput`; return its node and whether it is new.
+
+    A null field is left as it is; config and tags are always complete and replace the old.
+
+    Raises:
+        NotFound, PermissionDenied, UsageError: see `find_run_by_id`, `projects.find_or_create`.
+        ResponseError: the run was deleted (status 410).
+    """
+    with context.store.write() as db:
+        if fields.get("id"):
+            run = find_run_by_id(context, fields["id"])
+            project, pk, inserted = run["project"], run["pk"], False
+            accounts.require_writer(db, context.viewer, project["entityPk"])
+            refuse_deleted(context, db, project, run["name"])
+        else:
+            project, _ = projects.find_or_create(
+                context, db, fields.get("entityName"), fields.get("modelName")
+            )
+            pk, inserted = _find_or_insert(context, db, project, fields)
+        _apply(context, db, pk, fields)
+        db.execute("UPDATE projects SET updated_at = ? WHERE id = ?", (context.backend.now(), project["pk"]))
+    context.__dict__.pop("users", None)
+    values = row(context.db, f"SELECT {NODE_SQL} FROM runs WHERE id = ?", (pk,))  # noqa: S608
+    assert values is not None
+    return to_node(values, project, context.users), inserted
+
+
+def _find_or_insert(
+    context: Context, db: Connection, project: Row, fields: dict[str, Any]
+) -> tuple[int, bool]:
+    name = fields.get("name") or secrets.token_hex(4)
+    refuse_deleted(context, db, project, name)
+    found = db.execute("SELECT id FROM runs WHERE project_id = ? AND name = ?", (project["pk"], name)).get
+    if found is not None:
+        if fields.get("jobProgram") is not None and not context.shared:
+            _start_again(context, db, found)
+        return int(found), False
+    if len(name) > MAX_NAME or set(name) & set("/\\") or not name.isprintable():
+        raise UsageError(
+            f"not a run id: {name!r}, use up to {MAX_NAME} printable characters without / and \\"
+        )
+    now = context.backend.now()
+    viewer = context.viewer
+    db.execute(
+        "INSERT INTO runs (project_id, name, display_name, state, created_at, heartbeat_at, updated_at,"
+        " user_id, username) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+        (project["pk"], name, name, now, now, now, viewer.user_id, viewer.username),
+    )
+    pk = db.last_insert_rowid()
+    db.execute("INSERT INTO run_texts (run_id) VALUES (?)", (pk,))
+    return pk, True
+
+
+def _start_again(context: Context, db: Connection, pk: int) -> None:
+    """Empty a run whose id a new, not resumed process uses: its lines start at 0 again.
+
+    Without this a repeated `wandb sync` appends every row a second time (wandb SDK 0.31.0, 2026-11).
+    """
+    for table in ("history", "lines", "writers"):
+        db.execute(f"DELETE FROM {table} WHERE run_id = ?", (pk,))  # noqa: S608
+    db.execute(
+        "UPDATE run_texts SET summary = NULL, system_metrics = NULL, history_keys = NULL WHERE run_id = ?",
+        (pk,),
+    )
+    db.execute(
+        "UPDATE runs SET state = 'running', heartbeat_at = ?, history_lines = 0, events_lines = 0,"
+        " log_lines = 0, summary_values = NULL, exitcode = NULL, stop_requested = 0, duration = NULL"
+        " WHERE id = ?",
+        (context.backend.now(), pk),
+    )
+
+
+def _apply(context: Context, db: Connection, pk: int, fields: dict[str, Any]) -> None:
+    changes: Row = {"updated_at": context.backend.now()}
+    for name, column in _INPUT_COLUMNS.items():
+        if fields.get(name) is not None:
+            changes[column] = fields[name]
+    if fields.get("tags") is not None:
+        changes["tags"] = json.dumps([tag for tag in fields["tags"] if tag is not None], ensure_ascii=False)
+    assignments = ", ".join(f"{column} = ?" for column in changes)
+    db.execute(f"UPDATE runs SET {assignments} WHERE id = ?", (*changes.values(), pk))  # noqa: S608
+    if fields.get("config") is not None:
+        set_config(db, pk, fields["config"])
+    if fields.get("summaryMetrics") is not None:
+        set_summary(db, pk, fields["summaryMetrics"])
+
+
+def set_config(db: Connection, pk: int, text: str) -> None:
+    """Replace a run's config: the text as sent, and the values filters read."""
+    values = run_values.config_values(run_values.parse_object(text, "config"))
+    db.execute("UPDATE runs SET config_values = jsonb(?) WHERE id = ?", (values, pk))
+    db.execute("UPDATE run_texts SET config = ? WHERE run_id = ?", (text, pk))
+
+
+def set_summary(db: Connection, pk: int, text: str) -> None:
+    """Replace a run's summary: the text as sent, and the values filters read."""
+    summary = run_values.parse_object(text, "summary")
+    db.execute(
+        "UPDATE runs SET summary_values = jsonb(?), duration = coalesce(?, duration) WHERE id = ?",
+        (run_values.summary_values(summary), run_values.runtime_s(summary), pk),
+    )
+    db.execute("UPDATE run_texts SET summary = ? WHERE run_id = ?", (text, pk))
+
+
+def rewind(db: Connection, pk: int, step: int) -> None:
+    """Cut the history behind `step`."""
+    db.execute("DELETE FROM history WHERE run_id = ? AND step > ?", (pk, step))
+    db.execute(
+        "UPDATE runs SET history_lines ="
+        " (SELECT coalesce(max(number) + 1, 0) FROM history WHERE run_id = runs.id) WHERE id = ?",
+        (pk,),
+    )
+    db.execute("UPDATE run_texts SET history_keys = NULL WHERE run_id = ?", (pk,))
+
+
+def mark_silent(context: Context) -> None:
+    """Write down which runs have crashed: running, but nothing heard for the heartbeat time-out.
+
+    Done before reading, so that filters on `state` see it. Counted from the start of this server
+    for runs that were logging before it, since they could not reach it.
+    """
+    backend = context.backend
+    cutoff = to_text(backend.clock() - timedelta(seconds=backend.settings.heartbeat_timeout_s))
+    if backend.started_at > cutoff:
+        return
+    silent = "state IN ('running', 'preempting') AND heartbeat_at < ?"
+    if not context.db.execute(f"SELECT 1 FROM runs WHERE {silent} LIMIT 1", (cutoff,)).get:  # noqa: S608
+        return
+    with context.store.write() as db:
+        db.execute(
+            "UPDATE runs SET state = CASE state WHEN 'preempting' THEN 'preempted' ELSE 'crashed' END"  # noqa: S608
+            f" WHERE {silent}",
+            (cutoff,),
+        )

@@ -1,0 +1,238 @@
+"""Running a server: in this process until it is stopped, or in a child process for tests and demos."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import anyio
+import uvicorn
+from filelock import FileLock, Timeout
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from wbgql.errors import ConfigError, StoreError
+from wbgql.server import accounts, retention
+from wbgql.server.access_log import AccessLog
+from wbgql.server.app import make_app
+from wbgql.server.backend import Backend
+from wbgql.server.settings import ServerSettings
+from wbgql.server.store import Store, store_errors
+
+STARTUP_S = 60.0
+SHUTDOWN_S = 10.0
+
+OnReady = Callable[[str], None]
+OnFirstKey = Callable[[str, str], None]
+
+
+def serve(
+    settings: ServerSettings,
+    *,
+    on_ready: OnReady | None = None,
+    on_first_key: OnFirstKey | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, or until `stop` is set.
+
+    `on_ready` gets the base URL once requests are answered. `on_first_key` gets the name and key
+    of the user that is made if the store has none: the key is stored hashed and never shown again.
+
+    Raises:
+        StoreError: the port is in use, another server has the store, or the store cannot be opened.
+    """
+    with _lock(settings.data), _bind(settings) as listener:
+        backend = Backend(settings)
+        try:
+            backend.store.set_setting("retention_s", settings.retention_s)
+            if not accounts.count_users(backend.store):
+                key = accounts.add_user(backend.store, settings.first_user, admin=True)
+                if on_first_key is not None:
+                    on_first_key(settings.first_user, key)
+            host, port = listener.getsockname()[:2]
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            _run(backend, listener, stop, (lambda: on_ready(url)) if on_ready is not None else None)
+        finally:
+            backend.close()
+
+
+def _run(
+    backend: Backend,
+    listener: socket.socket,
+    stop: threading.Event | None,
+    on_ready: Callable[[], None] | None,
+) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_purge_often, backend)
+            if stop is not None:
+                tasks.start_soon(_watch, stop, server)
+            if on_ready is not None:
+                on_ready()
+            yield
+            tasks.cancel_scope.cancel()
+
+    app: ASGIApp = make_app(backend, lifespan)
+    if backend.settings.access_log is not None:
+        app = AccessLog(app, backend.settings.access_log)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=int(SHUTDOWN_S) - 5
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+
+
+async def _purge_often(backend: Backend) -> None:
+    settings = backend.settings
+    while True:
+        await anyio.to_thread.run_sync(
+            lambda: retention.purge(
+                backend.store, backend.blobs, now=backend.clock(), retention_s=settings.retention_s
+            )
+        )
+        await anyio.sleep(settings.purge_interval_s)
+
+
+async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:
+    while not stop.is_set():
+        await anyio.sleep(0.05)
+    server.should_exit = True
+
+
+@contextlib.contextmanager
+def _lock(data: Path) -> Iterator[None]:
+    with store_errors(data):
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(data / "server.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StoreError(f"another server has the store: {data}, stop it or use another folder") from error
+
+
+@contextlib.contextmanager
+def _bind(settings: ServerSettings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With the protocol named, asyncio sets TCP_NODELAY; without, each answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"cannot listen: {settings.host}:{settings.port}, {reason.lower()}, choose another port"
+        ) from error
+    with listener:
+        yield listener
+
+
+@dataclass
+class RunningServer:
+    """A server in a child process. Stops when this object is closed or this process ends."""
+
+    base_url: str
+    api_key: str
+    username: str
+    data: Path
+    process: subprocess.Popen[str]
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Environment variables that point the wandb SDK at this server and keep its files under `home`."""
+        folders = {name: home / name.lower() for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR")}
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+        return {
+            "WANDB_BASE_URL": self.base_url,
+            "WANDB_API_KEY": self.api_key,
+            "WANDB_ERROR_REPORTING": "false",
+            "WANDB_SILENT": "true",
+            **{f"WANDB_{name}": str(folder) for name, folder in folders.items()},
+        }
+
+    def stop(self) -> None:
+        """Stop the server and wait until it has closed its store."""
+        with contextlib.suppress(BrokenPipeError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        try:
+            self.process.wait(SHUTDOWN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def __enter__(self) -> RunningServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(
+    data: Path, *, port: int = 0, username: str = "admin", api_key: str | None = None, **settings: Any
+) -> RunningServer:
+    """Start a server in a child process and return once it answers.
+
+    An admin `username` is added, or gets one more key. `settings` are further fields of
+    `ServerSettings`, such as `retention_s`. The child ends with this process.
+
+    Raises:
+        StoreError: as `serve`, or the child did not come up.
+        ConfigError: no such setting, or the key is too short.
+    """
+    try:
+        wanted = ServerSettings(data=data, port=port, **settings)
+    except TypeError as error:
+        raise ConfigError(f"no such setting of a server: {error}") from error
+    store = Store(data)
+    try:
+        key = accounts.add_user(store, username, api_key, admin=True)
+    finally:
+        store.close()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", "wbgql.server.child", json.dumps(asdict(wanted), default=str)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            base_url = _first_line(process)
+        except StoreError:
+            process.kill()
+            process.wait()
+            errors.seek(0)
+            last = errors.read().strip().splitlines()[-1:] or ["no message"]
+            raise StoreError(f"server did not start: {data}, {last[0]}") from None
+    return RunningServer(base_url, key, username, data, process)
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    found: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda: found.append(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]
+    reader.start()
+    reader.join(STARTUP_S)
+    if not found or not found[0].strip():
+        raise StoreError("server did not come up")
+    return found[0].strip()

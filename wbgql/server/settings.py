@@ -1,0 +1,41 @@
+"""What a server is started with. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+DEFAULT_PORT = 8899
+WEEK_S = 7 * 86400
+
+
+def default_data_dir() -> Path:
+    """The folder a server keeps its store in when none is named."""
+    return Path(platformdirs.user_data_dir("wbgql")) / "server"
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """A server's address, its store and its times. Times are in seconds."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """0 takes any free port."""
+    retention_s: float = WEEK_S
+    """How long a deleted run can still be restored; then its bytes go."""
+    heartbeat_timeout_s: float = 300.0
+    """A running run this long without a file_stream request is shown as crashed.
+
+    wandb-core sends one at least every 30 s and may wait 75 s between retries
+    (wandb SDK 0.31.0 `core/internal/filestream`).
+    """
+    purge_interval_s: float = 600.0
+    upload_url_ttl_s: float = 24 * 3600.0
+    download_url_ttl_s: float = 3600.0
+    first_user: str = "admin"
+    """Name of the user made when a store has none."""
+    access_log: Path | None = None
+    """A file that gets one JSON line for each request; see `access_log.Entry`."""

@@ -1,0 +1,195 @@
+"""The SQLite file: opening, pooled readers, one writer at a time, and its failures as `StoreError`."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from wbgql.errors import StoreError
+from wbgql.server import tables
+
+Row = dict[str, Any]
+Connection = apsw.Connection
+
+_BUSY_MS = 10_000
+_CACHE_KIB = 64_000
+
+# secure_delete overwrites what a DELETE frees; it must be on from the first write.
+_PRAGMAS = f"""
+PRAGMA busy_timeout={_BUSY_MS};
+PRAGMA secure_delete=ON;
+PRAGMA journal_mode=WAL;
+PRAGMA synchronous=NORMAL;
+PRAGMA temp_store=MEMORY;
+PRAGMA cache_size=-{_CACHE_KIB};
+"""
+
+
+class Store:
+    """One store folder: `wbgql.sqlite`, its WAL, and `blobs/`.
+
+    Reading and writing are safe from any thread, and from other processes at the same time.
+    `prepare` is run on every new connection: it adds the SQL functions that queries need.
+
+    Raises:
+        StoreError: the file is damaged, not a store, of a newer version, or cannot be opened.
+    """
+
+    def __init__(self, data: Path, *, prepare: Sequence[Callable[[Connection], None]] = ()) -> None:
+        self.data = data
+        self.file = data / "wbgql.sqlite"
+        self._prepare = tuple(prepare)
+        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._open: list[Connection] = []
+        self._lock = threading.RLock()
+        with store_errors(self.file):
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._writer = self._connect()
+            self._create()
+            self.file.chmod(0o600)
+
+    def _connect(self) -> Connection:
+        connection = apsw.Connection(os.fspath(self.file))
+        # Without fetching, apsw would stop at the first pragma that returns a row.
+        connection.execute(_PRAGMAS).fetchall()
+        for prepare in self._prepare:
+            prepare(connection)
+        self._open.append(connection)
+        return connection
+
+    def _create(self) -> None:
+        if self._version() == 0:
+            with self.write() as db:
+                if self._version() == 0:
+                    for script in tables.SCHEMA:
+                        db.execute(script).fetchall()
+                    db.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
+                    db.execute(f"PRAGMA user_version={tables.VERSION}")
+        version = self._version()
+        if version > tables.VERSION:
+            raise StoreError(
+                f"store has version {version}, known is up to {tables.VERSION}: {self.file}, upgrade wbgql"
+            )
+
+    def _version(self) -> int:
+        return int(self._writer.execute("PRAGMA user_version").get)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection; every statement sees what was committed before it."""
+        with store_errors(self.file):
+            try:
+                connection = self._idle.get_nowait()
+            except queue.Empty:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                self._idle.put(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Run a block as one transaction: committed when it ends, undone when it raises."""
+        with self._lock, store_errors(self.file):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._rollback()
+                raise
+            try:
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+
+    def _rollback(self) -> None:
+        # SQLite has already rolled back after some failures, e.g. a full disk.
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    def setting(self, key: str) -> Any:
+        """A value kept with the store, or None."""
+        with self.read() as db:
+            return db.execute("SELECT value FROM settings WHERE key = ?", (key,)).get
+
+    def set_setting(self, key: str, value: float | str | bytes) -> None:
+        """Keep a value with the store."""
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    @property
+    def secret(self) -> bytes:
+        """32 random bytes made with the store; URLs and tombstones are keyed with it."""
+        return bytes(self.setting("secret"))
+
+    def compact(self) -> bool:
+        """Rewrite the file without its free space and empty the WAL.
+
+        Takes time in proportion to the store and keeps writers waiting. False if another
+        process was reading all the while, so that the WAL could not be emptied.
+        """
+        with self._lock, store_errors(self.file):
+            self._writer.execute("VACUUM")
+            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+            return not busy
+
+    def close(self) -> None:
+        """Close every connection; the last one to close folds the WAL into the file."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+
+@contextmanager
+def frozen(db: Connection) -> Iterator[None]:
+    """Let all statements in a block see one state of the store."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
+def rows(db: Connection, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+    """All rows of a query as dicts by column name."""
+    cursor = db.cursor().execute(sql, params)
+    first = next(cursor, None)
+    if first is None:
+        return []
+    names = [column[0] for column in cursor.get_description()]
+    return [dict(zip(names, values, strict=True)) for values in (first, *cursor)]
+
+
+def row(db: Connection, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
+    """The first row of a query as a dict, or None."""
+    cursor = db.cursor().execute(sql, params)
+    first = next(cursor, None)
+    if first is None:
+        return None
+    return dict(zip((column[0] for column in cursor.get_description()), first, strict=True))
+
+
+@contextmanager
+def store_errors(file: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's failures into `StoreError`."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreError(
+            f"store is damaged or not a store: {file}, restore a copy or use another folder"
+        ) from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreError(f"store is locked by another program: {file}, stop it or try again") from error
+    except apsw.FullError as error:
+        raise StoreError(f"disk is full: {file}, make room and try again") from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, OSError) as error:
+        raise StoreError(f"store cannot be opened or written: {file}, {error}") from error

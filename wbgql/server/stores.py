@@ -1,0 +1,81 @@
+"""What an operator does to a store, also while a server runs on it: one function per command."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from wbgql.errors import StoreError
+from wbgql.server import accounts, retention
+from wbgql.server.blobs import Blobs
+from wbgql.server.retention import Finding, PurgeReport
+from wbgql.server.settings import WEEK_S
+from wbgql.server.store import Row, Store
+from wbgql.server.times import utc_now
+
+
+@contextlib.contextmanager
+def _opened(data: Path, *, create: bool = False) -> Iterator[Store]:
+    if not create and not (data / "wbgql.sqlite").exists():
+        raise StoreError(f"no store: {data}, start a server there first or name another folder")
+    store = Store(data)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def add_user(data: Path, name: str, key: str | None = None, admin: bool = False) -> str:
+    """Add a user, or one more key for one who exists; return the key. See `accounts.add_user`."""
+    with _opened(data, create=True) as store:
+        return accounts.add_user(store, name, key, admin=admin)
+
+
+def list_users(data: Path) -> list[Row]:
+    """Every user: `username`, `email`, `admin`, `keys` (how many), `created_at`, by name."""
+    with _opened(data) as store:
+        return accounts.list_users(store)
+
+
+def add_org(data: Path, name: str, member: str, role: str = "member") -> None:
+    """Add an organization if it is new, and `member` to it. See `accounts.add_org`."""
+    with _opened(data, create=True) as store:
+        accounts.add_org(store, name, member, role)
+
+
+def add_team(
+    data: Path, name: str, org: str | None = None, member: str | None = None, role: str = "member"
+) -> None:
+    """Add a team if it is new, and `member` to it. See `accounts.add_team`."""
+    with _opened(data, create=True) as store:
+        accounts.add_team(store, name, org, member, role=role)
+
+
+def purge(data: Path, *, now: datetime | None = None, retention_s: float | None = None) -> PurgeReport:
+    """Destroy what was deleted a retention time ago. See `retention.purge`.
+
+    `retention_s` is the one the server last ran with unless given.
+    """
+    with _opened(data) as store:
+        kept = store.setting("retention_s")
+        seconds = retention_s if retention_s is not None else WEEK_S if kept is None else float(kept)
+        return retention.purge(store, Blobs(data / "blobs"), now=now or utc_now(), retention_s=seconds)
+
+
+def audit_log(data: Path) -> list[Row]:
+    """Deletions, restorations and purges, oldest first. See `retention.audit_rows`."""
+    with _opened(data) as store:
+        return retention.audit_rows(store)
+
+
+def audit_subject(data: Path, entity: str, project: str, run: str) -> str | None:
+    """What the audit log calls a run, or None if there is no such project."""
+    with _opened(data) as store:
+        return retention.subject_of(store, entity, project, run)
+
+
+def scan_store(data: Path, needles: Sequence[bytes]) -> list[Finding]:
+    """Search every file of a store for byte strings, and say where each occurs. See `retention.scan`."""
+    return retention.scan(data, needles)
