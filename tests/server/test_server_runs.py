@@ -211,6 +211,22 @@ def test_both_kinds_of_cursor_lead_to_the_next_page(caller, five, use_edge):
     assert connection["pageInfo"]["hasNextPage"] is False
 
 
+def test_a_page_is_the_same_whether_the_executor_makes_it_or_not(caller, five):
+    document = """query R($p: String, $no: Boolean = false, $keys: [String!]) {
+        project(entityName: "admin", name: $p) { runs(order: "+created_at") { edges { at: cursor node {
+        ...Parts summary: summaryMetrics(keys: $keys) config @skip(if: $no) historyKeys @include(if: $no)
+        project { name entityName } readOnly %s } } } } }
+        fragment Parts on Run { id name displayName state tags createdAt heartbeatAt updatedAt group jobType
+        sweepName commit notes description historyLineCount projectId stopped user { username name } }"""
+
+    quick = caller.ask(document % "", p=five, keys=["acc"])["project"]["runs"]["edges"]
+    whole = caller.ask(document % "running", p=five, keys=["acc"])["project"]["runs"]["edges"]
+
+    assert all(edge["node"].pop("running") for edge in whole)
+    assert quick == whole
+    assert [list(edge["node"]) for edge in quick] == [list(edge["node"]) for edge in whole]
+
+
 def test_page_of_zero_counts_without_rows(caller, five):
     answer = caller.ask(LIST, project=five, first=0)
 
@@ -241,6 +257,20 @@ def test_unknown_field_is_refused_with_400(caller):
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["message"].startswith('Cannot query field "shoeSize" on type "User".')
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        'mutation { deleteSweep(input: { id: "x", deleteRuns: true }) { affectedRuns } }',
+        '{ project(entityName: "admin", name: "%s") { parameterImportance(target: "x") } }',
+    ],
+)
+def test_what_is_not_offered_is_refused_and_not_retried(caller, five, document):
+    answer = caller.post(document.replace("%s", five))
+
+    assert answer.status_code == 501
+    assert "does not offer" in answer.json()["errors"][0]["message"]
 
 
 def test_undeclared_variables_are_ignored(caller):

@@ -80,7 +80,9 @@ class Story:
         self.home = home
         self.echo = echo
         self.traffic = Traffic(log)
-        self.environ = {**os.environ, **server.environment(home / "sdk")}
+        # What the caller's shell sets for W&B (a project, offline mode) is not part of the story.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        self.environ = {**plain, **server.environment(home / "sdk")}
         self.client = self.new_client()
         self.project = f"{server.username}/{PROJECT}"
         self.hidden: list[Deletion] = []
@@ -209,7 +211,9 @@ class Story:
         seen = self._ask_api("visible", *DOOMED, HELD)
         for run_id in DOOMED:
             expect(not seen[run_id]["listed"], f"wandb.Api() still lists {run_id}")
-            self.echo(f"SDK      a fresh wandb.Api(): {run_id} is not listed; {seen[run_id]['answers']}")
+            answers = seen[run_id]["answers"]
+            expect("not found" in answers, f"wandb.Api() answers {answers!r} for {run_id}")
+            self.echo(f"SDK      a fresh wandb.Api(): {run_id} is not listed; asked for by its id, not found")
         expect(seen[HELD]["listed"], f"wandb.Api() does not list {HELD}, which is held")
         self.echo(f"control  {HELD} (held) is listed and answers {seen[HELD]['answers']!r}")
 
@@ -269,15 +273,17 @@ class Story:
         return process
 
     def _spawn(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603  # our own module, arguments of our own
-            [sys.executable, "-m", f"wbgql.demo.{module}", *arguments],
-            env=self.environ,
-            cwd=self.home,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self.home / f"{module}-{'-'.join(arguments)}.log").open("w", encoding="utf-8"),
-            text=True,
-        )
+        log = self.home / f"{module}-{'-'.join(arguments)}.log"
+        with log.open("w", encoding="utf-8") as errors:
+            return subprocess.Popen(  # noqa: S603  # our own module, arguments of our own
+                [sys.executable, "-m", f"wbgql.demo.{module}", *arguments],
+                env=self.environ,
+                cwd=self.home,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
 
     def _said(self) -> str:
         """The last lines that the processes wrote, for an error message."""
@@ -352,8 +358,8 @@ def not_found(client: Client, run_id: str) -> str:
     """What a read of a hidden run says."""
     try:
         client.run(target_path(run_id))
-    except NotFound as error:
-        return str(error)
+    except NotFound:
+        return "asked for by its id, it is not found"
     raise WbgqlError(f"the demo did not come out as told: {run_id} still answers")
 
 

@@ -73,6 +73,8 @@ class Context:
     db: Connection
     shared: bool = False
     roles: dict[int, str | None] = field(default_factory=dict)
+    prebuilt: list[tuple[list[str | int], Any]] = field(default_factory=list)
+    """Parts of the answer that are put in after execution: (path, value)."""
     memo: dict[Any, Any] = field(default_factory=dict)
 
     @property

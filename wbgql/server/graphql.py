@@ -115,7 +115,19 @@ class Api:
             variable_values=dict(variables),
             operation_name=operation_name or None,
         )
+        for path, value in context.prebuilt:
+            _put(result.data, path, value)
         return _answer(result)
+
+
+def _put(data: Any, path: Sequence[str | int], value: Any) -> None:
+    for step in path[:-1]:
+        if data is None:
+            # An error beside it has made the whole branch null.
+            return
+        data = data[step]
+    if data is not None:
+        data[path[-1]] = value
 
 
 def _answer(result: ExecutionResult) -> Answer:

@@ -81,9 +81,9 @@ class Keys:
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Count the keys of more rows."""
         for row in rows:
-            step = row.get("_step")
-            if isinstance(step, (int, float)):
-                self.last_step = max(self.last_step, int(step))
+            step = lines.step_in(row)
+            if step is not None:
+                self.last_step = max(self.last_step, step)
             for key, value in row.items():
                 self._add_value(key, value)
         self.rows += len(rows)
@@ -144,11 +144,8 @@ def update_keys(db: Connection, pk: int, offset: int, content: list[str], *, ove
     db.execute("UPDATE run_texts SET history_keys = ? WHERE run_id = ?", (keys.to_json(), pk))
 
 
-def read_keys(db: Connection, pk: int) -> dict[str, Any] | None:
-    """The value of `Run.historyKeys`, counted over all rows where no count is kept."""
-    text = db.execute("SELECT history_keys FROM run_texts WHERE run_id = ?", (pk,)).get
-    if text is not None:
-        return Keys.from_json(text).answer()
+def count_keys(db: Connection, pk: int) -> dict[str, Any] | None:
+    """The value of `Run.historyKeys`, counted over all rows."""
     keys = Keys()
     keys.add([lines.parse_row(line) for line in texts(db, pk)])
     return keys.answer()

@@ -51,7 +51,12 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
 
 def step_of(line: str) -> int | None:
     """The `_step` of a history row, or None if it has none or is no row."""
-    step = parse_row(line).get("_step")
+    return step_in(parse_row(line))
+
+
+def step_in(row: dict[str, Any]) -> int | None:
+    """The `_step` of a decoded row, or None if it has none that fits 64 bits."""
+    step = row.get("_step")
     return int(step) if isinstance(step, (int, float)) and abs(step) < 2**63 else None
 
 

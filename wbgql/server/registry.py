@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
+from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
 
-from wbgql.errors import DocumentError
+from wbgql.errors import DocumentError, ResponseError
 from wbgql.server.backend import Context
 
 Info = GraphQLResolveInfo[Context]
@@ -57,3 +57,24 @@ def bind(schema: GraphQLSchema, all_resolvers: Iterable[Resolvers]) -> None:
             if not isinstance(kind, GraphQLObjectType) or field_name not in kind.fields:
                 raise DocumentError(f"a resolver has no field in the SDL: {type_name}.{field_name}")
             kind.fields[field_name].resolve = resolver
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
+            _refuse_the_rest(kind)
+
+
+def _refuse_the_rest(kind: GraphQLObjectType) -> None:
+    """Make what is not offered say so, where a null would be taken for a success or break the answer."""
+    for name, field in kind.fields.items():
+        if field.resolve is None and (kind.name == "Mutation" or isinstance(field.type, GraphQLNonNull)):
+            field.resolve = _required(kind.name, name)
+
+
+def _required(kind: str, name: str) -> Resolver:
+    def resolve(source: Any, info: Info, **arguments: Any) -> Any:
+        value = source.get(name) if isinstance(source, dict) else None
+        value = value(info, **arguments) if callable(value) else value
+        if value is None:
+            raise ResponseError(f"this server does not offer {kind}.{name}", status=501)
+        return value
+
+    return resolve

@@ -7,7 +7,7 @@ from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_json
-from wbgql.server import console, history, lines, project_fields, run_pages, run_values, runs
+from wbgql.server import console, history, lines, project_fields, run_pages, run_plans, run_values, runs
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
 from wbgql.server.registry import Info, Resolvers
@@ -18,8 +18,6 @@ from wbgql.server.store import Row, row
 
 resolvers = Resolvers()
 field = resolvers.field
-
-_TEXT_COLUMNS = {"config": "config", "summaryMetrics": "summary", "systemMetrics": "system_metrics"}
 
 
 @field("Project", "runs", "buckets")
@@ -48,8 +46,28 @@ def project_runs(
             projection=_projection(info),
         )
     connection = to_connection(found[:size], offset, has_next=len(found) > size)
+    edges = connection["edges"]
+    connection["edges"] = lambda inner: _edges(inner, edges)
     connection["totalCount"] = lambda _info: run_pages.count(context, project, filters)
     return connection
+
+
+def _edges(info: Info, edges: list[Row]) -> list[Row]:
+    context = info.context
+    make = run_plans.compile_edges(
+        info,
+        {
+            "config": lambda run, keys: _json_text(context, run, "config", keys),
+            "summaryMetrics": lambda run, keys: _json_text(context, run, "summaryMetrics", keys),
+            "systemMetrics": lambda run, _: _json_text(context, run, "systemMetrics", None),
+            "historyKeys": lambda run, _: run_history_keys(run, info),
+            "readOnly": lambda run, _: run_read_only(run, info),
+        },
+    )
+    if make is None:
+        return edges
+    context.prebuilt.append((info.path.as_list(), make(edges)))
+    return []
 
 
 def _projection(info: Info) -> Projection:
@@ -59,7 +77,7 @@ def _projection(info: Info) -> Projection:
         name = node.name.value
         if name == "wandbConfig":
             texts.add("config")
-        if name not in _TEXT_COLUMNS:
+        if name not in run_pages.TEXTS:
             continue
         wanted = argument(info, node, "keys")
         if wanted is None:
@@ -165,7 +183,7 @@ def _text(context: Context, run: Row, name: str) -> str | None:
     key = run_pages.text_column(name)
     if key not in run:
         run[key] = context.db.execute(
-            f"SELECT {_TEXT_COLUMNS[name]} FROM run_texts WHERE run_id = ?",  # noqa: S608
+            f"SELECT {run_pages.TEXTS[name]} FROM run_texts WHERE run_id = ?",  # noqa: S608
             (run["pk"],),
         ).get
     text: str | None = run[key]
@@ -174,12 +192,15 @@ def _text(context: Context, run: Row, name: str) -> str | None:
 
 @field("Run", "config", "summaryMetrics")
 def run_json(run: Row, info: Info, keys: list[str] | None = None, **_: Any) -> str:
-    name = info.field_name
+    return _json_text(info.context, run, info.field_name, keys)
+
+
+def _json_text(context: Context, run: Row, name: str, keys: list[str] | None) -> str:
     if keys is None:
-        return _text(info.context, run, name) or "{}"
+        return _text(context, run, name) or "{}"
     parts = []
     for key in keys:
-        text = _key_text(info.context, run, name, key)
+        text = _key_text(context, run, name, key)
         if text is not None:
             value = f'{{"value":{text}}}' if name == "config" else text
             parts.append(f"{json.dumps(key)}:{value}")
@@ -198,7 +219,7 @@ def _key_text(context: Context, run: Row, name: str, key: str) -> str | None:
 
 @field("Run", "systemMetrics")
 def run_system_metrics(run: Row, info: Info) -> str:
-    return _text(info.context, run, "systemMetrics") or "{}"
+    return _json_text(info.context, run, "systemMetrics", None)
 
 
 @field("Run", "wandbConfig")
@@ -236,7 +257,14 @@ def _spec(text: str) -> dict[str, Any]:
 
 @field("Run", "historyKeys")
 def run_history_keys(run: Row, info: Info, **_: Any) -> Any:
-    return history.read_keys(info.context.db, run["pk"]) if run["historyLineCount"] else None
+    if not run["historyLineCount"]:
+        return None
+    kept = _text(info.context, run, "historyKeys")
+    return (
+        history.count_keys(info.context.db, run["pk"])
+        if kept is None
+        else history.Keys.from_json(kept).answer()
+    )
 
 
 @field("Run", "parquetHistory")

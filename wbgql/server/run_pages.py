@@ -19,7 +19,13 @@ INDEX_FROM_USES = 2
 MAX_INDEXES = 64
 MAX_KEYS = 500
 
-_TEXTS = {"config": "config", "summaryMetrics": "summary", "systemMetrics": "system_metrics"}
+TEXTS = {
+    "config": "config",
+    "summaryMetrics": "summary",
+    "systemMetrics": "system_metrics",
+    "historyKeys": "history_keys",
+}
+"""Columns of `run_texts` by GraphQL name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def text_column(name: str) -> str:
 
 
 def _text_sql(name: str) -> str:
-    return f"(SELECT {_TEXTS[name]} FROM run_texts WHERE run_id = runs.id)"  # noqa: S608
+    return f"(SELECT {TEXTS[name]} FROM run_texts WHERE run_id = runs.id)"  # noqa: S608
 
 
 def key_column(name: str, key: str) -> str:

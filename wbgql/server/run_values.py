@@ -27,7 +27,7 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
 
 def config_values(config: dict[str, Any]) -> str:
     """The JSON text that filters on `config.*` read: no `{"value": ...}` wrapper, no NaN."""
-    return dump_json({key: unwrap(item) for key, item in config.items()})
+    return _storable({key: unwrap(item) for key, item in config.items()})
 
 
 def unwrap(item: Any) -> Any:
@@ -37,7 +37,12 @@ def unwrap(item: Any) -> Any:
 
 def summary_values(summary: dict[str, Any]) -> str:
     """The JSON text that filters on `summary_metrics.*` read: no NaN."""
-    return dump_json(summary)
+    return _storable(summary)
+
+
+def _storable(values: dict[str, Any]) -> str:
+    # A lone surrogate is valid in JSON's escapes and nowhere else.
+    return dump_json(values).encode(errors="replace").decode()
 
 
 def runtime_s(summary: dict[str, Any]) -> float | None:

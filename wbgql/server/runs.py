@@ -7,6 +7,8 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import make_run_storage_id, parse_run_storage_id
 from wbgql.server import accounts, projects, run_values
@@ -69,7 +71,7 @@ def to_node(values: Row, project: Row, users: dict[int, Row]) -> Row:
     user = users[values["userPk"]]
     values["id"] = make_run_storage_id(project["entityName"], project["name"], values["name"])
     values["projectId"] = str(values["projectPk"])
-    values["tags"] = json.loads(values["tags"])
+    values["tags"] = msgspec.json.decode(values["tags"])
     values["stopped"] = bool(values["stopped"])
     values["__typename"] = "Run"
     values["user"] = user
