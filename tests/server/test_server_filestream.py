@@ -71,6 +71,25 @@ def test_history_keys_are_counted_and_safe_to_repeat(caller, project):
         assert run["sampledHistory"] == [[{"_step": 0, "a": 1}, {"_step": 1, "a": "NaN"}]]
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["1" + "0" * 400, "-1e999", '"\\ud800"', "123456789012345678901234567890", "{}", '[{"_type": 1}]'],
+)
+def test_odd_values_can_be_logged_and_read(caller, project, value):
+    document = """query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") {
+        historyKeys summaryMetrics(keys: ["a"]) sampledHistory(specs: ["{\\"keys\\":[\\"a\\"]}"]) } } }"""
+    text = f'{{"_step": 0, "a": {value}, "_runtime": {value}}}'
+
+    answer = caller.stream(
+        project, "r1", files=history([text]) | {"wandb-summary.json": {"offset": 0, "content": [text]}}
+    )
+
+    assert answer.status_code == 200
+    run = caller.ask(document, p=project)["project"]["run"]
+    assert run["historyKeys"]["lastStep"] == 0
+    assert list(run["sampledHistory"][0][0]) == list(json.loads(run["summaryMetrics"])) == ["a"]
+
+
 def test_history_of_nothing_has_no_keys(caller, project):
     document = (
         'query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") { historyKeys } } }'

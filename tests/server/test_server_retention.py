@@ -252,3 +252,14 @@ def test_the_server_purges_by_itself(tmp_path):
 def test_purge_of_no_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="no store"):
         purge(tmp_path / "nothing")
+
+
+def test_delete_runs_refuses_an_empty_filter_text(caller):
+    project = new_project()
+    caller.upsert(project, name="r1")
+    document = "mutation D($input: DeleteRunsInput!) { deleteRuns(input: $input) { errors } }"
+
+    answer = caller.post(document, input={"entityName": "admin", "projectName": project, "filters": ""})
+
+    assert answer.status_code == 400
+    assert caller.run(project, "r1") is not None

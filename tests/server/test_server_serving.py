@@ -132,6 +132,17 @@ def test_the_server_ends_with_its_parent(tmp_path):
     assert not alive(base_url)
 
 
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_server_cleanly(tmp_path, sign):
+    with start(tmp_path / "store") as server:
+        Caller(server.base_url, server.api_key).upsert("p", name="r1")
+        server.process.send_signal(sign)
+
+        assert server.process.wait(20) == 0
+
+    assert not (tmp_path / "store" / "wbgql.sqlite-wal").exists()
+
+
 def test_what_was_acknowledged_outlives_a_kill(tmp_path):
     with start(tmp_path / "store") as server:
         caller = Caller(server.base_url, server.api_key)

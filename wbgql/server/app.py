@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -212,7 +213,12 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 def _json(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+    try:
+        content = msgspec.json.encode(body)
+    except (OverflowError, UnicodeEncodeError):
+        # A logged value may be an integer beyond 64 bits, or half a surrogate pair.
+        content = json.dumps(body, allow_nan=False).encode()
+    return Response(content, status, media_type="application/json")
 
 
 def _content(backend: Backend, file: Row) -> Response:

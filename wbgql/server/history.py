@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from typing import Any
 
 from wbgql.scalars import to_safe_json
 from wbgql.server import lines
-from wbgql.server.run_values import dig
+from wbgql.server.run_values import dig, is_finite
 from wbgql.server.store import Connection
 
 DEFAULT_SAMPLES = 500
@@ -94,7 +93,7 @@ class Keys:
             known = self.keys[key] = {"types": {}, "monotonic": True, "previous": None}
         kind = kind_of(value)
         known["types"][kind] = known["types"].get(kind, 0) + 1
-        if kind != "number" or not math.isfinite(value):
+        if kind != "number" or not is_finite(value):
             known["monotonic"] = False
             return
         if known["previous"] is not None and value < known["previous"]:

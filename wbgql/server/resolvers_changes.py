@@ -43,6 +43,8 @@ def delete_run(context: Context, given: Row) -> Row:
 
 @mutation("deleteRuns")
 def delete_runs(context: Context, given: Row) -> Row:
+    if not given["filters"].strip():
+        raise UsageError('deleteRuns needs a filter: "{}" is the one that matches every run')
     project = _writable(context, given["entityName"], given["projectName"])
     with context.store.write() as db:
         found = run_pages.matching(db, project, given["filters"])

@@ -11,7 +11,7 @@ from wbgql.server.backend import Context
 from wbgql.server.runs import NODE_NAMES, NODE_SQL, to_node
 from wbgql.server.store import Connection, Row, rows
 from wbgql.server.where import IndexPath, RunFields, compile_order, compile_where, index_sql
-from wbgql.server.where_fields import path_literal
+from wbgql.server.where_fields import index_name, path_literal
 
 INDEX_FROM_RUNS = 2_000
 """Below this many runs in the store a scan is quick enough without an index."""
@@ -157,18 +157,30 @@ def parse_filters(text: str | None) -> Any:
 
 
 def _note_paths(context: Context, paths: frozenset[IndexPath]) -> None:
-    """Build an index for a JSON key once it was asked for twice in a store of some size."""
-    backend = context.backend
+    """Build an index for a JSON key once it was asked for twice in a store of some size.
+
+    Looked up each time, because a purge (also by another process) drops these indexes.
+    """
+    uses = context.backend.path_uses
     for path in paths:
-        uses = backend.path_uses[path] = backend.path_uses.get(path, 0) + 1
-        if (
-            uses != INDEX_FROM_USES
-            or (context.db.execute("SELECT max(id) FROM runs").get or 0) < INDEX_FROM_RUNS
-        ):
-            continue
-        with context.store.write() as db:
-            if len(field_indexes(db)) < MAX_INDEXES:
-                db.execute(index_sql(path))
+        uses[path] = uses.get(path, 0) + 1
+        if uses[path] >= INDEX_FROM_USES and not _has_index(context.db, path):
+            _build_index(context, path)
+
+
+def _has_index(db: Connection, path: IndexPath) -> bool:
+    name = index_name(path)
+    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?", (name,)).get)
+
+
+def _build_index(context: Context, path: IndexPath) -> None:
+    if (context.db.execute("SELECT max(id) FROM runs").get or 0) < INDEX_FROM_RUNS:
+        return
+    with context.store.write() as db:
+        if len(field_indexes(db)) < MAX_INDEXES:
+            db.execute(index_sql(path))
+            # Without statistics the planner does not trust it for equality.
+            db.execute(f'ANALYZE "{index_name(path)}"')
 
 
 def field_indexes(db: Connection) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from wbgql.errors import UsageError
 from wbgql.scalars import dump_json, parse_json
@@ -50,7 +50,15 @@ def runtime_s(summary: dict[str, Any]) -> float | None:
     internal = summary.get("_wandb")
     value = internal.get("runtime") if isinstance(internal, dict) else None
     value = summary.get("_runtime") if value is None else value
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    return float(value) if is_finite(value) else None
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number that a float can hold."""
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def wandb_config(config_text: str | None, keys: list[str] | None) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +31,8 @@ from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
 from wbgql.server.settings import ServerSettings
 from wbgql.server.store import Store, store_errors
+
+log = logging.getLogger("wbgql.server")
 
 STARTUP_S = 60.0
 SHUTDOWN_S = 10.0
@@ -91,18 +95,37 @@ def _run(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=int(SHUTDOWN_S) - 5
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    with _quiet_signals():
+        server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Keep uvicorn from dying of the signal it has obeyed: it raises it again once it has stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 async def _purge_often(backend: Backend) -> None:
-    settings = backend.settings
     while True:
-        await anyio.to_thread.run_sync(
-            lambda: retention.purge(
-                backend.store, backend.blobs, now=backend.clock(), retention_s=settings.retention_s
-            )
-        )
-        await anyio.sleep(settings.purge_interval_s)
+        try:
+            await anyio.to_thread.run_sync(_purge, backend)
+        except StoreError as error:
+            # A full disk or a lock may pass; what is due is purged the next time.
+            log.warning("purge failed: %s", error)
+        await anyio.sleep(backend.settings.purge_interval_s)
+
+
+def _purge(backend: Backend) -> None:
+    retention_s = backend.settings.retention_s
+    retention.purge(backend.store, backend.blobs, now=backend.clock(), retention_s=retention_s)
 
 
 async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:

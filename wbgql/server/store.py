@@ -92,7 +92,15 @@ class Store:
             try:
                 yield connection
             finally:
-                self._idle.put(connection)
+                self._take_back(connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        # An error in the middle of a query may leave it open: the next borrower would read an old state.
+        if connection.txn_state() == apsw.SQLITE_TXN_NONE:
+            self._idle.put(connection)
+            return
+        connection.close(True)
+        self._open.remove(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -126,13 +126,18 @@ def path_literal(parts: tuple[str, ...]) -> str:
     return "'" + path.replace("'", "''") + "'"
 
 
+def index_name(index_path: IndexPath) -> str:
+    """Name of the index for `index_path`: the same for the same path, and without its keys."""
+    digest = hashlib.sha256(path_literal(index_path.parts).encode()).hexdigest()[:16]
+    return f"runs_{index_path.column}_{index_path.kind}_{digest}"
+
+
 def index_sql(index_path: IndexPath) -> str:
-    """Write `CREATE INDEX IF NOT EXISTS` for `index_path`; its name is the same for the same path."""
+    """Write `CREATE INDEX IF NOT EXISTS` for `index_path`."""
     path = path_literal(index_path.parts)
-    digest = hashlib.sha256(path.encode()).hexdigest()[:16]
     function = "json_extract" if index_path.kind == "value" else "json_type"
     return (
-        f'CREATE INDEX IF NOT EXISTS "runs_{index_path.column}_{index_path.kind}_{digest}" '
+        f'CREATE INDEX IF NOT EXISTS "{index_name(index_path)}" '
         f"ON runs(project_id, {function}({index_path.column}, {path}))"
     )
 

@@ -1,0 +1,71 @@
+"""Indexes on demand: built when a key is asked for again, dropped by a purge, built anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import apsw
+import pytest
+
+from tests.bulk import load_runs
+from tests.caller import Caller
+from wbgql.server import RunningServer, purge, start
+from wbgql.server.run_pages import INDEX_FROM_RUNS, INDEX_FROM_USES
+
+BEST = """
+query Best($filters: JSONString) {
+  project(name: "many", entityName: "admin") {
+    runCount(filters: $filters)
+    runs(first: 3, filters: $filters, order: "-summary_metrics.acc") { edges { node { id name } } }
+  }
+}
+"""
+FILTERS = json.dumps({"summary_metrics.acc": {"$gt": 0.9}})
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with start(tmp_path_factory.mktemp("many"), retention_s=0) as server:
+        load_runs(server.data, "many", INDEX_FROM_RUNS + 500)
+        yield server
+
+
+def indexes(server: RunningServer) -> list[str]:
+    connection = apsw.Connection(str(server.data / "wbgql.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+    names = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE name LIKE 'runs_summary_values_%'"
+    ).fetchall()
+    connection.close()
+    return [name for (name,) in names]
+
+
+def ask(server: RunningServer) -> Any:
+    return Caller(server.base_url, server.api_key).ask(BEST, filters=FILTERS)["project"]
+
+
+def test_a_key_gets_an_index_once_it_is_asked_for_again_and_the_answer_stays(many: RunningServer) -> None:
+    first = ask(many)
+    for _ in range(INDEX_FROM_USES):
+        assert ask(many) == first
+
+    (index,) = indexes(many)
+    assert index.startswith("runs_summary_values_value_")
+    assert first["runCount"] == sum(
+        number * 7919 % 997 / 997 > 0.9 for number in range(INDEX_FROM_RUNS + 500)
+    )
+
+
+def test_a_purge_drops_the_index_and_the_next_question_builds_it_again(many: RunningServer) -> None:
+    before = ask(many)
+    caller = Caller(many.base_url, many.api_key)
+    doomed = before["runs"]["edges"][0]["node"]["id"]
+    caller.ask("mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=doomed)
+
+    assert purge(many.data, now=datetime.now(UTC) + timedelta(seconds=5)).runs == 1
+    assert indexes(many) == []
+
+    assert ask(many)["runCount"] == before["runCount"] - 1
+    assert len(indexes(many)) == 1
