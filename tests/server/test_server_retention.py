@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from tests.caller import UPSERT, Caller
+from tests.caller import UPSERT, Caller, new_project
 from wbgql.errors import StoreError
 from wbgql.server import audit_log, audit_subject, purge, scan_store, start
 
