@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.caller import Caller
+from tests.stored import World
 from wbgql.server import RunningServer, start
 
 
@@ -21,3 +22,11 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 def caller(local_server: RunningServer) -> Caller:
     """Sends requests to `local_server` as its admin."""
     return Caller(local_server.base_url, local_server.api_key)
+
+
+@pytest.fixture
+def world(local_server: RunningServer) -> Iterator[World]:
+    """A project of its own on `local_server`, to be filled with runs, files and artifacts."""
+    made = World(local_server)
+    with made.client:
+        yield made

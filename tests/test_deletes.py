@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeTransport, error_reply, page
+from wbgql.client import Client
 from wbgql.deletes import Deletion, delete_run, delete_runs, preview_delete, undelete_runs
+from wbgql.deletes.runs import DELETE_RUN
+from wbgql.documents import Operation
 from wbgql.errors import (
+    AuthenticationError,
     Held,
+    NotApproved,
     NotVisible,
     PartialError,
     PermissionDenied,
     ResponseError,
+    ResultError,
     ServerUnavailable,
     StillLogging,
     UsageError,
@@ -24,6 +30,8 @@ from wbgql.errors import (
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
+from wbgql.settings import Settings
+from wbgql.transport import Reply
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PATH = RunPath("acme", "vision", "r1")
@@ -49,6 +57,7 @@ def seen(
     owner: str = "ada",
     tags: tuple[str, ...] = (),
     read_only: bool = False,
+    project: str = "vision",
 ) -> dict[str, Any]:
     run = run_id and {
         "id": f"S-{run_id}",
@@ -64,7 +73,16 @@ def seen(
         "user": {"username": owner},
     }
     edges = [{"node": {"name": name}} for name in controls]
-    return {"project": {"readOnly": read_only, "runCount": count, "run": run, "controls": {"edges": edges}}}
+    return {
+        "project": {
+            "name": project,
+            "entityName": "acme",
+            "readOnly": read_only,
+            "runCount": count,
+            "run": run,
+            "controls": {"edges": edges},
+        }
+    }
 
 
 @pytest.fixture
@@ -160,10 +178,14 @@ LOST = [
     ServerUnavailable("timed out", timed_out=True),
     ServerUnavailable("bad gateway", status=502),
     error_reply("internal", status=500),
+    error_reply("internal", status=200),
+    Reply(status=200, text="a proxy's page"),
+    {},
 ]
+LOST_IDS = ["timeout", "502", "500", "200-with-errors", "200-with-html", "200-without-data"]
 
 
-@pytest.mark.parametrize("lost", LOST, ids=["timeout", "502", "500"])
+@pytest.mark.parametrize("lost", LOST, ids=LOST_IDS)
 def test_a_lost_answer_is_looked_up_and_never_sent_again(holds: HoldRegister, lost: Any) -> None:
     transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen(None))
 
@@ -173,20 +195,57 @@ def test_a_lost_answer_is_looked_up_and_never_sent_again(holds: HoldRegister, lo
     assert names(transport).count("DeleteRun") == 1
 
 
-@pytest.mark.parametrize("lost", LOST, ids=["timeout", "502", "500"])
+@pytest.mark.parametrize("lost", LOST, ids=LOST_IDS)
 def test_a_lost_answer_to_a_deletion_that_was_not_applied_is_that_error(
     holds: HoldRegister, lost: Any
 ) -> None:
     transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen("r1"), seen("r1"), seen("r1"))
 
-    with pytest.raises((ServerUnavailable, ResponseError)):
+    with pytest.raises((ServerUnavailable, ResponseError, ResultError)) as caught:
         delete(transport, holds)
     assert names(transport).count("DeleteRun") == 1
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_deletion_that_could_not_be_looked_up_is_said_to_have_been_sent(holds: HoldRegister) -> None:
+    expired = error_reply("user is not logged in", status=401)
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, DELETED, expired)
+
+    with pytest.raises(AuthenticationError) as caught:
+        delete(transport, holds)
+
+    assert caught.value.__notes__ == ["the deletion of 'acme/vision/r1' was sent and may have been applied"]
+
+
+def test_a_job_that_ends_after_a_deletion_was_sent_says_so(holds: HoldRegister) -> None:
+    expired = error_reply("user is not logged in", status=401)
+    transport = FakeTransport(seen("a"), rights(), LOCAL, DELETED, seen(None), seen("b"), DELETED, expired)
+
+    with pytest.raises(PartialError, match="'acme/vision/b' was sent and may have been applied"):
+        delete_runs(Session(transport), paths("a", "b", "c"), holds=holds)
+
+
+@pytest.mark.parametrize("answer", [seen("r2"), seen("r1", project="Vision"), seen(None, project="v2")])
+def test_a_run_the_server_calls_otherwise_is_refused_so_that_no_hold_is_missed(
+    holds: HoldRegister, answer: Any
+) -> None:
+    transport = FakeTransport(answer, rights())
+
+    with pytest.raises(UsageError, match="the server calls 'acme/vision/r1'"):
+        delete(transport, holds)
+    assert "DeleteRun" not in names(transport)
 
 
 @pytest.mark.parametrize(
     "refusal",
-    [error_reply("no", status=403), error_reply("no", status=200), error_reply("who", status=401)],
+    [
+        error_reply("no", status=403),
+        error_reply("no", status=200, code="PERMISSION_ERROR"),
+        error_reply("who", status=401),
+        error_reply("slow down", status=429),
+        error_reply("bad input", status=400),
+        Reply(status=302, text="", headers={"location": "https://login.example.com"}),
+    ],
 )
 def test_a_refused_deletion_is_never_counted_as_done(holds: HoldRegister, refusal: Any) -> None:
     transport = FakeTransport(seen("r1"), rights(), LOCAL, refusal)
@@ -363,6 +422,58 @@ def test_an_undelete_that_ignores_its_filter_is_told_with_the_names() -> None:
 
     assert caught.value.done == ("a",)
     assert caught.value.failed == ("stranger",)
+
+
+@pytest.mark.parametrize("lost", LOST, ids=LOST_IDS)
+def test_a_lost_answer_to_an_undelete_is_looked_up(lost: Any) -> None:
+    path = ProjectPath("acme", "vision")
+    applied = FakeTransport(ids("x"), lost, ids("x", "a"))
+    assert undelete_runs(Session(applied), path, ["a"]).restored == ["a"]
+
+    not_applied = FakeTransport(ids("x"), lost, ids("x"))
+    with pytest.raises((ServerUnavailable, ResponseError, ResultError)):
+        undelete_runs(Session(not_applied), path, ["a"])
+    assert names(not_applied) == ["ListRunIds", "UndeleteRuns", "ListRunIds"]
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_an_operation_that_destroys_is_not_sent_past_the_gate(holds: HoldRegister, flagged: bool) -> None:
+    transport = FakeTransport()
+    client = Client(settings=Settings(api_key="k" * 40), session=Session(transport), holds=holds)
+    operation = DELETE_RUN if flagged else Operation("DeleteRun", DELETE_RUN.result)
+
+    with pytest.raises(NotApproved, match="DeleteRun destroys"):
+        client.execute(operation, id="S-r1")
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize("call", ["delete_runs", "undelete_runs", "delete_files"])
+def test_a_text_is_not_a_list_of_its_letters(holds: HoldRegister, call: str) -> None:
+    transport = FakeTransport()
+    settings = Settings(api_key="k" * 40, entity="acme", project="vision")
+    client = Client(settings=settings, session=Session(transport), holds=holds)
+    arguments = {
+        "delete_runs": ("r1",),
+        "undelete_runs": ("acme/vision", "r1"),
+        "delete_files": ("acme/vision/r1", "model.h5"),
+    }
+
+    with pytest.raises(UsageError, match="not the text"):
+        getattr(client, call)(*arguments[call])
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://wandb.ai/acme/vision/runs/r1", "http://127.0.0.1:8899/acme/vision/runs/r1"]
+)
+def test_the_url_of_a_run_on_another_server_is_refused(holds: HoldRegister, url: str) -> None:
+    transport = FakeTransport()
+    settings = Settings(api_key="k" * 40, base_url="http://127.0.0.1:9000")
+    client = Client(settings=settings, session=Session(transport), holds=holds)
+
+    with pytest.raises(UsageError, match=r"base_url names '127\.0\.0\.1:9000'"):
+        client.delete_run(url)
+    assert transport.sent == []
 
 
 def test_undelete_without_ids_sends_nothing() -> None:

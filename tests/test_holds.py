@@ -83,6 +83,20 @@ def test_a_register_that_was_named_and_is_not_there_holds_everything(tmp_path: P
 
     with pytest.raises(Held, match="it is not there"):
         register.check(TARGET)
+    with pytest.raises(Held, match="it is not there"):
+        add(register, "tag", "x")
+    assert not register.path.parent.exists() or not register.path.exists()
+
+
+def test_a_named_register_is_made_once_and_then_kept(tmp_path: Path) -> None:
+    register = HoldRegister.from_environ({"WBGQL_HOLDS": str(tmp_path / "holds.json")})
+
+    register.create()
+    add(register, "tag", "x")
+
+    with pytest.raises(UsageError, match="there already"):
+        register.create()
+    assert [hold.value for hold in register.read()] == ["x"]
 
 
 def test_a_register_that_is_a_folder_holds_everything(tmp_path: Path) -> None:
@@ -154,3 +168,51 @@ def test_processes_that_add_at_once_lose_nothing(register: HoldRegister) -> None
 def test_the_default_path_is_in_the_configuration_folder_unless_named(tmp_path: Path) -> None:
     assert default_register_path({}).name == "holds.json"
     assert default_register_path({"WBGQL_HOLDS": str(tmp_path)}) == tmp_path
+
+
+def test_a_link_that_leads_nowhere_holds_everything(tmp_path: Path) -> None:
+    register = HoldRegister(tmp_path / "holds.json")
+    register.path.symlink_to(tmp_path / "not-mounted" / "holds.json")
+
+    with pytest.raises(Held, match="it is not there"):
+        register.check(TARGET)
+    with pytest.raises((Held, StoreError)):
+        add(register, "tag", "nightly")
+
+
+def test_a_register_behind_a_link_is_written_where_colleagues_read_it(tmp_path: Path) -> None:
+    shared, mine = HoldRegister(tmp_path / "shared.json"), HoldRegister(tmp_path / "mine.json")
+    add(shared, "tag", "a")
+    shared.path.chmod(0o660)
+    mine.path.symlink_to(shared.path)
+
+    add(mine, "tag", "b")
+
+    assert mine.path.is_symlink()
+    assert [hold.value for hold in shared.read()] == ["a", "b"]
+    assert shared.path.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("run", "https://wandb.ai/acme/vision/runs/r1"),
+        ("run", "acme/vision/runs/r1"),
+        ("run", "/acme/ vision/r1/"),
+        ("project", "https://wandb.ai/acme/vision/table"),
+    ],
+)
+def test_a_hold_is_kept_as_targets_spell_it(register: HoldRegister, kind: str, value: str) -> None:
+    add(register, kind, value)
+
+    with pytest.raises(Held):
+        register.check(TARGET)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("run", "acme//r1"), ("run", "vision/r1"), ("project", "vision"), ("project", "a//b")]
+)
+def test_a_hold_that_could_hold_nothing_is_refused(register: HoldRegister, kind: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"a hold by {kind} names entity/project"):
+        add(register, kind, value)
+    assert register.read() == []

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wbgql.errors import UsageError
-from wbgql.paths import ProjectPath, RunPath, parse_project_path, parse_run_path
+from wbgql.paths import ProjectPath, RunPath, check_url_host, parse_project_path, parse_run_path
 
 HERE = {"entity": "acme", "project": "vision"}
 
@@ -110,3 +110,36 @@ def test_a_path_read_back_is_the_same(entity: str, project: str, run_id: str) ->
     assert parse_run_path(str(path)) == path
     assert parse_run_path(f"{entity}/{project}/runs/{run_id}") == path
     assert parse_project_path(str(path.project_path)) == path.project_path
+
+
+@pytest.mark.parametrize(
+    ("text", "base_url"),
+    [
+        ("acme/vision/r1", "http://127.0.0.1:9000"),
+        ("https://wandb.ai/acme/vision/runs/r1", "https://api.wandb.ai"),
+        ("https://WWW.wandb.ai/acme/vision", "https://api.wandb.ai"),
+        ("https://wandb.ai/acme/vision", "https://api.forge.coreweave.com"),
+        ("https://forge.coreweave.com/wandb/acme/vision", "https://api.wandb.ai"),
+        ("https://acme.wandb.io/acme/vision", "https://acme.wandb.io"),
+        ("http://localhost:8080/acme/vision/runs/r1", "http://localhost:8080"),
+    ],
+)
+def test_a_url_of_the_server_that_is_reached_passes(text: str, base_url: str) -> None:
+    check_url_host(text, base_url)
+
+    with pytest.raises(UsageError):  # so that passing is not all it ever does
+        check_url_host("https://other.example/acme/vision", base_url)
+
+
+@pytest.mark.parametrize(
+    ("text", "base_url"),
+    [
+        ("https://wandb.ai/acme/vision", "http://127.0.0.1:9000"),
+        ("http://127.0.0.1:9001/acme/vision", "http://127.0.0.1:9000"),
+        ("https://wandb.ai.evil.example/acme/vision", "https://api.wandb.ai"),
+        ("https://acme.wandb.io/acme/vision", "https://api.wandb.ai"),
+    ],
+)
+def test_a_url_of_another_server_is_refused(text: str, base_url: str) -> None:
+    with pytest.raises(UsageError, match="base_url names"):
+        check_url_host(text, base_url)

@@ -10,7 +10,7 @@ import pytest
 
 import wbgql as wb
 from tests.fakes import FakeTransport, error_reply, page
-from wbgql.errors import FilterError, FilterWarning, NotFound, ResponseError, UsageError
+from wbgql.errors import FilterError, FilterWarning, NotFound, ResponseError, UnknownKeyWarning, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import Run, RunSelection, get_run, list_run_ids
 from wbgql.session import Session
@@ -251,7 +251,8 @@ def test_run_name_raises_and_says_which_to_use() -> None:
 
 def test_a_run_reads_what_the_wire_has() -> None:
     (run,) = select(
-        FakeTransport(
+        select="*",
+        transport=FakeTransport(
             runs(
                 node(
                     "a",
@@ -261,7 +262,7 @@ def test_a_run_reads_what_the_wire_has() -> None:
                     summaryMetrics='{"loss":NaN,"deep":{"er":2}}',
                 )
             )
-        )
+        ),
     )
 
     assert run.created_at == datetime(2026, 1, 1, tzinfo=UTC)
@@ -299,3 +300,64 @@ def test_list_run_ids_gives_storage_ids_by_id() -> None:
     )
 
     assert list_run_ids(Session(transport), PATH) == {"a": "S1", "b": "S2"}
+
+
+def test_an_order_by_a_key_that_no_run_has_is_told_with_the_nearest_names() -> None:
+    fields = {"project": {"fields": page([{"path": "summary_metrics.val/acc", "type": "number"}])}}
+    transport = FakeTransport(runs(node("a", summaryMetrics="{}")), fields)
+
+    with pytest.warns(UnknownKeyWarning, match=r'summary\["val/ac"\]; did you mean summary\["val/acc"\]'):
+        assert select(transport, order=-wb.summary["val/ac"], limit=1).ids() == ["a"]
+
+
+def test_an_order_by_a_key_that_runs_have_is_not_questioned() -> None:
+    transport = FakeTransport(runs(node("a", summaryMetrics='{"acc":1}')))
+
+    (run,) = select(transport, order=-wb.summary["acc"], limit=1)
+
+    assert len(transport.sent) == 1
+    assert run.summary == {}
+
+
+IGNORES_THE_FILTER = (
+    node("good", summaryMetrics='{"acc":0.95}'),
+    node("bad", summaryMetrics='{"acc":0.5}'),
+    node("none", summaryMetrics="{}"),
+)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"where": wb.summary["acc"] > 0.9},
+        {"filters": {"summary_metrics.acc": {"$gt": 0.9}, "state": "finished"}},
+    ],
+    ids=["expression", "raw filter"],
+)
+def test_runs_that_a_server_gives_against_the_filter_are_left_out_when_verified(
+    asked: dict[str, Any],
+) -> None:
+    transport = FakeTransport(runs(*IGNORES_THE_FILTER))
+
+    with pytest.warns(
+        FilterWarning, match="2 runs that the server gave do not match here .*: acme/vision/bad"
+    ):
+        found = [run.id for run in select(transport, **asked).verified()]
+
+    assert found == ["good"]
+
+
+def test_verifying_brings_what_the_filter_looks_at_and_shows_what_was_selected() -> None:
+    transport = FakeTransport(runs(node("good", summaryMetrics='{"acc":0.95}')))
+
+    (run,) = select(transport, where=wb.summary["acc"] > 0.9).verified()
+
+    assert transport.sent[0][1]["summaryKeys"] == ["acc"]
+    assert run.summary == {}
+
+
+def test_a_raw_filter_that_cannot_be_evaluated_here_is_not_verified() -> None:
+    transport = FakeTransport(runs(node("a")))
+
+    with pytest.raises(FilterError):
+        list(select(transport, filters={"keys_info.keys.acc": {"$exists": True}}).verified())

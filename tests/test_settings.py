@@ -75,6 +75,18 @@ def test_an_empty_variable_counts_as_unset(machine: Machine) -> None:
     assert machine.resolve() == Settings(origin=machine.resolve().origin)
 
 
+def test_an_empty_base_url_given_as_argument_does_not_lead_to_the_default_server(machine: Machine) -> None:
+    with pytest.raises(ConfigError, match="base_url must look like"):
+        machine.resolve(base_url="")
+
+
+def test_a_host_header_cannot_name_another_server(machine: Machine) -> None:
+    machine.environ["WANDB__EXTRA_HTTP_HEADERS"] = '{"Host": "other.example"}'
+
+    with pytest.raises(ConfigError, match="Host header"):
+        machine.resolve()
+
+
 def test_wandb_config_dir_moves_the_users_file(machine: Machine) -> None:
     machine.write("home/.config/wandb/settings", "[default]\nentity = here\n")
     machine.write("home/elsewhere/settings", "[default]\nentity = there\n")

@@ -394,7 +394,7 @@ def test_tls_that_fails_was_not_sent_and_says_what_to_do(server: Server) -> None
 
     assert not error.sent
     assert "TLS with '127.0.0.1" in str(error)
-    assert "REQUESTS_CA_BUNDLE" in str(error)
+    assert "base_url begins with http://" in str(error)
 
 
 def test_a_proxy_from_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from wbgql.documents import Operation as Operation
     from wbgql.documents import Result as Result
     from wbgql.documents import load_documents as load_documents
+    from wbgql.errors import WbgqlError as WbgqlError
     from wbgql.expressions import ago as ago
     from wbgql.expressions import config as config
     from wbgql.expressions import run as run
+    from wbgql.expressions import step as step
     from wbgql.expressions import summary as summary
     from wbgql.holds import HoldRegister as HoldRegister
     from wbgql.runs import Run as Run
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from wbgql.settings import default_settings as default_settings
 
 _HOMES = {
+    "WbgqlError": "errors",
     "Client": "client",
     "Settings": "settings",
     "default_settings": "settings",
@@ -45,6 +48,7 @@ _HOMES = {
     "ago": "expressions",
     "config": "expressions",
     "run": "expressions",
+    "step": "expressions",
     "summary": "expressions",
     "HoldRegister": "holds",
     "Run": "runs",
@@ -63,11 +67,13 @@ __all__ = [
     "RunSelection",
     "Session",
     "Undeletion",
+    "WbgqlError",
     "ago",
     "config",
     "default_settings",
     "load_documents",
     "run",
+    "step",
     "summary",
 ]
 

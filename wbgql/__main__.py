@@ -1,6 +1,6 @@
 """`python -m wbgql` is the command `wbgql`."""
 
-from wbgql.cli.main import main
+from wbgql.cli.entry import run
 
 if __name__ == "__main__":
-    main()
+    run()

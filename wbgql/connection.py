@@ -78,12 +78,25 @@ def iter_nodes(
         ResponseError: ten pages in a row brought nothing new and each promised more.
         RequestError: whatever `fetch` raises.
     """
+    return _nodes(
+        iter_pages(fetch, page_size=page_size, limit=limit, key=key, on_warning=on_warning), on_page
+    )
+
+
+def iter_pages(
+    fetch: Callable[[int, str | None], Connection[T]],
+    *,
+    page_size: int = DEFAULT_PAGE_SIZE,
+    limit: int | None = None,
+    key: Callable[[T], str] | None = None,
+    on_warning: Callable[[str], object] | None = None,
+) -> Iterator[tuple[Connection[T], list[T]]]:
+    """Yield each page with those of its nodes that are new and within the limit; as `iter_nodes`."""
     if page_size < 1:
         raise UsageError(f"page_size must be at least 1, not {page_size!r}")
     if limit is not None and limit < 0:
         raise UsageError(f"limit must not be negative, not {limit!r}")
-    pages = _iter_pages(fetch, _Window(page_size, limit), key, on_warning or _warn)
-    return _nodes(pages, on_page)
+    return _iter_pages(fetch, Window(page_size, limit), key, on_warning or _warn)
 
 
 def may_be_too_large(error: ServerUnavailable) -> bool:
@@ -91,7 +104,7 @@ def may_be_too_large(error: ServerUnavailable) -> bool:
     return error.status in _GATEWAY_GAVE_UP or (error.timed_out and error.sent)
 
 
-class _Window:
+class Window:
     """What the loop has left to fetch, and how much of it in one page."""
 
     def __init__(self, page_size: int, limit: int | None) -> None:
@@ -132,18 +145,18 @@ def _nodes(
 
 def _iter_pages(
     fetch: Callable[[int, str | None], Connection[T]],
-    window: _Window,
+    window: Window,
     key: Callable[[T], str] | None,
     warn: Callable[[str], object],
 ) -> Iterator[tuple[Connection[T], list[T]]]:
-    """Yield each page with those of its nodes that are new and within the limit."""
     seen_keys: set[str] = set()
     seen_cursors: set[str] = set()
     after: str | None = None
     barren = 0
     while not window.is_full:
-        page = _fetch_page(fetch, window, after)
-        new = page.nodes if key is None else _drop_seen(page.nodes, key, seen_keys)
+        page = fetch_page(fetch, window, after)
+        nodes = page.nodes
+        new = nodes if key is None else _drop_seen(nodes, key, seen_keys)
         yield page, window.take(new)
         if not page.page_info.has_next_page:
             return
@@ -152,16 +165,19 @@ def _iter_pages(
             raise ResponseError(
                 f"{barren} pages in a row brought nothing new, each promising more: {after!r}"
             )
-        after = _next_cursor(page, seen_cursors)
+        after = next_cursor(page, seen_cursors)
         if after is None:
             warn("the server promised more but gave no new cursor: the list may not be complete")
             return
         seen_cursors.add(after)
+        # A page may be large: it goes before the next one comes. So too in all that hand pages on.
+        del page, nodes, new
 
 
-def _fetch_page(
-    fetch: Callable[[int, str | None], Connection[T]], window: _Window, after: str | None
+def fetch_page(
+    fetch: Callable[[int, str | None], Connection[T]], window: Window, after: str | None
 ) -> Connection[T]:
+    """Return one page; one that a gateway gave up on is asked for again, half as large."""
     while True:
         first = window.first
         try:
@@ -172,6 +188,10 @@ def _fetch_page(
 
 
 def _drop_seen(nodes: list[T], key: Callable[[T], str], seen: set[str]) -> list[T]:
+    keys = set(map(key, nodes))
+    if len(keys) == len(nodes) and seen.isdisjoint(keys):
+        seen |= keys
+        return nodes
     new = []
     for node in nodes:
         identity = key(node)
@@ -181,7 +201,7 @@ def _drop_seen(nodes: list[T], key: Callable[[T], str], seen: set[str]) -> list[
     return new
 
 
-def _next_cursor(page: Connection[T], seen: set[str]) -> str | None:
+def next_cursor(page: Connection[T], seen: set[str]) -> str | None:
     """Where the next page starts, or None where that was already asked for or is not said.
 
     Source: the SDK's run and file lists go on from the last edge's cursor, its generated

@@ -67,6 +67,18 @@ class UnknownKeyWarning(FilterWarning):
         super().__init__(message)
 
 
+class UnstableWarning(RuntimeWarning):
+    """The runs moved while they were read: some may be missing."""
+
+
+class CoverageWarning(RuntimeWarning):
+    """Something that was asked for was not visible, or vanished while it was read."""
+
+
+class ProjectionWarning(RuntimeWarning):
+    """The server sends more than was asked for."""
+
+
 class InsecureTransportWarning(UserWarning):
     """A key is about to travel unencrypted to a host that is not this machine."""
 

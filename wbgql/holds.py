@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_config_path
 
 from wbgql.errors import Held, StoreError, UsageError
+from wbgql.paths import parse_project_path, parse_run_path
 from wbgql.scalars import format_datetime
 
 Kind = Literal["run", "project", "tag", "user"]
@@ -92,11 +93,12 @@ class HoldRegister:
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError as error:
-            if self.required:
-                raise self._unreadable("it is not there") from error
+            # A link that leads nowhere is a register on a share that is not mounted.
+            if self.required or self.path.is_symlink():
+                raise self._unreadable("it is not there (`wbgql hold init` makes a new one)") from error
             return _Register(version=1, last=0, holds=[])
         except OSError as error:
-            raise self._unreadable(error.strerror or type(error).__name__) from error
+            raise self._unreadable((error.strerror or type(error).__name__).lower()) from error
         try:
             return msgspec.json.decode(raw, type=_Register)
         except msgspec.DecodeError as error:
@@ -112,10 +114,23 @@ class HoldRegister:
         """
         hold = _make_hold(kind, value, reason, added_by, now)
         with self._locked():
-            register = self._load_or_start()
+            register = self._load()
             hold = msgspec.structs.replace(hold, id=f"H{register.last + 1}")
             self._write(_Register(version=1, last=register.last + 1, holds=[*register.holds, hold]))
         return hold
+
+    def create(self) -> None:
+        """Make an empty register. One that was named (`$WBGQL_HOLDS`) must be made before its first use:
+        a share that is not mounted must not look like a register without holds.
+
+        Raises:
+            UsageError: it is there already.
+            StoreError: it cannot be written.
+        """
+        with self._locked():
+            if self.path.exists():
+                raise UsageError(f"the hold register {str(self.path)!r} is there already")
+            self._write(_Register(version=1, last=0, holds=[]))
 
     def release(self, hold_id: str) -> Hold:
         """Remove one hold by its id and return it.
@@ -153,9 +168,8 @@ class HoldRegister:
                 f"run {run!r} carries the tag {HOLD_TAG!r}; nothing was done. Remove the tag to lift it"
             )
 
-    def _load_or_start(self) -> _Register:
-        # The first `hold add` makes a register that was named but is not there yet.
-        return self._load() if self.path.exists() else _Register(version=1, last=0, holds=[])
+    def _file(self) -> Path:
+        return Path(os.path.realpath(self.path))
 
     def _unreadable(self, why: str) -> Held:
         return Held(
@@ -165,7 +179,7 @@ class HoldRegister:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = FileLock(f"{self.path}.lock", timeout=_LOCK_TIMEOUT_S)
+        lock = FileLock(f"{self._file()}.lock", timeout=_LOCK_TIMEOUT_S)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -182,13 +196,16 @@ class HoldRegister:
 
     def _write(self, register: _Register) -> None:
         content = msgspec.json.format(msgspec.json.encode(register), indent=2)
-        fresh = self.path.with_suffix(".new")
+        path = self._file()  # behind a link: replacing the link would leave others with the old one
+        fresh = path.with_suffix(".new")
         try:
             with fresh.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.replace(self.path)
+            if path.exists():
+                fresh.chmod(path.stat().st_mode)  # colleagues keep their access
+            fresh.replace(path)
         except OSError as error:
             raise StoreError(
                 f"cannot write the hold register {str(self.path)!r}: {error.strerror}"
@@ -203,19 +220,28 @@ def _make_hold(kind: str, value: str, reason: str, added_by: str, now: datetime)
         raise UsageError(f"a hold by {kind} needs a value")
     if not reason.strip():
         raise UsageError("a hold needs a reason: a reference such as a case number")
-    parts = value.count("/") + 1
-    if kind == "run" and parts != 3:
-        raise UsageError(f"a hold by run names entity/project/run, not {value!r}")
-    if kind == "project" and parts != 2:
-        raise UsageError(f"a hold by project names entity/project, not {value!r}")
     return Hold(
         id="H0",
         kind=cast("Kind", kind),
-        value=value,
+        value=_canonical(kind, value),
         reason=reason.strip(),
         added_at=format_datetime(now),
         added_by=added_by,
     )
+
+
+def _canonical(kind: str, value: str) -> str:
+    """The value as targets spell it; a hold on a name that no run can have would hold nothing."""
+    try:
+        match kind:
+            case "run":
+                return str(parse_run_path(value))
+            case "project":
+                return str(parse_project_path(value))
+    except UsageError as error:
+        form = "entity/project/run" if kind == "run" else "entity/project"
+        raise UsageError(f"a hold by {kind} names {form}, not {value!r}") from error
+    return value
 
 
 def _covers(hold: Hold, target: HoldTarget) -> bool:

@@ -11,6 +11,9 @@ from wbgql.errors import UsageError
 # Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS and FORGE_APP_PATH (2026-11).
 _PREFIXED_HOSTS = ("forge.coreweave.com", "qa.forge.coreweave.com")
 _PREFIX = "wandb"
+# One deployment, two names.
+# Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS (2026-11).
+_SAME_DEPLOYMENT = frozenset({"wandb.ai", "app.wandb.ai", "forge.coreweave.com"})
 
 _RUN_FORMS = "give entity/project/run_id, project/run_id, run_id or the URL of the run"
 _PROJECT_FORMS = "give entity/project, project or the URL of the project"
@@ -89,6 +92,28 @@ def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:
     return ProjectPath(
         _require("entity", found_entity, text, "WANDB_ENTITY"), _require("project", parts[-1], text, None)
     )
+
+
+def check_url_host(text: str, base_url: str) -> None:
+    """Pass quietly unless `text` is the URL of something on another server than `base_url`.
+
+    The app of `https://api.host` is `https://host`. Ports count: two servers may share a machine.
+
+    Raises:
+        UsageError: it is; what it names would be looked for on the wrong server.
+    """
+    if not _is_url(text):
+        return
+    _url_segments(text)  # raises for what is no URL at all
+    named, reached = urlsplit(text.strip()).netloc.lower(), urlsplit(base_url).netloc.lower()
+    hosts = {reached, reached.removeprefix("api.")}
+    if hosts & set(_SAME_DEPLOYMENT):
+        hosts |= set(_SAME_DEPLOYMENT)
+    if named not in hosts and named.removeprefix("www.") not in hosts:
+        raise UsageError(
+            f"{text!r} is on {named!r}, but base_url names {reached!r}: set base_url to its server, or give "
+            "the path alone"
+        )
 
 
 def _is_url(text: str) -> bool:

@@ -117,7 +117,7 @@ def iter_fields(
             raise NotFound.project(path, operation=LIST_FIELDS.name)
         return found.fields
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda field: field.path)
+    return iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
 
 
 def find_fields(session: Session, path: ProjectPath, *, limit: int = 10_000) -> list[str] | None:

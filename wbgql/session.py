@@ -57,13 +57,15 @@ _KINDS: dict[int, type[RequestError]] = {
 class Stats:
     """Running counters of a session. `requests` counts every attempt, `retries` those after the first.
 
-    Bytes are those of bodies, the answers' as they travelled (compressed, if they were).
+    Bytes are those of bodies, the answers' as they travelled (compressed, if they were). `wait_s`: the
+    shortest time in which an answer began, None before the first: what the way to the server costs.
     """
 
     requests: int = 0
     retries: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    wait_s: float | None = None
 
 
 class Session:
@@ -122,9 +124,14 @@ class Session:
             DocumentError: no such operation.
             RequestError: one of its kinds; `.errors` and `.data` hold what did come.
         """
+        return self.execute_prepared(operation, self._documents.get(operation.name), variables)
+
+    def execute_prepared(
+        self, operation: Operation[T], prepared: Prepared, variables: Mapping[str, Any]
+    ) -> T:
+        """As `execute`, for a text that is not among this session's documents."""
         if self._closed:
             raise UsageError(f"{operation.name}: the session is closed")
-        prepared = self._documents.get(operation.name)
         check_variables(prepared, variables)
         return self._decode(operation, self._send(operation, prepared, variables))
 
@@ -164,6 +171,8 @@ class Session:
         self._count(requests=1)
         reply = self._transport.send(prepared, variables)
         self._count(bytes_sent=reply.bytes_sent, bytes_received=reply.bytes_received)
+        if reply.wait_s is not None:
+            self.stats.wait_s = min(reply.wait_s, self.stats.wait_s or reply.wait_s)
         error = make_request_error(prepared.name, reply, now=self._now())
         if error is not None:
             raise error
@@ -237,7 +246,10 @@ def make_request_error(operation: str, reply: Reply, *, now: float = 0.0) -> Req
     if kind is AuthenticationError:
         message += "; check WANDB_API_KEY or run `wandb login`"
     if kind in (RateLimited, ServerUnavailable):
-        details["retry_after_s"] = parse_retry_after(reply.headers, now)
+        details["retry_after_s"] = wait_s = parse_retry_after(reply.headers, now)
+        message += "" if wait_s is None else f"; the server asks to wait {wait_s:g} s"
+    if reply.status == 404 and _partial(reply) is None and not any(map(_code, reply.errors or ())):
+        message += "; is base_url right?"
     return kind(message, **details)
 
 
@@ -279,7 +291,8 @@ def _message(reply: Reply) -> str:
     if location := reply.headers.get("location"):
         return f"HTTP {reply.status}: the server lives elsewhere, set base_url after {location!r}"
     said = f": {reply.text!r}" if reply.text else ""
-    return f"HTTP {reply.status}, not a GraphQL answer{said}"
+    asked = "; is base_url a W&B server?" if reply.status < 300 else ""
+    return f"HTTP {reply.status}, not a GraphQL answer{said}{asked}"
 
 
 def _code(error: Any) -> str | None:

@@ -126,7 +126,8 @@ def resolve_settings(
     """
     sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)))
     url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
-    url = _check_base_url(url or DEFAULT_BASE_URL)
+    # An empty argument is an unset shell variable, and must not lead to W&B's own server.
+    url = _check_base_url(DEFAULT_BASE_URL if url is None else url)
     key, key_origin = sources.find_key(api_key, url, home)
     found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
     found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
@@ -356,6 +357,8 @@ def _check_header(name: str, value: str) -> None:
         raise ConfigError(f"HTTP header {name!r}: the name or its value cannot be sent")
     if name.lower() == "authorization":
         raise ConfigError("the Authorization header is made from the API key: set WANDB_API_KEY")
+    if name.lower() == "host":
+        raise ConfigError("the Host header would name another server than base_url: set WANDB_BASE_URL")
 
 
 def _is_loopback(host: str) -> bool:

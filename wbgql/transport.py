@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _EXCERPT = 200
 _CA_HINT = "a certificate authority of your own goes into REQUESTS_CA_BUNDLE"
+_NO_TLS_HINT = "the port may speak plain HTTP: then base_url begins with http://"
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -41,7 +43,8 @@ class Reply:
 
     `errors` is None or the GraphQL errors, as the server sent them; a bare text is made
     into `{"message": text}`. `text` is the beginning of a body that was not GraphQL.
-    Header names are in lower case. `bytes_received` counts the body as it travelled.
+    Header names are in lower case. `bytes_received` counts the body as it travelled. `wait_s`: seconds
+    until the answer began, None where nobody measured.
     """
 
     status: int = 200
@@ -52,6 +55,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     bytes_sent: int = 0
     bytes_received: int = 0
+    wait_s: float | None = None
 
 
 class Transport(Protocol):
@@ -104,7 +108,9 @@ class GqlTransport:
             pass  # an answer, but not GraphQL: gql has lost its status, the exchange has not
         except exceptions.TransportError as error:
             raise _make_failure(error, self._settings, prepared.name, exchange.status) from error
-        return self._make_reply(exchange.response, result, len(body))
+        # The response holds its request, and that the exchange: let go, or bodies stay until a collection.
+        response, exchange.response = exchange.response, None
+        return self._make_reply(response, result, len(body))
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -131,6 +137,7 @@ class GqlTransport:
             headers={name.lower(): value for name, value in response.headers.items()},
             bytes_sent=bytes_sent,
             bytes_received=_wire_size(response),
+            wait_s=response.elapsed.total_seconds(),
         )
 
 
@@ -221,7 +228,22 @@ class _Exchange:
     def _keep(self, response: Response, **_options: Any) -> None:
         # JSON is UTF-8; left alone, requests would guess the encoding of some bodies.
         response.encoding = "utf-8"
+        _read_in_one_piece(response)
         self.response = response
+
+
+def _read_in_one_piece(response: Response) -> None:
+    """Read the body at once: requests gathers pieces of 10 kB, which takes long and holds it twice."""
+    kind, itself = (
+        type(response),
+        weakref.ref(response),
+    )  # a strong one would keep it until the next collection
+
+    def iter_content(*_: object) -> Iterator[Any]:
+        found = itself()
+        return iter(()) if found is None else kind.iter_content(found, None)
+
+    response.iter_content = iter_content  # type: ignore[method-assign, assignment]  # of this object
 
 
 def _basic_token(api_key: str) -> str:
@@ -293,7 +315,7 @@ def _make_failure(
     rows: tuple[tuple[tuple[type[BaseException], ...], str, bool, bool], ...] = (
         ((exceptions.ConnectTimeout,), f"connecting to {where} {waited}", True, False),
         ((exceptions.Timeout, ReadTimeoutError), f"waiting for {where} {waited}", True, True),
-        ((exceptions.SSLError,), f"TLS with {where} failed: {reason}; {_CA_HINT}", False, False),
+        ((exceptions.SSLError,), f"TLS with {where} failed: {reason}; {_tls_hint(reason)}", False, False),
         ((exceptions.ProxyError,), f"no way to {where} through the proxy: {reason}", False, False),
         ((NewConnectionError,), f"cannot connect to {where}: {reason}", False, False),
         ((exceptions.ContentDecodingError,), f"the answer of {where} cannot be unpacked", False, True),
@@ -306,6 +328,10 @@ def _make_failure(
     )
     what, timed_out, sent = next(row[1:] for row in rows if _is_any(chain, *row[0]))
     return ServerUnavailable(what, operation=operation, status=status, timed_out=timed_out, sent=sent)
+
+
+def _tls_hint(reason: str) -> str:
+    return _NO_TLS_HINT if "wrong_version_number" in reason else _CA_HINT
 
 
 def _is_any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:

@@ -38,7 +38,16 @@ def one_run(node: dict[str, Any] | None) -> dict[str, Any]:
 def seen(node: dict[str, Any] | None, *controls: str, count: int = 2) -> dict[str, Any]:
     """A run looked up beside its controls."""
     edges = [{"node": {"name": control}} for control in controls]
-    return {"project": {"readOnly": False, "runCount": count, "run": node, "controls": {"edges": edges}}}
+    return {
+        "project": {
+            "name": "vision",
+            "entityName": "acme",
+            "readOnly": False,
+            "runCount": count,
+            "run": node,
+            "controls": {"edges": edges},
+        }
+    }
 
 
 def ids(*names: str) -> dict[str, Any]:

@@ -81,5 +81,7 @@ class Command:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """The `wbgql` command, with a hold register of its own and a key that no server knows."""
-    return Command(tmp_path)
+    """The `wbgql` command, with an empty hold register of its own and a key that no server knows."""
+    command = Command(tmp_path)
+    command.register.create()
+    return command

@@ -23,7 +23,7 @@ def test_delete_is_a_dry_run_unless_told_otherwise(command) -> None:
 
     assert (got.code, _mutations(got)) == (0, [])
     assert got.rows == [{"path": "acme/vision/r1", "would": "hide", "state": "finished", "user": "ada"}]
-    assert "dry run, nothing was sent; add --apply to delete 1 run in acme/vision" in got.err
+    assert "dry run, nothing was sent; it would: hide 1. Add --apply to do it" in got.err
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_undo_until_is_unknown_where_the_server_does_not_say(command) -> None:
     got = command("runs", "delete", "acme/vision/r1", "--apply", *HOST, answers=silent)
 
     assert got.rows[0]["undo_until"] == "unknown"
-    assert "can be brought back until unknown" in got.err
+    assert "can be brought back until: unknown" in got.err
 
 
 @pytest.mark.parametrize(

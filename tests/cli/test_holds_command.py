@@ -43,3 +43,18 @@ def test_no_such_hold_is_a_usage_error(command) -> None:
 
     assert got.code == 2
     assert "'H9'" in got.err
+
+
+def test_quiet_and_debug_work_after_every_hold_command(command) -> None:
+    assert command("hold", "add", "--tag", "keep", "--reason", "C1", "--quiet").code == 0
+    assert command("hold", "list", "--quiet").rows[0]["value"] == "keep"
+    assert command("hold", "release", "H1", "-q", "--debug").code == 0
+
+
+def test_a_named_register_is_made_by_init_and_never_in_passing(command) -> None:
+    command.register.path.unlink()
+
+    assert command("hold", "add", "--tag", "keep", "--reason", "C1").code == 6
+    assert command("hold", "init").code == 0
+    assert command("hold", "init").code == 2
+    assert command("hold", "add", "--tag", "keep", "--reason", "C1").code == 0

@@ -42,6 +42,21 @@ COMMANDS = [
     ("runs", "list", "acme/vision", "--limit"),
     ("runs", "count"),
     ("runs", "show"),
+    ("runs", "explain"),
+    ("runs", "best", "acme/vision", "--metric", "created_at", "--by"),
+    ("runs", "stats", "acme/vision", "--by", "state", "--of"),
+    ("history",),
+    ("history", "acme/vision/a", "--key"),
+    ("history", "acme/vision/a", "--step-where"),
+    ("logs",),
+    ("system", "acme/vision/a", "--key"),
+    ("artifacts", "show"),
+    ("artifacts", "list", "acme/vision", "--metadata"),
+    ("artifacts", "lineage", "--run"),
+    ("files", "list", "--pattern"),
+    ("storage",),
+    ("query",),
+    ("query", "/dev/null", "--vars"),
     ("runs", "tag", "acme/vision/a"),
     ("runs", "update", "acme/vision/a", "--set-summary"),
     ("runs", "delete"),
@@ -145,6 +160,34 @@ def test_a_reader_that_stops_reading_is_no_traceback(tmp_path: Path) -> None:
         os.close(writing)
 
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_table_whose_reader_stops_reading_is_no_failure_of_another_kind(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = _child(tmp_path, "hold", "list", "--format", "table", stdout=writing)
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_closed_standard_output_is_a_store_error(tmp_path: Path) -> None:
+    script = 'exec "$0" -c "import sys; from wbgql.cli.main import main; sys.exit(main())" hold list >&-'
+    environ = {**os.environ, "WBGQL_HOLDS": str(tmp_path / "holds.json")}
+    HoldRegister(tmp_path / "holds.json").add(
+        "tag", "t", reason="r", added_by="ada", now=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable],
+        stderr=subprocess.PIPE,
+        env=environ,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (14, b"error: cannot write to standard output: it is closed\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

@@ -140,7 +140,8 @@ def test_a_mistake_in_an_expression_points_at_it_and_sends_nothing(command) -> N
 
 
 def test_output_replaces_a_file_whole_or_not_at_all(command, tmp_path: Path) -> None:
-    target = tmp_path / "runs.jsonl"
+    target = tmp_path / "out" / "runs.jsonl"
+    target.parent.mkdir()
     target.write_text("before")
     first = runs(run("a"), cursor="c1")
     listing = ("runs", "list", "acme/vision", "-o", str(target))
@@ -152,7 +153,7 @@ def test_output_replaces_a_file_whole_or_not_at_all(command, tmp_path: Path) -> 
     assert (broken.code, kept) == (1, "before")
     assert (whole.code, whole.out) == (0, "")
     assert [json.loads(line)["id"] for line in target.read_text().splitlines()] == ["a", "b"]
-    assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
+    assert [path.name for path in target.parent.iterdir()] == ["runs.jsonl"]
 
 
 def test_output_into_a_folder_that_is_not_there_is_a_store_error(command, tmp_path: Path) -> None:

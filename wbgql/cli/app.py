@@ -20,16 +20,30 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NOTICED_WAIT_S = 1.0
+
 
 def open_client(**settings: Any) -> Client:
     """Return a client for the settings given; the rest is read as the SDK reads it."""
     from wbgql.client import Client
 
-    return Client(**settings)
+    return Client(on_retry=_tell_retry, **settings)
+
+
+def _tell_retry(error: Exception, _attempt: int, delay_s: float) -> None:
+    """Say why nothing moves, where the wait is long enough to be noticed."""
+    ctx = click.get_current_context(silent=True)
+    app = ctx.find_object(App) if ctx is not None else None
+    if app is not None and delay_s >= _NOTICED_WAIT_S:
+        app.tell(f"{error}; trying again in {delay_s:.0f} s")
 
 
 def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _is_watched() -> bool:
+    return sys.stderr.isatty()
 
 
 @dataclass
@@ -37,11 +51,12 @@ class App:
     """What one invocation knows. Tests hand in another `make_client` and another terminal.
 
     `make_client` takes the settings that were given as options (`base_url`, `entity`, `project`,
-    `timeout_s`). `is_interactive`: somebody can be asked, and can answer.
+    `timeout_s`). `is_interactive`: somebody can be asked, and can answer. `shows_bars`: somebody watches.
     """
 
     make_client: Callable[..., Client] = open_client
     is_interactive: Callable[[], bool] = _is_interactive
+    shows_bars: Callable[[], bool] = _is_watched
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -94,14 +109,27 @@ def global_options(*, hidden: bool = True) -> Callable[[F], F]:
             help="Wait this long.",
             **_setting(hidden),
         ),
-        click.option("--quiet", "-q", is_flag=True, help="No progress, no hints.", **_switch(hidden)),
-        click.option("--debug", is_flag=True, help="Show the traceback of an error.", **_switch(hidden)),
     ]
 
     def add(command: F) -> F:
+        command = switches(hidden=hidden)(command)
         for option in reversed(options):
             command = option(command)
         return command
+
+    return add
+
+
+def switches(*, hidden: bool = True) -> Callable[[F], F]:
+    """Add `--quiet` and `--debug`: all that `global_options` has for a command that asks no server."""
+
+    def add(command: F) -> F:
+        command = click.option(
+            "--debug", is_flag=True, help="Show the traceback of an error.", **_switch(hidden)
+        )(command)
+        return click.option("--quiet", "-q", is_flag=True, help="No progress, no hints.", **_switch(hidden))(
+            command
+        )
 
     return add
 

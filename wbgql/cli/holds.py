@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
+from wbgql.cli.app import App, examples, global_options, not_empty, switches
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def hold_group() -> None:
 @click.option("--user", metavar="NAME", callback=not_empty, help="Hold every run of this user.")
 @click.option("--reason", required=True, metavar="REF", callback=not_empty, help="A reference, never a name.")
 @object_options()
+@switches()
 @click.pass_obj
 def add_command(
     app: App, /, reason: str, format_: str | None, output: Path | None, **targets: str | None
@@ -51,6 +52,20 @@ def add_command(
     kind, value = given[0]
     hold = app.holds().add(kind, value, reason=reason, added_by=_whoever(app), now=app.now())
     write_object(_record(hold), format_, output)
+
+
+@hold_group.command("init", short_help="Make an empty register.", epilog=examples("wbgql hold init"))
+@global_options()
+@click.pass_obj
+def init_command(app: App) -> None:
+    """Make an empty register where $WBGQL_HOLDS names one that is not there yet.
+
+    A register that was named and is missing holds everything, because it may lie on a share that is not
+    mounted; so it is never made in passing.
+    """
+    register = app.holds()
+    register.create()
+    app.tell(f"an empty register is in {str(register.path)!r}")
 
 
 @hold_group.command("list", short_help="List the holds.", epilog=examples("wbgql hold list --format json"))
@@ -80,6 +95,10 @@ def _record(hold: Hold) -> dict[str, Any]:
 
 
 def _attribute(name: str) -> Any:
+    from wbgql.scalars import parse_datetime
+
+    if name == "added_at":
+        return lambda hold: parse_datetime(hold.added_at)
     return lambda hold: getattr(hold, name)
 
 

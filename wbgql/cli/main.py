@@ -14,21 +14,30 @@ from click.exceptions import NoArgsIsHelpError
 
 from wbgql import __version__
 from wbgql.cli import (
+    artifacts,
     completion,
     demo,
+    downloads,
     exit_codes,
+    history,
     holds,
     projects,
+    query,
     run_changes,
     run_deletes,
+    run_files,
+    run_groups,
     runs,
     schema,
     server,
+    storage,
+    streams,
     whoami,
 )
 from wbgql.cli.app import App, examples, global_options
+from wbgql.cli.output import standard_output
 from wbgql.cli.terminal import note
-from wbgql.errors import FilterWarning, InsecureTransportWarning, UsageError, WbgqlError
+from wbgql.errors import UsageError, WbgqlError
 
 
 @click.group(
@@ -58,6 +67,11 @@ for _command in (
     runs.list_command,
     runs.count_command,
     runs.show_command,
+    run_files.explain_command,
+    run_files.export_command,
+    run_groups.best_command,
+    run_groups.latest_command,
+    run_groups.stats_command,
     run_changes.update_command,
     run_changes.tag_command,
     run_changes.untag_command,
@@ -71,6 +85,13 @@ for _command in (
     runs_group,
     projects.projects_group,
     projects.fields_command,
+    history.history_command,
+    streams.logs_command,
+    streams.system_command,
+    artifacts.artifacts_group,
+    downloads.files_group,
+    storage.storage_command,
+    query.query_command,
     holds.hold_group,
     schema.schema_group,
     server.server_group,
@@ -108,6 +129,7 @@ def _run(argv: list[str], app: App) -> int:
         if hasattr(stream, "reconfigure"):
             # A name that the terminal's encoding lacks must not end a list halfway.
             stream.reconfigure(errors="backslashreplace")
+    standard_output()
     for argument in argv:
         if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in argument):
             raise UsageError(f"argument {argument!r} is not valid text in this terminal's encoding")
@@ -148,13 +170,14 @@ def _refuse(error: click.ClickException) -> int:
 def _warnings_on_stderr() -> Iterator[None]:
     """Print the package's warnings as a line; keep other packages' to themselves."""
 
-    def show(message: Warning | str, *_where: Any, **_more: Any) -> None:
-        note(f"warning: {message}")
+    def show(message: Warning | str, category: type[Warning], *_where: Any, **_more: Any) -> None:
+        if category is RuntimeWarning or category.__module__.startswith("wbgql."):
+            note(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for ours in (FilterWarning, InsecureTransportWarning, RuntimeWarning):
-            warnings.simplefilter("always", ours)
+        for kind in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", kind)
         warnings.showwarning = show
         yield
 

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
 import click
 
 from wbgql.cli.terminal import printable
-from wbgql.errors import StoreError
+from wbgql.errors import StoreError, UsageError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,11 +27,13 @@ OBJECT_FORMATS = ("table", "json")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 # What W&B stores for a negative infinity: a number to its readers.
 _NUMBERS_AS_TEXT = ("-Infinity",)
+# Widths of a table's columns, in cells of the terminal.
+_SHORT_CELL, _FOLDED_WIDTH, _GAP_WIDTH = 36, 6, 3
 
 
 @dataclass(frozen=True)
 class Listing(Generic[T]):
-    """Things to print: `columns` for table and CSV, `record` for JSON, `key` for ids.
+    """Things to print: `columns` for table and CSV, `record` for JSON, `key` for ids and text.
 
     Without `record`, the columns make the JSON object.
     """
@@ -110,6 +112,27 @@ def write_object(
             _write_table(["", ""], rows, stream, headed=False)
 
 
+def write_text(text: str, output: Path | None) -> None:
+    """Print plain text of ours; what could drive a terminal is written out.
+
+    Raises:
+        StoreError: as `write_list`.
+    """
+    with _writing(output) as stream:
+        stream.write(printable(text, keep="\n"))
+
+
+def needs_file(output: Path | None, format_: str) -> Path:
+    """Return the file a binary format goes to; it is not for a terminal or a pipe.
+
+    Raises:
+        UsageError: none was named.
+    """
+    if output is None or str(output) == "-":
+        raise UsageError(f"--format {format_} needs a file: -o FILE")
+    return output
+
+
 class _Counted:
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = items
@@ -152,6 +175,13 @@ def _write_ids(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> N
         stream.write(f"{printable(listing.key(item))}\n")
 
 
+def _write_text(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
+    assert listing.key is not None
+    for item in items:
+        text = printable(listing.key(item), keep="\t")  # apart: 3.11 takes no backslash inside an f-string
+        stream.write(f"{text}\n")
+
+
 def _write_list_table(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
     _write_table(list(listing.columns), (listing.cells(item) for item in items), stream)
 
@@ -162,6 +192,7 @@ _LIST_WRITERS: dict[str, Callable[[Listing[Any], Iterable[Any], TextIO], None]] 
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "ids": _write_ids,
+    "text": _write_text,
 }
 
 
@@ -171,20 +202,43 @@ def _write_table(names: list[str], rows: Iterable[list[Any]], stream: TextIO, *,
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
-    for name in names:
-        table.add_column(Text(printable(name)), overflow="fold")
-    for row in rows:
-        # `Text` and not str: rich would read [brackets] in a run's name as its markup.
-        table.add_row(*(Text(printable(_cell(value))) for value in row))
+    # `Text` and not str: rich would read [brackets] in a run's name as its markup.
+    heads = [Text(printable(name)) for name in names]
+    lines = [[Text(printable(_cell(value))) for value in row] for row in rows]
     # Only a terminal has a width to fold at; elsewhere nothing may be lost to one.
     width = None if stream.isatty() else 100_000
-    Console(file=stream, width=width, highlight=False, markup=False, emoji=False).print(table)
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    natural = [max(cell.cell_len for cell in column) for column in zip(heads, *lines, strict=True)]
+    table = Table(box=SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
+    for head, whole in zip(heads, _kept_whole(natural, console.width), strict=True):
+        table.add_column(head, overflow="fold", no_wrap=whole)
+    for line in lines:
+        table.add_row(*line)
+    # rich ends the process itself where a pipe breaks; what is captured first, we write.
+    with console.capture() as text:
+        console.print(table)
+    stream.write(text.get())
+
+
+def _kept_whole(natural: list[int], width: int) -> list[bool]:
+    """Which columns stay in one line: short ones, from the left, while the others keep room to fold."""
+    spare = width - len(natural) * (_FOLDED_WIDTH + _GAP_WIDTH)
+    kept = []
+    for cells in natural:
+        more = max(0, cells - _FOLDED_WIDTH)
+        kept.append(cells <= _SHORT_CELL and more <= spare)
+        spare -= more if kept[-1] else 0
+    return kept
 
 
 def _cell(value: Any) -> str:
+    """A value as people read it: times to the second, numbers to six digits."""
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
     return _text(value)
 
 
@@ -250,7 +304,7 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
     """Open where the data goes. Failures to write become `StoreError`, a broken pipe stays one."""
     try:
         if output is None or str(output) == "-":
-            yield sys.stdout
+            yield standard_output()
             sys.stdout.flush()
         else:
             with _replacing(output) as stream:
@@ -260,6 +314,18 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
     except OSError as error:
         where = "standard output" if output is None else repr(str(output))
         raise StoreError(f"cannot write to {where}: {(error.strerror or str(error)).lower()}") from error
+
+
+def standard_output() -> TextIO:
+    """Where data goes.
+
+    Raises:
+        StoreError: the caller closed it (`>&-`), and Python has none.
+    """
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise StoreError("cannot write to standard output: it is closed")
+    return stream
 
 
 @contextmanager

@@ -36,7 +36,8 @@ def list_command(app: App, entity_name: str | None, format_: str | None, output:
         },
         key=lambda project: f"{project.entity_name}/{project.name}",
     )
-    write_list(listing, format_, output)
+    if not write_list(listing, format_, output):
+        app.tell("no projects: none there, a misspelt entity, or none that this key can see")
 
 
 @click.command(

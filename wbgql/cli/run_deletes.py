@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -91,8 +92,11 @@ def delete_command(
     act = _make_act("delete", runs, origin)
     gate = _announced_gate(client, act, runs)
     if not apply:
-        write_list(_preview_listing(_previews(client, gate, runs, force=force)), format_, output)
-        app.tell(f"dry run, nothing was sent; add --apply to {act.phrase}")
+        previews = _previews(client, gate, runs, force=force)
+        write_list(_preview_listing(previews), format_, output)
+        counts = Counter(preview.would for preview in previews)
+        told = ", ".join(f"{would} {count}" for would, count in sorted(counts.items()))
+        app.tell(f"dry run, nothing was sent; it would: {told}. Add --apply to do it")
         return
     approve(app, client, act, yes=yes, host=host)
     _delete(app, client, runs, force=force, write=lambda done: _write_deletions(done, format_, output))
@@ -224,7 +228,9 @@ def _delete(
 def _summarize(app: App, done: Sequence[Deletion]) -> None:
     hidden = [deletion for deletion in done if deletion.outcome == "hidden"]
     if hidden:
-        app.tell(f"{len(hidden)} hidden; can be brought back until {_undo_until(hidden[0])}")
+        until = hidden[0].undo_until
+        when = "unknown, the server does not say" if until is None else f"{until:%Y-%m-%d %H:%M:%S}Z"
+        app.tell(f"{len(hidden)} hidden; can be brought back until: {when}")
     unseen = [deletion.path for deletion in done if deletion.outcome == "not_visible"]
     if unseen:
         raise NotVisible(
@@ -249,11 +255,9 @@ def _write_deletions(done: Sequence[Deletion], format_: str | None, output: Path
 
 
 def _undo_until(deletion: Deletion) -> Any:
-    from wbgql.scalars import format_datetime
-
     if deletion.outcome != "hidden":
         return None
-    return "unknown" if deletion.undo_until is None else format_datetime(deletion.undo_until)
+    return "unknown" if deletion.undo_until is None else deletion.undo_until
 
 
 def _undelete(client: Client, runs: Sequence[RunPath], write: Callable[[list[dict[str, Any]]], None]) -> None:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
-from wbgql.errors import FilterError, UnknownKeyWarning
+from wbgql.cli.bars import write_counted
+from wbgql.cli.output import Listing, list_options, object_options, write_object
+from wbgql.cli.run_files import write_parquet
+from wbgql.cli.selecting import (
+    check_coverage,
+    filter_options,
+    no_misspelt_key,
+    order_options,
+    select_option,
+    select_runs,
+)
 
 if TYPE_CHECKING:
+    from wbgql.expressions import Field
     from wbgql.runs import Run, RunSelection
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _filter_options(command: F) -> F:
-    command = click.option(
-        "--filters", metavar="JSON", callback=not_empty, help="Filter as wandb.Api().runs takes it, in JSON."
-    )(command)
-    return click.option(
-        "--where",
-        metavar="TEXT",
-        callback=not_empty,
-        help="""Expression, such as 'summary["val/acc"] > 0.9 and state == "finished"'.""",
-    )(command)
 
 
 @click.command(
@@ -39,63 +33,57 @@ def _filter_options(command: F) -> F:
     epilog=examples(
         """wbgql runs list acme/vision --where 'summary["val/acc"] > 0.9' --select 'summary["val/acc"]'""",
         """wbgql runs list acme/vision --order '-summary["val/acc"]' --limit 10 --format csv -o best.csv""",
-        """wbgql runs list acme/vision --where 'created_at < ago("90d")' --format ids > ids.txt""",
+        """wbgql runs list 'acme/*' --where 'created_at < ago("90d")' --stable --format ids > ids.txt""",
+        """wbgql runs list acme/vision --select '*' --format parquet -o runs.parquet""",
     ),
 )
-@click.argument("path", required=False, callback=not_empty)
-@_filter_options
-@click.option(
-    "--select", multiple=True, metavar="FIELD", callback=not_empty, help="Bring this key too; '*' all."
-)
-@click.option(
-    "--order", metavar="FIELD", callback=not_empty, help="""Such as '-summary["loss"]', '+created_at'."""
-)
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
-@list_options("ids")
+@filter_options
+@select_option
+@order_options
+@list_options("ids", "parquet")
 @global_options()
 @click.pass_obj
 def list_command(
-    app: App,
-    path: str | None,
-    where: str | None,
-    filters: str | None,
-    select: tuple[str, ...],
-    order: str | None,
-    limit: int | None,
-    format_: str | None,
-    output: Path | None,
+    app: App, /, select: tuple[str, ...], format_: str | None, output: Path | None, **asked: Any
 ) -> None:
-    """List the runs of PATH (entity/project, project or URL) that match.
+    """List the runs of each PATH (entity/project, entity/*, project or URL) that match.
 
     The server filters, orders and sends the selected keys only. A key that no run has, in a list that
-    comes back empty, is an error that names the keys that come near.
+    comes back empty, is an error that names the keys that come near. Of several projects, `ids` are whole
+    paths. What could not be seen is told on stderr, and the exit code is then 3.
     """
-    selection = app.client().runs(
-        path,
-        where=where,
-        filters=_parse_filters(filters),
-        select="*" if "*" in select else select,
-        order=order,
-        limit=limit,
-    )
-    write_list(_listing(selection, _begin(selection)), format_, output)
+    selection = select_runs(app.client(), asked, select=_sent(select, format_))
+    if format_ == "parquet":
+        write_parquet(app, selection, output)
+    else:
+        shown = _shown(selection.select, select)
+        listing = _listing(
+            selection,
+            _begin(selection, verified=format_ == "ids"),
+            shown,
+            several=_is_several(asked["paths"]),
+        )
+        write_counted(app, "reading runs", listing, format_, output)
+    check_coverage(selection)
 
 
 @click.command(
     "count",
     short_help="Print how many runs match.",
-    epilog=examples("""wbgql runs count acme/vision --where 'state == "failed"'"""),
+    epilog=examples(
+        """wbgql runs count acme/vision --where 'state == "failed"'""", "wbgql runs count 'acme/*'"
+    ),
 )
-@click.argument("path", required=False, callback=not_empty)
-@_filter_options
+@filter_options
 @global_options()
 @click.pass_obj
-def count_command(app: App, path: str | None, where: str | None, filters: str | None) -> None:
-    """Print how many runs of PATH match, as the server counts them."""
-    selection = app.client().runs(path, where=where, filters=_parse_filters(filters))
-    with _no_misspelt_key():
+def count_command(app: App, /, **asked: Any) -> None:
+    """Print how many runs of each PATH match, all together, as the server counts them."""
+    selection = select_runs(app.client(), asked)
+    with no_misspelt_key():
         count = selection.count()
     click.echo(count)
+    check_coverage(selection)
 
 
 @click.command(
@@ -119,21 +107,60 @@ def run_details(run: Run) -> dict[str, Any]:
     return {**_attributes(run), "notes": run.notes, "config": run.config, "summary": run.summary}
 
 
-def _begin(selection: RunSelection) -> Iterator[Run]:
+def _begin(selection: RunSelection, *, verified: bool) -> Iterator[Run]:
     """Start the list, so that what is wrong with it is told before anything is written."""
-    runs = iter(selection)
-    with _no_misspelt_key():
+    runs = selection.verified() if verified else iter(selection)
+    with no_misspelt_key():
         first = next(runs, None)
     return runs if first is None else chain((first,), runs)
 
 
-def _listing(selection: RunSelection, runs: Iterable[Run]) -> Listing[Run]:
+def _is_several(paths: Sequence[str]) -> bool:
+    return len(paths) > 1 or any("*" in path for path in paths)
+
+
+def _sent(select: tuple[str, ...], format_: str | None) -> tuple[str, ...]:
+    """What has to travel: what was asked for, and what a list shows anyway."""
+    return ("id",) if format_ == "ids" else (*select, *SHOWN_ATTRIBUTES)
+
+
+def _shown(sent: str | Sequence[Any], select: tuple[str, ...]) -> str | list[Field]:
+    """The fields of `--select`, read."""
+    return "*" if isinstance(sent, str) else [field for field, _ in zip(sent, select, strict=False)]
+
+
+def _listing(
+    selection: RunSelection, runs: Iterable[Run], shown: str | list[Field], *, several: bool
+) -> Listing[Run]:
+    """A bare id says which run only inside one project, so those of several are shown by their paths."""
+    first = {"path": _path} if several else {"id": _COLUMNS["id"]}
     return Listing(
-        runs,
-        columns={**_COLUMNS, **_selected_columns(selection.select)},
-        record=_record_with(selection.select),
-        key=lambda run: run.id,
+        _noting_absent(selection, runs),
+        columns={**first, **_COLUMNS_AFTER_ID, **_selected_columns(shown)},
+        record=_record_with(shown),
+        key=_path if several else _COLUMNS["id"],
     )
+
+
+def _noting_absent(selection: RunSelection, runs: Iterable[Run]) -> Iterator[Run]:
+    """Pass the runs on, and warn at the end of selected keys that none of them had."""
+    absent = [field for field in _keys(selection.select) if field.path.section != "run"]
+    run = None
+    for run in runs:
+        absent = [field for field in absent if run[field] is None] if absent else absent
+        yield run
+    if absent and run is not None:
+        selection.warn_of_absent(absent)
+
+
+def _keys(select: str | Sequence[Any]) -> list[Field]:
+    from wbgql.expressions import Field
+
+    return [field for field in select if isinstance(field, Field)]
+
+
+def _path(run: Run) -> str:
+    return str(run.path)
 
 
 _COLUMNS: Mapping[str, Callable[[Any], Any]] = {
@@ -144,6 +171,20 @@ _COLUMNS: Mapping[str, Callable[[Any], Any]] = {
     "created_at": lambda run: run.created_at,
     "tags": lambda run: run.tags,
 }
+_COLUMNS_AFTER_ID = {name: value for name, value in _COLUMNS.items() if name != "id"}
+
+
+SHOWN_ATTRIBUTES = (
+    "display_name",
+    "state",
+    "user",
+    "created_at",
+    "heartbeat_at",
+    "tags",
+    "group",
+    "job_type",
+    "sweep",
+)
 
 
 def _attributes(run: Run) -> dict[str, Any]:
@@ -174,37 +215,14 @@ def _value_of(field: Any) -> Callable[[Run], Any]:
 
 def _record_with(select: str | Sequence[Any]) -> Callable[[Run], dict[str, Any]]:
     """The JSON object of a run in a list: config and summary only where keys of them were asked for."""
-    from wbgql.expressions import Field
-
-    if select == "*":
-        asked = {"config", "summary"}
-    else:
-        asked = {field.path.section for field in select if isinstance(field, Field)}
+    fields = _keys(select)
+    asked = {"config", "summary"} if select == "*" else {field.path.section for field in fields}
+    more = {str(field): field for field in fields if field.path.section == "run"}
 
     def record(run: Run) -> dict[str, Any]:
         values = {"config": run.config, "summary": run.summary}
-        return {**_attributes(run), **{name: value for name, value in values.items() if name in asked}}
+        details = {name: run[field] for name, field in more.items()}
+        sections = {name: value for name, value in values.items() if name in asked}
+        return {**_attributes(run), **details, **sections}
 
     return record
-
-
-def _parse_filters(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    from wbgql.filters import parse_filter_json
-
-    return parse_filter_json(text)
-
-
-@contextmanager
-def _no_misspelt_key() -> Iterator[None]:
-    """Make an error of the library's warning that nothing matched and a key has near names.
-
-    A misspelt metric must not look like an empty answer. Other warnings are passed on.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        yield
-    for warning in caught:
-        if isinstance(warning.message, UnknownKeyWarning) and warning.message.near:
-            raise FilterError(str(warning.message))
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

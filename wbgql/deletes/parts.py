@@ -70,6 +70,8 @@ def delete_files(
         NotFound, NotVisible: the run or its project is missing or not visible.
         PartialError: some are still listed.
     """
+    if isinstance(names, str):
+        raise UsageError(f"give a list of file names, not the text {names!r}; nothing was done")
     wanted = list(dict.fromkeys(names))
     seen = look_up(session, path)
     if seen.run is None:

@@ -103,7 +103,8 @@ def delete_run(
     Raises:
         PermissionDenied, StillLogging, Held: the gate; nothing was done.
         NotVisible: the project is missing or not visible; nothing was done.
-        ServerUnavailable: the answer was lost and the run is still there: not applied, try again.
+        ServerUnavailable: the answer was lost and the run is still there: not applied, try again. With
+            a note that says so: it was sent, and could not be looked up.
         ResponseError: the server acknowledged, yet the run is still visible.
     """
     gate = gate or Gate(session, holds)
@@ -114,7 +115,12 @@ def delete_run(
     window = gate.undo_window()
     sent_at = now()
     lost = send_once(session, DELETE_RUN, {"id": seen.run.id})
-    control = _confirm_hidden(session, path, seen, lost, sleep)
+    try:
+        control = _confirm_hidden(session, path, seen, lost, sleep)
+    except WbgqlError as error:
+        if error is not lost:
+            error.add_note(f"the deletion of {str(path)!r} was sent and may have been applied")
+        raise
     return Deletion(
         path=str(path),
         outcome="hidden",
@@ -181,7 +187,8 @@ def delete_runs(
             first.add_note(f"{other}: {reason}")
         raise first
     if failed:
-        lines = "\n".join(f"  {path}: {error}" for path, error in failed)
+        notes = dict.fromkeys(note for _, error in failed for note in getattr(error, "__notes__", ()))
+        lines = "\n".join((*(f"  {path}: {error}" for path, error in failed), *(f"  {n}" for n in notes)))
         raise PartialError(
             f"{len(done)} of {len(paths)} runs are done, {len(failed)} are not; the same call again goes on "
             f"with them:\n{lines}",
@@ -196,19 +203,22 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
 
     The server's mutation takes a filter; it is always `{"name":{"$in":[ids]}}`. All run ids of the project
     are read before and after (2 x ceil(n / 1000) requests and one), because a server that ignores the
-    filter brings back every hidden run.
+    filter brings back every hidden run. A lost answer is not sent again: the ids read afterwards tell.
 
     Raises:
         PartialError: runs that were not asked for came back; `.done` are those asked for, `.failed`
             the others.
         NotFound: the project is missing or not visible.
     """
+    if isinstance(run_ids, str):
+        raise UsageError(f"give a list of run ids, not the text {run_ids!r}; nothing was done")
     wanted = list(dict.fromkeys(run_ids))
     if not wanted:
         raise UsageError("name at least one run id to bring back")
     before = list_run_ids(session, path)
-    session.execute(
-        UNDELETE_RUNS, entity=path.entity, project=path.project, filters=dump_json({"name": {"$in": wanted}})
+    filters = dump_json({"name": {"$in": wanted}})
+    lost = send_once(
+        session, UNDELETE_RUNS, {"entity": path.entity, "project": path.project, "filters": filters}
     )
     after = list_run_ids(session, path)
     restored = [run_id for run_id in wanted if run_id in after and run_id not in before]
@@ -220,6 +230,8 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
             done=restored,
             failed=others,
         )
+    if lost is not None and not restored:
+        raise lost
     return Undeletion(restored=restored, not_restored=[run_id for run_id in wanted if run_id not in after])
 
 

@@ -55,6 +55,11 @@ class Documents:
         """Every operation's name, in the order of the folders, files and lines."""
         return tuple(self._definitions.operations)
 
+    @property
+    def fragment_names(self) -> tuple[str, ...]:
+        """Every fragment's name, in the order of the folders, files and lines."""
+        return tuple(self._definitions.fragments)
+
     @cached_property
     def schema(self) -> GraphQLSchema:
         """The SDL, parsed. About 0.2 s for the packaged one, of 3000 lines.
@@ -92,6 +97,24 @@ class Documents:
             raise DocumentError(f"no operation {name!r} in {folders}{hint}")
         return operation
 
+    def root_fields(self, name: str) -> list[str]:
+        """Names of the fields an operation asks of the root type, by their own names, not their aliases."""
+        from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
+
+        found: list[str] = []
+        seen: set[str] = set()
+        waiting: list[Node] = list(self.operation_node(name).selection_set.selections)
+        while waiting:
+            match waiting.pop(0):
+                case FieldNode() as field:
+                    found.append(field.name.value)
+                case InlineFragmentNode() as inline:
+                    waiting.extend(inline.selection_set.selections)
+                case FragmentSpreadNode() as spread if spread.name.value not in seen:
+                    seen.add(spread.name.value)
+                    waiting.extend(self.fragment_node(spread.name.value).selection_set.selections)
+        return found
+
     def fragment_node(self, name: str) -> FragmentDefinitionNode:
         """Return the syntax tree of a fragment.
 
@@ -104,11 +127,11 @@ class Documents:
         return fragment
 
     @cached_property
-    def _definitions(self) -> _Definitions:
-        definitions = _Definitions()
+    def _definitions(self) -> Definitions:
+        definitions = Definitions()
         for folder in self._folders:
             for file in _graphql_files(folder):
-                for definition in _parse(file).definitions:
+                for definition in parse_file(file).definitions:
                     definitions.add(definition)
         return definitions
 
@@ -132,14 +155,14 @@ class Documents:
         needed: dict[str, FragmentDefinitionNode] = {}
         waiting: list[Node] = [operation]
         while waiting:
-            for name in _spreads(waiting.pop()):
+            for name in spreads_of(waiting.pop()):
                 if name not in needed:
                     needed[name] = self.fragment_node(name)
                     waiting.append(needed[name])
         return [needed[name] for name in sorted(needed)]
 
 
-class _Definitions:
+class Definitions:
     """What the files define, by name; refuses what cannot be named or is named twice."""
 
     def __init__(self) -> None:
@@ -204,7 +227,7 @@ def load_schema(file: Path) -> GraphQLSchema:
     """
     from graphql import GraphQLError, assert_valid_schema, build_ast_schema
 
-    document = _parse(file)
+    document = parse_file(file)
     try:
         schema = build_ast_schema(document)
         assert_valid_schema(schema)
@@ -225,7 +248,12 @@ def _graphql_files(folder: Path) -> list[Path]:
     return files
 
 
-def _parse(file: Path) -> DocumentNode:
+def parse_file(file: Path) -> DocumentNode:
+    """Parse one file.
+
+    Raises:
+        DocumentError: it cannot be read, or is not GraphQL.
+    """
     from graphql import GraphQLSyntaxError, Source, parse
 
     try:
@@ -257,7 +285,8 @@ def _variables(operation: OperationDefinitionNode) -> Iterator[Variable]:
         yield Variable(definition.variable.name.value, print_ast(definition.type), required)
 
 
-def _spreads(node: Node) -> list[str]:
+def spreads_of(node: Node) -> list[str]:
+    """Names of the fragments that a node spreads."""
     from graphql import FragmentSpreadNode, Visitor, visit
 
     names: list[str] = []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from wbgql.expressions.compiling import compile_filter, compile_order
+from wbgql.expressions.compiling import compile_filter, compile_order, split_filter
 from wbgql.expressions.evaluating import RunDocument, matches
 from wbgql.expressions.fields import Field, Order
 from wbgql.expressions.nodes import Expr, FieldPath, RelativeTime, ago, fields_of
-from wbgql.expressions.roots import config, run, summary
+from wbgql.expressions.roots import config, run, step, summary
 from wbgql.expressions.text import parse_expression, parse_field, parse_order
 
 __all__ = [
     "summary",
     "config",
     "run",
+    "step",
     "ago",
     "Expr",
     "Field",
@@ -22,6 +23,7 @@ __all__ = [
     "RunDocument",
     "compile_filter",
     "compile_order",
+    "split_filter",
     "matches",
     "parse_expression",
     "parse_field",

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from wbgql.errors import FilterError
 from wbgql.expressions.fields import Field, Order
-from wbgql.expressions.nodes import And, Condition, Expr, Not, Op, Or, RelativeTime, Scalar
+from wbgql.expressions.nodes import And, Condition, Expr, Not, Op, Or, RelativeTime, Scalar, join
 from wbgql.scalars import format_datetime
 
 Json: TypeAlias = dict[str, object]
@@ -54,6 +54,28 @@ def compile_filter(expr: Expr | None, *, now: datetime) -> Json:
     return part
 
 
+def split_filter(expr: Expr | None) -> tuple[Expr | None, Expr | None]:
+    """Part `expr` into what the server decides and what is left to the client; both must hold.
+
+    The client's part is made of whole terms of the outermost `and`; None where nothing is left.
+    """
+    if expr is None:
+        return None, None
+    served: list[Expr] = []
+    left: list[Expr] = []
+    for term in _conjuncts(expr):
+        (left if any(condition.refusal for condition in term.conditions()) else served).append(term)
+    return (join(And, served) if served else None), (join(And, left) if left else None)
+
+
+def _conjuncts(expr: Expr) -> list[Expr]:
+    if isinstance(expr, And):
+        return [inner for term in expr.terms for inner in _conjuncts(term)]
+    if isinstance(expr, Not) and isinstance(expr.term, Or):
+        return [inner for term in expr.term.terms for inner in _conjuncts(~term)]
+    return [expr]
+
+
 def compile_order(order: Order) -> str:
     """Return the server's order string; the sign is always there, servers differ without it."""
     if not isinstance(order, Order):
@@ -79,6 +101,11 @@ def _compile(expr: Expr, now: datetime, *, negated: bool) -> _Part:
         parts = [_compile(term, now, negated=negated) for term in expr.terms]
         return _all(parts) if isinstance(expr, And) is not negated else _any(parts)
     if isinstance(expr, Condition):
+        if expr.refusal is not None:
+            raise FilterError(
+                f"{expr.refusal}; ask with client_side=True to compare it here, which reads every run that"
+                " matches the rest"
+            )
         return _RULES[expr.op](expr, now, negated)
     raise FilterError(f"{expr!r}: not an expression of this package")
 

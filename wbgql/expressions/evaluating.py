@@ -48,6 +48,8 @@ def matches(expr: Expr | None, document: RunDocument, *, now: datetime) -> bool:
     if isinstance(expr, Or):
         return any(matches(term, document, now=now) for term in expr.terms)
     if isinstance(expr, Condition):
+        if expr.op in (Op.IS_LIST, Op.HAS):
+            return _lists(expr, document)
         return _holds(expr, list(_found(expr.path, document)), now)
     raise FilterError(f"{expr!r} is not a condition")
 
@@ -65,6 +67,25 @@ def _holds(condition: Condition, found: list[object], now: datetime) -> bool:
             return not null and not _compares(condition, operator.eq, found, now)
         case _:
             return _compares(condition, _COMPARISONS.get(condition.op, operator.eq), found, now)
+
+
+def _lists(condition: Condition, document: RunDocument) -> bool:
+    """Whether the value itself is a list that equals the operand, or holds it."""
+    wanted = condition.operand if isinstance(condition.operand, tuple) else (condition.operand,)
+    for value in _walk(document, _place(condition.path)):
+        if not isinstance(value, (list, tuple)):
+            continue
+        members = [_stored(member, condition.path) for member in value]
+        if condition.op is Op.HAS:
+            if any(_same(member, wanted[0]) for member in members):
+                return True
+        elif len(members) == len(wanted) and all(map(_same, members, wanted)):
+            return True
+    return False
+
+
+def _same(value: object, wanted: object) -> bool:
+    return _kind(value) is _kind(wanted) and value == wanted
 
 
 def _reads(condition: Condition, value: str) -> bool:
@@ -93,12 +114,17 @@ def _found(path: FieldPath, document: RunDocument) -> Iterator[object]:
     Below a list without objects the key is missing, as for SQL's JSON functions; MongoDB takes it
     for neither null nor there.
     """
-    sections = {"summary": "summary_metrics", "config": "config"}
-    parts = (path.key,) if path.section == "run" else (sections[path.section], *path.parts)
-    for value in list(_walk(document, parts)) or [_MISSING]:
+    for value in list(_walk(document, _place(path))) or [_MISSING]:
         yield _stored(value, path)
+        if path.section == "step":
+            yield value  # compared here alone, where an infinity is greater than 10
         if isinstance(value, (list, tuple)):
             yield from (_stored(member, path) for member in value)
+
+
+def _place(path: FieldPath) -> tuple[str, ...]:
+    sections = {"summary": "summary_metrics", "config": "config", "step": "step"}
+    return (path.key,) if path.section == "run" else (sections[path.section], *path.parts)
 
 
 def _walk(value: object, parts: tuple[str, ...]) -> Iterator[object]:

@@ -307,20 +307,52 @@ class JsonField(_Searchable):
                 )
             if name.startswith("has"):
                 raise UnknownFieldError(
-                    f"{self}: only tags have .{name}, lists in config or summary cannot be filtered"
+                    f"{self}: only tags have .{name}, the server cannot look into lists; the client can,"
+                    " with client_side=True"
                 )
             raise UnknownFieldError(f'{self}: no {name!r} here, write {self}["{name}"] for a key inside it')
 
 
+class ClientField(JsonField):
+    """A value in `summary` or `config` that may be compared on the client, where the server cannot.
+
+    What the server can decide of it, the server does decide.
+    """
+
+    __slots__ = ()
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # as for Field
+
+    def __getitem__(self, key: str) -> ClientField:
+        return ClientField(FieldPath(self.path.section, (*self.path.parts, check_key(str(self), key))))
+
+    def __eq__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
+        if isinstance(other, (list, tuple)):
+            return self._where(Op.IS_LIST, make_operands(self.path, Op.IS_LIST, other))
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> Expr:  # type: ignore[override]  # builds a condition
+        if isinstance(other, (list, tuple)):
+            return self._where(Op.NOT_NULL) & ~(self == other)
+        return super().__ne__(other)
+
+    def has(self, member: object) -> Expr:
+        """Hold where the value is a list with `member` in it."""
+        return self._where(Op.HAS, make_operand(self.path, Op.EQ, member))
+
+    def _where(self, op: Op, operand: Scalar | tuple[Scalar, ...] | None = None) -> Expr:
+        return Condition(self.path, op, operand)
+
+
 def check_filterable(path: FieldPath) -> None:
     """Raise FilterError for a key with a dot in it: it can be selected, not filtered or sorted by."""
-    dotted = next((part for part in path.parts if "." in part), None)
+    dotted = path.dotted
     if dotted is None:
         return
     nested = "".join(f'["{part}"]' for part in dotted.split("."))
     raise FilterError(
         f"{path}: the server reads a dot in a key as nesting (wandb/wandb#3087), write {nested} if the"
-        " value is nested, or select the key and filter the rows you get"
+        " value is nested; or let the client compare it, with client_side=True (every run that matches the"
+        " rest is then read)"
     )
 
 

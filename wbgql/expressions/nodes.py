@@ -17,7 +17,7 @@ from typing import Literal, NoReturn, TypeAlias
 from wbgql.errors import FilterError
 from wbgql.scalars import format_datetime
 
-Section: TypeAlias = Literal["run", "summary", "config"]
+Section: TypeAlias = Literal["run", "summary", "config", "step"]
 
 MAX_DEPTH = 100
 
@@ -104,6 +104,8 @@ class FieldPath:
             return RUN_KEYS[self.parts[0]]
         if self.section == "summary":
             return ".".join(("summary_metrics", *self.parts))
+        if self.section == "step":
+            raise FilterError(f"{self}: no server searches histories, give it to client.history(...).where()")
         return ".".join(("config", self.parts[0], "value", *self.parts[1:]))
 
     @property
@@ -115,6 +117,13 @@ class FieldPath:
     def is_date(self) -> bool:
         """Whether the value is an instant."""
         return self.section == "run" and self.parts[0] in DATE_ATTRIBUTES
+
+    @property
+    def dotted(self) -> str | None:
+        """The first name with a dot in it, which the server reads as nesting, or None."""
+        if self.section in ("run", "step"):
+            return None
+        return next((part for part in self.parts if "." in part), None)
 
     def warnings(self) -> list[str]:
         """Say what may keep the server from finding this key."""
@@ -146,6 +155,12 @@ class Op(StrEnum):
     MISSING = "missing"
     CONTAINS = "contains"
     MATCHES = "matches"
+    IS_LIST = "is list"
+    HAS = "has"
+
+
+# Source: W&B cannot filter config values that are lists (wandb/wandb#10900, open in 2026).
+_LIST_OPS = frozenset({Op.IS_LIST, Op.HAS})
 
 
 class Expr(ABC):
@@ -218,8 +233,19 @@ class Condition(Expr):
     def conditions(self) -> Iterator[Condition]:
         yield self
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the server cannot decide this condition, or None where it can."""
+        if self.path.dotted is not None:
+            return f"{self.path}: the server reads a dot in a key as nesting (wandb/wandb#3087)"
+        if self.op in _LIST_OPS:
+            return f"{self}: the server cannot look into lists (wandb/wandb#10900)"
+        return None
+
     def own_warnings(self) -> Iterator[str]:
         """Yield the warnings of this condition alone."""
+        if self.refusal is not None:
+            return
         yield from self.path.warnings()
         if self.op is Op.MATCHES:
             yield f"{self}: a regular expression makes the server read every run, contains() uses an index"
@@ -237,8 +263,10 @@ class Condition(Expr):
             return f"{self.path} {'==' if self.op is Op.IS_NULL else '!='} None"
         if self.op in (Op.EXISTS, Op.MISSING):
             return f"{self.path}.{self.op}()"
-        if self.op in (Op.CONTAINS, Op.MATCHES):
+        if self.op in (Op.CONTAINS, Op.MATCHES, Op.HAS):
             return f"{self.path}.{self.op}({_literal(self.operand)})"
+        if self.op is Op.IS_LIST:
+            return f"{self.path} == {_literal(self.operand)}"
         return f"{self.path} {self.op} {_literal(self.operand)}"
 
     def _tags_text(self) -> str:

@@ -150,7 +150,10 @@ def _refusal(where: str, value: object) -> FilterError:
             ' (summary["_timestamp"] is in Unix seconds)'
         )
     if isinstance(value, (list, tuple, set, frozenset)):
-        return FilterError(f"{where} {value!r}: the server cannot compare lists, write f.in_([...])")
+        return FilterError(
+            f"{where} {value!r}: the server cannot compare lists, write f.in_([...]); the client can, with"
+            " client_side=True"
+        )
     if isinstance(value, dict):
         return FilterError(f'{where} {value!r}: the server cannot compare objects, go into it with f["key"]')
     if type(value).__module__.startswith("wbgql."):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, overload
 
 from wbgql.expressions.fields import (
+    ClientField,
     DateField,
     Field,
     Guarded,
@@ -31,7 +32,7 @@ class _Root(Guarded):
 
 
 class JsonSection(_Root):
-    """`summary` or `config`: `summary["val/acc"]` is one of its values."""
+    """`summary`, `config` or `step` (rows of a history): `summary["val/acc"]` is one of its values."""
 
     __slots__ = ("section",)
 
@@ -40,6 +41,20 @@ class JsonSection(_Root):
 
     def __getitem__(self, key: str) -> JsonField:
         return JsonField(FieldPath(self.section, (check_key(self.section, key),)))
+
+    @overload
+    def __call__(self, key: str, *, client_side: Literal[True]) -> ClientField: ...
+    @overload
+    def __call__(self, key: str, *, client_side: bool = False) -> JsonField: ...
+    def __call__(self, key: str, *, client_side: bool = False) -> JsonField:
+        """Return the value at `key`; with `client_side`, one that is compared here where the server cannot.
+
+        That is for keys with a dot (`config("a.b", client_side=True) == 1`) and for lists
+        (`== [1, 2]`, `.has(1)`). It costs reading every run that matches the rest of the filter,
+        and the selection must be made with `client_side=True` too.
+        """
+        field = self[key]
+        return ClientField(field.path) if client_side else field
 
     if not TYPE_CHECKING:  # so that type checkers find a misspelt name themselves
 
@@ -141,6 +156,7 @@ class RunAttributes(_Root):
 
 summary: Final = JsonSection("summary")
 config: Final = JsonSection("config")
+step: Final = JsonSection("step")
 run: Final = RunAttributes()
 
 

@@ -15,9 +15,9 @@ from operator import eq, ge, gt, le, lt, ne
 from typing import Any, TypeAlias
 
 from wbgql.errors import FilterError
-from wbgql.expressions.fields import Field, JsonField, Order, TagsField
+from wbgql.expressions.fields import ClientField, Field, JsonField, Order, TagsField
 from wbgql.expressions.nodes import And, Expr, Or, RelativeTime, ago, join
-from wbgql.expressions.roots import config, run_field, summary
+from wbgql.expressions.roots import config, run_field, step, summary
 
 MAX_LENGTH = 10_000
 _MAX_NESTING = 100
@@ -48,7 +48,12 @@ _FOREIGN_NAMES = {
     "inf": '"Infinity"',
     "Infinity": '"Infinity"',
 }
-_EXAMPLES = {"run": "run.state", "summary": 'summary["loss"]', "config": 'config["lr"]'}
+_EXAMPLES = {
+    "run": "run.state",
+    "summary": 'summary["loss"]',
+    "config": 'config["lr"]',
+    "step": 'step["loss"]',
+}
 # What people bring from other languages, in the order in which it is looked for.
 _SLIPS = (
     (re.compile(r"&&"), "write and"),
@@ -63,13 +68,16 @@ _SLIPS = (
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 
-def parse_expression(text: str) -> Expr:
+def parse_expression(text: str, *, client_side: bool = False) -> Expr:
     """Read an expression from text; the reverse of `str(expr)`.
+
+    With `client_side`, keys with a dot and values that are lists may be compared; see
+    `split_filter` for who then decides what.
 
     Raises:
         FilterError: with `text` and `column`, and what to write.
     """
-    reader = _Reader.of(text)
+    reader = _Reader.of(text, client_side=client_side)
     return reader.expression(reader.tree, 0)
 
 
@@ -102,9 +110,10 @@ def parse_order(text: str) -> Order:
 class _Reader:
     text: str
     tree: ast.expr
+    client_side: bool = False
 
     @classmethod
-    def of(cls, text: str) -> _Reader:
+    def of(cls, text: str, *, client_side: bool = False) -> _Reader:
         if not isinstance(text, str):
             raise FilterError(f"{text!r}: an expression is text")
         if len(text) > MAX_LENGTH:
@@ -115,7 +124,7 @@ class _Reader:
         line = re.sub(r"[\r\n]", " ", text).strip()
         if not line:
             raise FilterError('the expression is empty: write one, as in state == "finished"')
-        return cls(line, _parse(line))
+        return cls(line, _parse(line), client_side)
 
     def error(self, node: ast.AST, message: str) -> FilterError:
         return FilterError(message, text=self.text, column=_column(self.text, node))
@@ -195,6 +204,9 @@ class _Reader:
 
     def _tagged(self, left: ast.expr, right: ast.expr) -> Expr:
         field, tag = self.field(right), self._operand(left)
+        if isinstance(field, ClientField):
+            with self.located(left):
+                return field.has(tag)
         if not isinstance(field, TagsField):
             raise self.error(
                 right, f"{field} is not a list: write {field}.contains(text) or {field} in [...]"
@@ -226,7 +238,7 @@ class _Reader:
             raise self.error(node, f"nested deeper than {_MAX_NESTING} levels")
         with self.located(node):
             match node:
-                case ast.Name(id="summary" | "config" | "run" as name):
+                case ast.Name(id="summary" | "config" | "run" | "step" as name):
                     raise self.error(
                         node,
                         f"{name} names no field: write {_EXAMPLES[name]}",
@@ -261,9 +273,11 @@ class _Reader:
     def _item(self, node: ast.expr, value: ast.expr, key: str, level: int) -> Field:
         match value:
             case ast.Name(id="summary" | "summary_metrics"):
-                return summary[key]
+                return summary(key, client_side=self.client_side)
             case ast.Name(id="config"):
-                return config[key]
+                return config(key, client_side=self.client_side)
+            case ast.Name(id="step"):
+                return step[key]
         field = self.field(value, level + 1)
         if not isinstance(field, JsonField):
             raise self.error(node, f"{field} has no keys: only summary and config have")

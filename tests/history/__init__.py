@@ -1,0 +1,1 @@
+"""Histories: windows of steps, scans, samples, many runs, exports, tables."""

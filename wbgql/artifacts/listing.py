@@ -1,0 +1,379 @@
+"""Lists artifact types, collections and versions of a project, and the versions of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from wbgql.artifacts.nodes import (
+    Artifact,
+    ArtifactDetails,
+    ArtifactType,
+    Collection,
+    CollectionVersions,
+    Version,
+)
+from wbgql.connection import Connection, iter_nodes
+from wbgql.documents import Operation, Result
+from wbgql.errors import NotFound, UsageError
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.scalars import dump_json
+from wbgql.session import Session
+
+T = TypeVar("T")
+
+# Sequences a page and versions of each that come with it: a project whose runs log tables has
+# thousands of sequences of one version each.
+COLLECTIONS_PER_PAGE = 50
+VERSIONS_PER_COLLECTION = 50
+VERSIONS_PER_PAGE = 100
+
+
+class _RunArtifacts(Result, frozen=True):
+    artifacts: Connection[Artifact] | None
+
+
+class _ArtifactsProject(Result, frozen=True):
+    run: _RunArtifacts | None
+
+
+class _ListArtifacts(Result, frozen=True):
+    project: _ArtifactsProject | None
+
+
+class _GetArtifact(Result, frozen=True):
+    artifact: ArtifactDetails | None
+
+
+class _TypesOf(Result, frozen=True):
+    artifact_types: Connection[ArtifactType]
+
+
+class _ListTypes(Result, frozen=True):
+    project: _TypesOf | None
+
+
+class _CollectionsOf(Result, frozen=True):
+    artifact_collections: Connection[Collection] | None
+
+
+class _ListCollections(Result, frozen=True):
+    project: _CollectionsOf | None
+
+
+class _NestedVersions(Result, frozen=True):
+    artifact_collections: Connection[CollectionVersions] | None
+
+
+class _ListProjectVersions(Result, frozen=True):
+    project: _NestedVersions | None
+
+
+class _TypeOf(Result, frozen=True):
+    artifact_type: _NestedVersions | None
+
+
+class _ListTypeVersions(Result, frozen=True):
+    project: _TypeOf | None
+
+
+class _VersionsOf(Result, frozen=True):
+    artifacts: Connection[Version] | None
+
+
+class _CollectionOf(Result, frozen=True):
+    artifact_collection: _VersionsOf | None
+
+
+class _ListCollectionVersions(Result, frozen=True):
+    project: _CollectionOf | None
+
+
+class _ArtifactOf(Result, frozen=True):
+    artifact: Version | None
+
+
+class _GetByName(Result, frozen=True):
+    project: _ArtifactOf | None
+
+
+LIST_LOGGED_ARTIFACTS = Operation("ListLoggedArtifacts", _ListArtifacts, paged=True)
+LIST_USED_ARTIFACTS = Operation("ListUsedArtifacts", _ListArtifacts, paged=True)
+GET_ARTIFACT = Operation("GetArtifact", _GetArtifact)
+GET_ARTIFACT_BY_NAME = Operation("GetArtifactByName", _GetByName)
+LIST_ARTIFACT_TYPES = Operation("ListArtifactTypes", _ListTypes, paged=True)
+LIST_COLLECTIONS = Operation("ListCollections", _ListCollections, paged=True)
+LIST_PROJECT_VERSIONS = Operation("ListProjectVersions", _ListProjectVersions, paged=True)
+LIST_TYPE_VERSIONS = Operation("ListTypeVersions", _ListTypeVersions, paged=True)
+LIST_COLLECTION_VERSIONS = Operation("ListCollectionVersions", _ListCollectionVersions, paged=True)
+OPERATIONS: tuple[Operation[Any], ...] = (
+    LIST_LOGGED_ARTIFACTS,
+    LIST_USED_ARTIFACTS,
+    GET_ARTIFACT,
+    GET_ARTIFACT_BY_NAME,
+    LIST_ARTIFACT_TYPES,
+    LIST_COLLECTIONS,
+    LIST_PROJECT_VERSIONS,
+    LIST_TYPE_VERSIONS,
+    LIST_COLLECTION_VERSIONS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionQuery:
+    """Which versions are asked for. Where several conditions are given, all must hold.
+
+    `metadata` maps keys (dots go into objects) to the values they must equal. The server filters, and
+    what comes back is checked again, so that a server which ignores a condition changes nothing.
+
+    Raises:
+        UsageError: an empty alias or tag.
+    """
+
+    type: str | None = None
+    collection: str | None = None
+    alias: str | None = None
+    tag: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    with_metadata: bool = False
+    with_manifest: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("type", "collection", "alias", "tag"):
+            if getattr(self, name) == "":
+                raise UsageError(f"{name} must not be empty: leave it out for any")
+
+    def filters(self) -> dict[str, Any]:
+        """The filter as the server takes it.
+
+        Source: keys `alias`, `tag` and `metadata.<key>` of W&B's version filters (W&B docs: registry
+        search, 2026-11); `{"state": "COMMITTED"}` is what the SDK always sends.
+        """
+        found: dict[str, Any] = {"state": "COMMITTED"}
+        if self.alias is not None:
+            found["alias"] = self.alias
+        if self.tag is not None:
+            found["tag"] = self.tag
+        return found | {f"metadata.{key}": value for key, value in self.metadata.items()}
+
+    def matches(self, version: Version) -> bool:
+        """Whether a version that came back is one that was asked for."""
+        return (
+            (self.type is None or version.type == self.type)
+            and (self.alias is None or self.alias in version.alias_names)
+            and (self.tag is None or self.tag in version.tag_names)
+            and all(_equal(_dig(version.values, key), value) for key, value in self.metadata.items())
+        )
+
+    def variables(self) -> dict[str, Any]:
+        """What is sent with every page."""
+        return {
+            "filters": dump_json(self.filters()),
+            "withMetadata": self.with_metadata or bool(self.metadata),
+            "withManifest": self.with_manifest,
+        }
+
+
+def iter_artifact_types(session: Session, path: ProjectPath) -> Iterator[ArtifactType]:
+    """Yield the artifact types of a project, lazily, one request a page.
+
+    Raises:
+        NotFound: the project is missing or not visible.
+    """
+
+    def fetch(first: int, after: str | None) -> Connection[ArtifactType]:
+        project = session.execute(LIST_ARTIFACT_TYPES, **_names(path), first=first, after=after).project
+        return _present(path, LIST_ARTIFACT_TYPES, project).artifact_types
+
+    return iter_nodes(fetch, page_size=100, key=lambda kind: kind.id)
+
+
+def iter_collections(session: Session, path: ProjectPath, *, type: str | None = None) -> Iterator[Collection]:
+    """Yield the collections of a project, lazily, one request a page; `type` keeps those of one type.
+
+    Raises:
+        NotFound: the project is missing or not visible.
+    """
+
+    def fetch(first: int, after: str | None) -> Connection[Collection]:
+        project = session.execute(LIST_COLLECTIONS, **_names(path), first=first, after=after).project
+        found = _present(path, LIST_COLLECTIONS, project).artifact_collections
+        return _some(found, path, LIST_COLLECTIONS)
+
+    nodes = iter_nodes(fetch, page_size=200, key=lambda collection: collection.id)
+    return (one for one in nodes if type is None or one.type == type)
+
+
+def iter_versions(
+    session: Session, path: ProjectPath, query: VersionQuery | None = None
+) -> Iterator[Version]:
+    """Yield the committed versions of a project that `query` asks for, each once.
+
+    By collection, in the server's order, the newest version of each first. Lazily; sends one request
+    for 50 collections, and one for each 100 versions beyond the first 50 of a collection.
+
+    Raises:
+        NotFound: the project, or the type or collection that was named, is missing or not visible.
+    """
+    query = query or VersionQuery()
+    if query.collection is not None:
+        found = _iter_collection(session, path, query, query.collection, None)
+    else:
+        found = _iter_project(session, path, query)
+    return (version for version in found if query.matches(version))
+
+
+def get_artifact_by_name(session: Session, path: ProjectPath, name: str) -> Version:
+    """Return the version that `collection:alias` names, whole. One request.
+
+    Raises:
+        NotFound: missing, not committed, or not visible.
+    """
+    project = session.execute(GET_ARTIFACT_BY_NAME, **_names(path), name=name).project
+    version = _present(path, GET_ARTIFACT_BY_NAME, project).artifact
+    if version is None:
+        raise NotFound(
+            f"no artifact {f'{path}/{name}'!r}: no such collection or alias, it was deleted, or this key "
+            "cannot see it (`wbgql artifacts list` shows what there is)",
+            operation=GET_ARTIFACT_BY_NAME.name,
+        )
+    return version
+
+
+def get_artifact(session: Session, artifact_id: str) -> ArtifactDetails:
+    """Return one artifact version by its id. One request.
+
+    Raises:
+        NotFound: null where the version was asked for.
+    """
+    artifact = session.execute(GET_ARTIFACT, id=artifact_id).artifact
+    if artifact is None:
+        raise NotFound(
+            f"no artifact {artifact_id!r}, or not visible to this key", operation=GET_ARTIFACT.name
+        )
+    return artifact
+
+
+def iter_logged_artifacts(session: Session, path: RunPath, *, page_size: int = 100) -> Iterator[Artifact]:
+    """Yield the artifact versions a run logged, lazily, one request a page.
+
+    Raises:
+        NotFound: the run or its project is missing or not visible.
+    """
+    return _iter_artifacts(session, LIST_LOGGED_ARTIFACTS, path, page_size)
+
+
+def iter_used_artifacts(session: Session, path: RunPath, *, page_size: int = 100) -> Iterator[Artifact]:
+    """Yield the artifact versions a run used, lazily, one request a page.
+
+    Raises:
+        NotFound: the run or its project is missing or not visible.
+    """
+    return _iter_artifacts(session, LIST_USED_ARTIFACTS, path, page_size)
+
+
+def _iter_artifacts(
+    session: Session, operation: Operation[_ListArtifacts], path: RunPath, page_size: int
+) -> Iterator[Artifact]:
+    def fetch(first: int, after: str | None) -> Connection[Artifact]:
+        project = session.execute(
+            operation, entity=path.entity, project=path.project, run=path.run_id, first=first, after=after
+        ).project
+        if project is None:
+            raise NotFound.project(path.project_path, operation=operation.name)
+        if project.run is None or project.run.artifacts is None:
+            raise NotFound.run(path, operation=operation.name)
+        return project.run.artifacts
+
+    return iter_nodes(fetch, page_size=page_size, key=lambda artifact: artifact.id)
+
+
+def _iter_project(session: Session, path: ProjectPath, query: VersionQuery) -> Iterator[Version]:
+    seen: set[str] = set()
+    fetch = _collections_fetcher(session, path, query)
+    for collection in iter_nodes(fetch, page_size=COLLECTIONS_PER_PAGE, key=lambda one: one.id):
+        page = collection.artifacts
+        if page is None:
+            continue
+        fresh = [version for version in page.nodes if version.id not in seen]
+        seen.update(version.id for version in fresh)
+        yield from fresh
+        if page.page_info.has_next_page:
+            after = page.page_info.end_cursor
+            for version in _iter_collection(session, path, query, collection.name, after):
+                if version.id not in seen:
+                    seen.add(version.id)
+                    yield version
+
+
+def _collections_fetcher(
+    session: Session, path: ProjectPath, query: VersionQuery
+) -> Callable[[int, str | None], Connection[CollectionVersions]]:
+    variables = _names(path) | query.variables() | {"versions": VERSIONS_PER_COLLECTION}
+
+    def fetch_all(first: int, after: str | None) -> Connection[CollectionVersions]:
+        project = session.execute(LIST_PROJECT_VERSIONS, **variables, first=first, after=after).project
+        found = _present(path, LIST_PROJECT_VERSIONS, project).artifact_collections
+        return _some(found, path, LIST_PROJECT_VERSIONS)
+
+    def fetch_type(first: int, after: str | None) -> Connection[CollectionVersions]:
+        project = session.execute(
+            LIST_TYPE_VERSIONS, **variables, type=query.type, first=first, after=after
+        ).project
+        kind = _present(path, LIST_TYPE_VERSIONS, project).artifact_type
+        if kind is None:
+            raise NotFound(
+                f"no artifact type {query.type!r} in project {str(path)!r}", operation=LIST_TYPE_VERSIONS.name
+            )
+        return _some(kind.artifact_collections, path, LIST_TYPE_VERSIONS)
+
+    return fetch_all if query.type is None else fetch_type
+
+
+def _iter_collection(
+    session: Session, path: ProjectPath, query: VersionQuery, name: str, start: str | None
+) -> Iterator[Version]:
+    variables = _names(path) | query.variables() | {"collection": name}
+
+    def fetch(first: int, after: str | None) -> Connection[Version]:
+        project = session.execute(
+            LIST_COLLECTION_VERSIONS, **variables, first=first, after=after or start
+        ).project
+        collection = _present(path, LIST_COLLECTION_VERSIONS, project).artifact_collection
+        if collection is None or collection.artifacts is None:
+            raise NotFound(
+                f"no artifact collection {name!r} in project {str(path)!r}, or it was deleted",
+                operation=LIST_COLLECTION_VERSIONS.name,
+            )
+        return collection.artifacts
+
+    return iter_nodes(fetch, page_size=VERSIONS_PER_PAGE, key=lambda version: version.id)
+
+
+def _names(path: ProjectPath) -> dict[str, Any]:
+    return {"entity": path.entity, "project": path.project}
+
+
+def _present(path: ProjectPath, operation: Operation[Any], project: T | None) -> T:
+    if project is None:
+        raise NotFound.project(path, operation=operation.name)
+    return project
+
+
+def _some(connection: T | None, path: ProjectPath, operation: Operation[Any]) -> T:
+    if connection is None:
+        raise NotFound(f"no artifacts of {str(path)!r} are visible to this key", operation=operation.name)
+    return connection
+
+
+def _dig(values: Any, key: str) -> Any:
+    if isinstance(values, dict) and key in values:
+        return values[key]
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)

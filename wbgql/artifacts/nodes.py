@@ -1,0 +1,223 @@
+"""Artifact types, collections and versions as they travel. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wbgql.connection import PageInfo
+from wbgql.documents import Result
+from wbgql.paths import RunPath
+from wbgql.scalars import parse_json
+
+
+class _TypeName(Result, frozen=True):
+    name: str
+
+
+class _Sequence(Result, frozen=True):
+    id: str
+    name: str
+
+
+class _Alias(Result, frozen=True):
+    alias: str
+
+
+class Artifact(Result, frozen=True):
+    """One artifact version. `size` in bytes; `state` PENDING, COMMITTED or DELETED."""
+
+    id: str
+    digest: str
+    state: str
+    version_index: int | None
+    size: int
+    file_count: int
+    created_at: str
+    artifact_type: _TypeName
+    artifact_sequence: _Sequence
+    aliases: list[_Alias]
+
+    @property
+    def name(self) -> str:
+        """`collection:vN`, as the SDK writes it."""
+        version = "" if self.version_index is None else f":v{self.version_index}"
+        return f"{self.artifact_sequence.name}{version}"
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection the version was logged to."""
+        return self.artifact_sequence.name
+
+    @property
+    def type(self) -> str:
+        """Name of the artifact type; `wandb-history` and its like belong to the server."""
+        return self.artifact_type.name
+
+    @property
+    def alias_names(self) -> tuple[str, ...]:
+        """Aliases in the server's order; `vN` is none of them."""
+        return tuple(alias.alias for alias in self.aliases)
+
+
+class _User(Result, frozen=True):
+    username: str | None
+
+
+class _ProjectName(Result, frozen=True):
+    name: str
+    entity_name: str
+
+
+class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", tag="Run"):
+    """The run that logged an artifact. `project` is null where it is gone."""
+
+    id: str = ""
+    name: str
+    display_name: str | None = None
+    state: str | None = None
+    tags: list[str] | None
+    user: _User | None
+    project: _ProjectName | None
+
+
+class CreatedByUser(Result, frozen=True, tag_field="__typename", tag="User"):
+    """A person made the artifact, or the run that did is gone."""
+
+    username: str | None = None
+
+
+class ArtifactDetails(Artifact, frozen=True):
+    """One artifact version, with who made it."""
+
+    created_by: CreatedByRun | CreatedByUser | None
+
+
+class _Tag(Result, frozen=True):
+    name: str
+
+
+class _Home(_Sequence, frozen=True):
+    project: _ProjectName | None
+
+
+class ManifestFile(Result, frozen=True):
+    """Where a manifest can be read; the URL may expire."""
+
+    direct_url: str
+
+
+class ManifestLink(Result, frozen=True):
+    """A version's manifest, without its content. `digest` is base64 MD5."""
+
+    digest: str
+    file: ManifestFile
+
+
+class Version(ArtifactDetails, frozen=True, kw_only=True):
+    """One artifact version with where it lives and who made it.
+
+    `description`, `metadata` (JSON text) and `current_manifest` are None unless they were asked for.
+    """
+
+    artifact_sequence: _Home  # narrower: with its project
+    updated_at: str | None
+    history_step: int | None
+    tags: list[_Tag]
+    description: str | None = None
+    metadata: str | None = None
+    current_manifest: ManifestLink | None = None
+
+    @property
+    def path(self) -> str:
+        """`entity/project/collection:vN`; without the project where this key cannot see it."""
+        project = self.artifact_sequence.project
+        return self.name if project is None else f"{project.entity_name}/{project.name}/{self.name}"
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Tags in the server's order."""
+        return tuple(tag.name for tag in self.tags)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The metadata, decoded; empty where there is none or it was not asked for."""
+        found = parse_json(self.metadata) if self.metadata else {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def run(self) -> RunPath | None:
+        """The run that made it; None where it is gone, or was none."""
+        creator = self.created_by
+        if not isinstance(creator, CreatedByRun) or creator.project is None:
+            return None
+        return RunPath(creator.project.entity_name, creator.project.name, creator.name)
+
+    @property
+    def user(self) -> str | None:
+        """Login name of who made it, through a run or without."""
+        creator = self.created_by
+        if isinstance(creator, CreatedByRun):
+            return creator.user.username if creator.user else None
+        return creator.username if creator else None
+
+
+class ArtifactType(Result, frozen=True):
+    """One artifact type of a project."""
+
+    id: str
+    name: str
+    description: str | None
+
+
+class _Count(Result, frozen=True):
+    total_count: int
+
+
+class Collection(Result, frozen=True):
+    """One collection: `kind` is ArtifactSequence (versions) or ArtifactPortfolio (links to versions)."""
+
+    kind: str = msgspec.field(name="__typename")
+    id: str
+    name: str
+    description: str | None
+    created_at: str
+    default_artifact_type: _TypeName
+    artifacts: _Count | None
+
+    @property
+    def type(self) -> str:
+        """Name of the artifact type of its versions."""
+        return self.default_artifact_type.name
+
+    @property
+    def version_count(self) -> int | None:
+        """How many versions it holds; None where the server does not say."""
+        return None if self.artifacts is None else self.artifacts.total_count
+
+
+class _VersionEdge(Result, frozen=True):
+    node: Version | None
+
+
+class VersionPage(Result, frozen=True):
+    """The first versions of a collection, as they come nested in a list of collections."""
+
+    total_count: int
+    page_info: PageInfo
+    edges: list[_VersionEdge | None]
+
+    @property
+    def nodes(self) -> list[Version]:
+        """The page's versions without nulls."""
+        return [edge.node for edge in self.edges if edge is not None and edge.node is not None]
+
+
+class CollectionVersions(Result, frozen=True):
+    """One collection and the first of its versions."""
+
+    id: str
+    name: str
+    default_artifact_type: _TypeName
+    artifacts: VersionPage | None

@@ -1,0 +1,226 @@
+"""The operations on a run's history and the types of their answers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from wbgql.connection import Connection, iter_nodes
+from wbgql.documents import Operation, Result
+from wbgql.errors import NotFound
+from wbgql.expressions import compile_filter, run
+from wbgql.paths import RunPath
+from wbgql.scalars import dump_json
+from wbgql.session import Session
+
+
+class _Bounds(Result, frozen=True):
+    history_line_count: int | None
+    summary_metrics: str | None
+
+
+class _BoundsProject(Result, frozen=True):
+    run: _Bounds | None
+
+
+class _GetHistoryBounds(Result, frozen=True):
+    project: _BoundsProject | None
+
+
+class _Rows(Result, frozen=True):
+    history: list[str]
+
+
+class _RowsProject(Result, frozen=True):
+    run: _Rows | None
+
+
+class _ScanHistory(Result, frozen=True):
+    project: _RowsProject | None
+
+
+class _Samples(Result, frozen=True):
+    sampled_history: list[list[dict[str, Any]]]
+
+
+class _SamplesProject(Result, frozen=True):
+    run: _Samples | None
+
+
+class _SampleHistory(Result, frozen=True):
+    project: _SamplesProject | None
+
+
+class RunSamples(Result, frozen=True):
+    """One run of many, with one list of rows for each spec."""
+
+    name: str
+    sampled_history: list[list[dict[str, Any]]]
+
+
+class _RunsSamples(Result, frozen=True):
+    runs: Connection[RunSamples] | None
+
+
+class _SampleRunsHistory(Result, frozen=True):
+    project: _RunsSamples | None
+
+
+class RunCount(Result, frozen=True):
+    """One run of many, with the number of rows it logged; None where the server does not say."""
+
+    name: str
+    history_line_count: int | None
+
+
+class _RunsCounts(Result, frozen=True):
+    runs: Connection[RunCount] | None
+
+
+class _ListHistoryCounts(Result, frozen=True):
+    project: _RunsCounts | None
+
+
+class RunHistory(Result, frozen=True, kw_only=True):
+    """One run of many, with its rows as texts, or as one list for each spec."""
+
+    name: str
+    history_line_count: int | None
+    history: list[str] = msgspec.field(default_factory=list)
+    sampled_history: list[list[dict[str, Any]]] = msgspec.field(default_factory=list)
+
+
+class _RunsHistory(Result, frozen=True):
+    runs: Connection[RunHistory] | None
+
+
+class _ScanRunsHistory(Result, frozen=True):
+    project: _RunsHistory | None
+
+
+class _Exports(Result, frozen=True):
+    parquet_urls: list[str]
+    live_data: list[Any]
+
+
+class _ExportsRun(Result, frozen=True):
+    parquet_history: _Exports
+
+
+class _ExportsProject(Result, frozen=True):
+    run: _ExportsRun | None
+
+
+class _GetHistoryExports(Result, frozen=True):
+    project: _ExportsProject | None
+
+
+class _Events(Result, frozen=True):
+    events_line_count: int | None
+    events: list[str]
+
+
+class _EventsProject(Result, frozen=True):
+    run: _Events | None
+
+
+class _SampleSystemMetrics(Result, frozen=True):
+    project: _EventsProject | None
+
+
+class ConsoleLineNode(Result, frozen=True):
+    """One line as it travels."""
+
+    number: int | None
+    timestamp: str | None
+    level: str | None
+    label: str | None
+    line: str | None
+
+
+class _LogLines(Result, frozen=True):
+    log_lines: Connection[ConsoleLineNode] | None
+
+
+class _LogLinesProject(Result, frozen=True):
+    run: _LogLines | None
+
+
+class _ListConsoleLines(Result, frozen=True):
+    project: _LogLinesProject | None
+
+
+GET_HISTORY_BOUNDS = Operation("GetHistoryBounds", _GetHistoryBounds)
+SCAN_HISTORY = Operation("ScanHistory", _ScanHistory)
+SAMPLE_HISTORY = Operation("SampleHistory", _SampleHistory)
+SAMPLE_RUNS_HISTORY = Operation("SampleRunsHistory", _SampleRunsHistory, paged=True)
+LIST_HISTORY_COUNTS = Operation("ListHistoryCounts", _ListHistoryCounts, paged=True)
+SCAN_RUNS_HISTORY = Operation("ScanRunsHistory", _ScanRunsHistory, paged=True)
+GET_HISTORY_EXPORTS = Operation("GetHistoryExports", _GetHistoryExports)
+SAMPLE_SYSTEM_METRICS = Operation("SampleSystemMetrics", _SampleSystemMetrics)
+LIST_CONSOLE_LINES = Operation("ListConsoleLines", _ListConsoleLines, paged=True)
+LIST_LAST_CONSOLE_LINES = Operation("ListLastConsoleLines", _ListConsoleLines)
+OPERATIONS: tuple[Operation[Any], ...] = (
+    GET_HISTORY_BOUNDS,
+    SCAN_HISTORY,
+    SAMPLE_HISTORY,
+    SAMPLE_RUNS_HISTORY,
+    LIST_HISTORY_COUNTS,
+    SCAN_RUNS_HISTORY,
+    GET_HISTORY_EXPORTS,
+    SAMPLE_SYSTEM_METRICS,
+    LIST_CONSOLE_LINES,
+    LIST_LAST_CONSOLE_LINES,
+)
+
+
+def ask_run(session: Session, operation: Operation[Any], path: RunPath, **variables: Any) -> Any:
+    """Send an operation on one run and return its `project.run`. One request.
+
+    Raises:
+        NotFound: the run or its project is missing or not visible.
+    """
+    project = session.execute(
+        operation, entity=path.entity, project=path.project, run=path.run_id, **variables
+    ).project
+    if project is None:
+        raise NotFound.project(path.project_path, operation=operation.name)
+    if project.run is None:
+        raise NotFound.run(path, operation=operation.name)
+    return project.run
+
+
+def iter_runs_of(
+    session: Session, operation: Operation[Any], paths: Sequence[RunPath], **variables: Any
+) -> Iterator[Any]:
+    """Yield what an operation on many runs of one project brings of each of `paths`, in any order.
+
+    One request, unless a gateway gives up on so many at once.
+
+    Raises:
+        NotFound: the project is missing or not visible. A run that is, does not come.
+    """
+    project = paths[0].project_path
+    ids = sorted({path.run_id for path in paths})
+    # The filter names no instant, so that any will do for now.
+    filters = dump_json(compile_filter(run.id.in_(ids), now=datetime(2000, 1, 1, tzinfo=UTC)))
+
+    def fetch(first: int, after: str | None) -> Connection[Any]:
+        found = session.execute(
+            operation,
+            entity=project.entity,
+            project=project.project,
+            filters=filters,
+            first=first,
+            after=after,
+            **variables,
+        ).project
+        if found is None or found.runs is None:
+            raise NotFound.project(project, operation=operation.name)
+        runs: Connection[Any] = found.runs
+        return runs
+
+    return iter_nodes(fetch, page_size=len(ids), key=lambda node: str(node.name))

@@ -1,0 +1,53 @@
+"""Rows of a run that the server chooses, so many that a curve keeps its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wbgql.errors import UsageError
+from wbgql.history.operations import SAMPLE_HISTORY, ask_run
+from wbgql.history.rows import Row, check_keys, make_specs, merge_samples
+from wbgql.history.scanning import check_range
+from wbgql.paths import RunPath
+from wbgql.session import Session
+
+DEFAULT_SAMPLES = 500
+MAX_SAMPLES = 100_000
+
+
+def sample_history(
+    session: Session,
+    path: RunPath,
+    keys: Iterable[str],
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    min_step: int = 0,
+    max_step: int | None = None,
+    together: bool = False,
+) -> list[Row]:
+    """Return rows chosen by the server, up to `samples` for each key, joined by step. One request.
+
+    A row holds those of `keys` that were sampled at its step: the union, in order of steps. `together`
+    asks for rows that hold all keys at once instead, as a scatter plot needs. `_timestamp` and `_runtime`
+    may be among the keys. NaN and infinities come as floats.
+
+    Raises:
+        NotFound: the run or its project is missing or not visible.
+    """
+    specs = make_sample_specs(keys, samples, min_step, max_step, together=together)
+    return merge_samples(ask_run(session, SAMPLE_HISTORY, path, specs=specs).sampled_history)
+
+
+def make_sample_specs(
+    keys: Iterable[str], samples: int, min_step: int, max_step: int | None, *, together: bool = False
+) -> list[str]:
+    """Return the specs that bring a sample of `keys`: one for each metric, or one for all of them.
+
+    Raises:
+        UsageError: no key, no sample, or a range of steps that holds none.
+    """
+    listed = check_keys(keys) or ()
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise UsageError(f"samples must be from 1 to {MAX_SAMPLES}, not {samples!r}")
+    check_range(min_step, max_step)
+    return make_specs(listed, samples=samples, min_step=min_step, max_step=max_step, together=together)

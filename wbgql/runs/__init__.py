@@ -1,0 +1,37 @@
+"""Runs: a lazy selection that the server filters, orders and projects, and one run."""
+
+from __future__ import annotations
+
+from wbgql.runs.coverage import Coverage, ProjectCoverage, Unread
+from wbgql.runs.explaining import Explanation, explain
+from wbgql.runs.ids import list_run_ids
+from wbgql.runs.nodes import DEFAULT_ORDER, LOGGING_STATES, MAX_PAGE_SIZE, OPERATIONS, RunNode, RunPage
+from wbgql.runs.questions import OnUnstable, OrderLike, Select, Where
+from wbgql.runs.run import AmbiguousName, Run, get_run
+from wbgql.runs.scopes import ProjectPattern, ProjectScope
+from wbgql.runs.selection import RunSelection
+
+__all__ = [
+    "RunSelection",
+    "Run",
+    "RunNode",
+    "RunPage",
+    "get_run",
+    "list_run_ids",
+    "AmbiguousName",
+    "Coverage",
+    "ProjectCoverage",
+    "Unread",
+    "Explanation",
+    "explain",
+    "ProjectPattern",
+    "ProjectScope",
+    "OnUnstable",
+    "OrderLike",
+    "Select",
+    "Where",
+    "DEFAULT_ORDER",
+    "LOGGING_STATES",
+    "MAX_PAGE_SIZE",
+    "OPERATIONS",
+]

@@ -1,0 +1,42 @@
+"""The ids of a project's runs, and nothing else of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wbgql.connection import Connection, iter_nodes
+from wbgql.errors import NotFound
+from wbgql.paths import ProjectPath
+from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUN_IDS, MAX_PAGE_SIZE, IdNode
+from wbgql.scalars import dump_json
+from wbgql.session import Session
+
+
+def list_run_ids(
+    session: Session, path: ProjectPath, filters: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """Return {run id: storage id} of the runs that match `filters`, all by default.
+
+    Sends ceil(n / 1000) requests.
+
+    Raises:
+        NotFound: the project is missing or not visible.
+    """
+
+    def fetch(first: int, after: str | None) -> Connection[IdNode]:
+        project = session.execute(
+            LIST_RUN_IDS,
+            entity=path.entity,
+            project=path.project,
+            filters=dump_json(dict(filters or {})),
+            order=DEFAULT_ORDER,
+            first=first,
+            after=after,
+        ).project
+        if project is None or project.runs is None:
+            raise NotFound.project(path, operation=LIST_RUN_IDS.name)
+        return project.runs
+
+    nodes = iter_nodes(fetch, page_size=MAX_PAGE_SIZE, key=lambda node: node.id)
+    return {node.name: node.id for node in nodes}

@@ -1,0 +1,102 @@
+"""Runs as they travel: the wire's Structs and the operations that bring them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from wbgql.connection import Connection
+from wbgql.documents import Operation, Result
+from wbgql.paths import ProjectPath
+
+# The largest page W&B serves (its own advice for scripts, 2026).
+MAX_PAGE_SIZE = 1000
+DEFAULT_ORDER = "+created_at"
+# While a run is in one of these states its SDK process holds config, summary and tags in memory and
+# writes them whole when it finishes, over whatever was changed meanwhile.
+LOGGING_STATES = frozenset({"running", "preempting"})
+
+
+class _User(Result, frozen=True):
+    username: str | None
+
+
+class RunNode(Result, frozen=True):
+    """One run as it travels.
+
+    `config` and `summary_metrics` are JSON texts, null unless asked for; so are `notes`, `host`,
+    `updated_at` and `compute_seconds` (a whole number of seconds). `id`, `name` and `created_at` always
+    travel, the other attributes unless a frame has no use for them.
+    """
+
+    id: str
+    name: str
+    created_at: str
+    display_name: str | None = None
+    state: str | None = None
+    tags: list[str] | None = None
+    group: str | None = None
+    job_type: str | None = None
+    sweep_name: str | None = None
+    heartbeat_at: str | None = None
+    user: _User | None = None
+    config: str | None = None
+    summary_metrics: str | None = None
+    notes: str | None = None
+    host: str | None = None
+    updated_at: str | None = None
+    compute_seconds: int | None = None
+
+
+class _RunsOf(Result, frozen=True):
+    runs: Connection[RunNode] | None
+
+
+class _ListRuns(Result, frozen=True):
+    project: _RunsOf | None
+
+
+class _RunCount(Result, frozen=True):
+    run_count: int
+
+
+class _CountRuns(Result, frozen=True):
+    project: _RunCount | None
+
+
+class _RunOf(Result, frozen=True):
+    run: RunNode | None
+
+
+class _GetRun(Result, frozen=True):
+    project: _RunOf | None
+
+
+class IdNode(Result, frozen=True):
+    id: str
+    name: str
+
+
+class _IdsOf(Result, frozen=True):
+    runs: Connection[IdNode] | None
+
+
+class _ListRunIds(Result, frozen=True):
+    project: _IdsOf | None
+
+
+class RunPage(list[RunNode]):
+    """Runs of one project as they travel, each once in a selection; at most `page_size` of them."""
+
+    def __init__(self, project: ProjectPath, nodes: Iterable[RunNode] = ()) -> None:
+        super().__init__(nodes)
+        self.project = project
+
+
+LIST_RUNS = Operation("ListRuns", _ListRuns, paged=True)
+# For a server whose schema has no `keys` and no `totalCount`: config and summary travel whole.
+LIST_WHOLE_RUNS = Operation("ListWholeRuns", _ListRuns, paged=True)
+COUNT_RUNS = Operation("CountRuns", _CountRuns)
+GET_RUN = Operation("GetRun", _GetRun)
+LIST_RUN_IDS = Operation("ListRunIds", _ListRunIds, paged=True)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, LIST_WHOLE_RUNS, COUNT_RUNS, GET_RUN, LIST_RUN_IDS)

@@ -1,0 +1,52 @@
+"""The first runs over several projects: each project's own first ones, put together here. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from heapq import nsmallest
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
+
+from wbgql.expressions import Field, Order
+from wbgql.paths import ProjectPath
+from wbgql.runs.nodes import RunNode, RunPage
+from wbgql.runs.projections import Projection
+from wbgql.runs.run import Run
+
+
+def first_in_order(pages: Iterable[RunPage], order: Order, limit: int) -> Iterator[RunPage]:
+    """Yield the `limit` runs that come first over all pages. Keeps no more than that many.
+
+    Numbers come before text, and runs without a value last, whichever way it goes. Where two are
+    equal, the project that was read first comes first.
+    """
+    projection = Projection.of([order.path])
+    field = Field(order.path)
+
+    def rank(item: tuple[ProjectPath, RunNode]) -> tuple[int, Any]:
+        return _rank(Run(item[1], item[0], projection)[field], order.descending)
+
+    nodes = chain.from_iterable(((page.project, node) for node in page) for page in pages)
+    first = nsmallest(limit, nodes, key=rank)
+    for project, found in groupby(first, key=itemgetter(0)):
+        yield RunPage(project, (node for _, node in found))
+
+
+def lacks_order(page: RunPage, order: Order) -> bool:
+    """Has no run of the page a value at the config or summary key it should be ordered by?"""
+    if order.path.section == "run" or not page:
+        return False
+    projection, field = Projection.of([order.path]), Field(order.path)
+    return all(Run(node, page.project, projection)[field] is None for node in page)
+
+
+def _rank(value: Any, descending: bool) -> tuple[int, Any]:
+    if isinstance(value, datetime):
+        value = value.timestamp()
+    if isinstance(value, (int, float)) and value == value:  # noqa: PLR0124  # NaN has no place in an order
+        return 0, -value if descending else value
+    if isinstance(value, str):
+        return 1, (*(-ord(char) for char in value), 1) if descending else value
+    return 2, 0

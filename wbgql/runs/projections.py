@@ -1,0 +1,150 @@
+"""Which config and summary keys travel, and how their texts are read. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from wbgql.expressions import FieldPath
+from wbgql.scalars import parse_json
+
+Decode = Callable[[str], dict[str, Any]]
+
+# These travel only where they are asked for; the other attributes are in every list.
+DETAILS = frozenset({"host", "duration_s", "updated_at"})
+# What msgspec takes for no field's name.
+_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
+# These always travel.
+_ALWAYS = frozenset({"id", "created_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Top-level keys of config and summary; None stands for all of a section, () for none of it.
+
+    `parts`: the attributes that lists usually bring; `details`: those they bring where asked.
+    """
+
+    config: tuple[str, ...] | None = ()
+    summary: tuple[str, ...] | None = ()
+    details: bool = False
+    parts: bool = False
+
+    @classmethod
+    def of(cls, paths: Iterable[FieldPath]) -> Projection:
+        """What holds the values at `paths`."""
+        listed = list(paths)
+        return cls(
+            _top_keys(listed, "config"),
+            _top_keys(listed, "summary"),
+            any(path.section == "run" and path.parts[0] in DETAILS for path in listed),
+            any(path.section == "run" and path.parts[0] not in DETAILS | _ALWAYS for path in listed),
+        )
+
+    def __or__(self, other: Projection) -> Projection:
+        return Projection(
+            _union(self.config, other.config),
+            _union(self.summary, other.summary),
+            self.details or other.details,
+            self.parts or other.parts,
+        )
+
+    def widened(self, paths: Iterable[FieldPath]) -> Projection:
+        """With all of each section in which a path has a dot in a key.
+
+        How a server reads such a key in `keys` is not documented (the SDL has a `dotBehavior`).
+        """
+        sections = {path.section for path in paths if path.dotted is not None}
+        return Projection(
+            None if "config" in sections else self.config,
+            None if "summary" in sections else self.summary,
+            self.details,
+            self.parts,
+        )
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some keys of a section are asked for and others are not."""
+        return bool(self.config) or bool(self.summary)
+
+    def variables(self, *, keys: bool) -> dict[str, Any]:
+        """Variables of a page's operation; without `keys`, of the one that cannot name any."""
+        asked: dict[str, Any] = {
+            "withConfig": self.config != (),
+            "withSummary": self.summary != (),
+            "withDetails": self.details,
+            "withParts": self.parts,
+        }
+        if keys:
+            asked["configKeys"] = list(self.config) if self.config else None
+            asked["summaryKeys"] = list(self.summary) if self.summary else None
+        return asked
+
+    def read_config(self, text: str) -> dict[str, Any]:
+        """The asked keys of a config text, without W&B's wrapper and its internal `_wandb`."""
+        wrapped = decoder_of(self.config)(text)
+        return {key: _unwrap(value) for key, value in wrapped.items() if key != "_wandb"}
+
+    def read_summary(self, text: str) -> dict[str, Any]:
+        """The asked keys of a summary text."""
+        return decoder_of(self.summary)(text)
+
+
+NOTHING = Projection()
+EVERYTHING = Projection(None, None, details=True, parts=True)
+
+
+@lru_cache(maxsize=256)
+def decoder_of(keys: tuple[str, ...] | None) -> Decode:
+    """Return what reads `keys` of a JSON text and skips the others; None reads all.
+
+    A text that holds a bare NaN is read whole, by the standard library. A key with a dot is
+    looked up as it is and as the nesting that some servers make of it.
+    """
+    if keys is None:
+        return parse_json
+    wanted = tuple(dict.fromkeys(name for key in keys for name in (key, key.partition(".")[0]) if name))
+    if any(map(_UNNAMEABLE.search, wanted)):
+        return lambda text: _picked(parse_json(text), wanted)
+    names = {f"k{index}": key for index, key in enumerate(wanted)}
+    kind: Any = msgspec.defstruct(
+        "Keys", [(name, Any, msgspec.UNSET) for name in names], rename=names, gc=False
+    )
+    quick = msgspec.json.Decoder(kind)
+
+    def decode(text: str) -> dict[str, Any]:
+        try:
+            found = quick.decode(text)
+        except msgspec.DecodeError:
+            return _picked(parse_json(text), wanted)
+        values = ((key, getattr(found, name)) for name, key in names.items())
+        return {key: value for key, value in values if value is not msgspec.UNSET}
+
+    return decode
+
+
+def unasked_keys(text: str, keys: Sequence[str]) -> list[str]:
+    """Top-level keys of a JSON text that were not asked for; `_wandb` is let pass."""
+    asked = {name for key in keys for name in (key, key.partition(".")[0])}
+    return [key for key in parse_json(text) if key not in asked and key != "_wandb"]
+
+
+def _picked(whole: dict[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    return {key: whole[key] for key in wanted if key in whole}
+
+
+def _top_keys(paths: Iterable[FieldPath], section: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path.parts[0] for path in paths if path.section == section))
+
+
+def _union(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if one is None or other is None else tuple(dict.fromkeys((*one, *other)))
+
+
+def _unwrap(value: Any) -> Any:
+    return value["value"] if isinstance(value, dict) and "value" in value else value

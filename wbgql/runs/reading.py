@@ -1,0 +1,183 @@
+"""One page of a project's runs: asked for as the server can answer it, and looked at before it is used."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from wbgql.connection import Connection
+from wbgql.errors import FilterError, NotFound, ProjectionWarning, RequestError, ResponseError
+from wbgql.paths import ProjectPath
+from wbgql.runs.capabilities import capabilities_of, lacks_keys
+from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, LIST_WHOLE_RUNS, RunNode
+from wbgql.runs.projections import Projection, unasked_keys
+from wbgql.runs.questions import Question
+from wbgql.scalars import dump_json
+from wbgql.session import Session
+
+# How many runs of a page are looked at for keys that nobody asked for.
+_LOOKED_AT = 3
+
+
+class PageReader:
+    """Reads pages and counts of one project for one question. `read`: runs that came so far.
+
+    `hidden`: rows of a page that came as null, without an error: runs this key may not see.
+    """
+
+    def __init__(self, session: Session, path: ProjectPath, question: Question) -> None:
+        self.session = session
+        self.path = path
+        self.question = question
+        self.capabilities = capabilities_of(session)
+        self.read = 0
+        self.hidden = 0
+
+    def fetch(
+        self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
+    ) -> Connection[RunNode]:
+        """Ask for a page and accept it. One request; once per session one more where the schema is old.
+
+        Raises:
+            NotFound: the project is missing, not visible, or vanished since the page before.
+            FilterError: the server fails on the filter and answers without it.
+            ResponseError: the page is not whole; `.data` holds what came.
+        """
+        return self.accept(self.ask(first, after, filters=filters, total=total))
+
+    def ask(
+        self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
+    ) -> Connection[RunNode]:
+        """Ask for a page. Changes nothing here, so that threads may share it."""
+        filters = self.question.filters if filters is None else filters
+        try:
+            return self._page(first, after, filters, total)
+        except RequestError as error:
+            if isinstance(error, ResponseError) and error.status == 500 and not (after or self.read):
+                self._blame_the_filter(error, filters)
+            self._refuse_half_a_page(error)
+            raise
+
+    def accept(self, page: Connection[RunNode]) -> Connection[RunNode]:
+        """Look at a page that came: rows that are null, keys that nobody asked for."""
+        nodes = page.nodes
+        nulls = len(page.edges) - len(nodes)
+        if nulls and not self.hidden:
+            warnings.warn(
+                f"{str(self.path)!r}: rows came as null, of runs that this key may not see",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        self.hidden += nulls
+        self.read += len(nodes)
+        self._notice_unasked_keys(nodes)
+        return page
+
+    def count(self, filters: dict[str, Any] | None = None) -> int:
+        """Ask how many runs match. One small request.
+
+        Raises:
+            NotFound: the project is missing or not visible.
+        """
+        filters = self.question.filters if filters is None else filters
+        project = self.session.execute(
+            COUNT_RUNS, entity=self.path.entity, project=self.path.project, filters=dump_json(filters)
+        ).project
+        if project is None:
+            raise self._not_found(COUNT_RUNS.name)
+        return project.run_count
+
+    def _page(
+        self, first: int, after: str | None, filters: dict[str, Any], total: bool
+    ) -> Connection[RunNode]:
+        if not self.capabilities.projects:
+            return self._send(first, after, filters, None)
+        try:
+            page = self._send(first, after, filters, total)
+        except ResponseError as error:
+            if not lacks_keys(error):
+                raise
+            self.capabilities.takes_keys = False
+            return self._send(first, after, filters, None)
+        self.capabilities.takes_keys = True
+        return page
+
+    def _send(
+        self, first: int, after: str | None, filters: dict[str, Any], total: bool | None
+    ) -> Connection[RunNode]:
+        """Send the request; with `total` None, the one for an old schema."""
+        more = {} if total is None else {"withTotal": total}
+        operation = LIST_WHOLE_RUNS if total is None else LIST_RUNS
+        project = self.session.execute(
+            operation,
+            entity=self.path.entity,
+            project=self.path.project,
+            filters=dump_json(filters),
+            order=self.question.order_text,
+            first=first,
+            after=after,
+            **self.question.sent.variables(keys=total is not None),
+            **more,
+        ).project
+        if project is None or project.runs is None:
+            raise self._not_found(operation.name)
+        return project.runs
+
+    def _not_found(self, operation: str) -> NotFound:
+        if not self.read:
+            return NotFound.project(self.path, operation=operation)
+        return NotFound(
+            f"project {str(self.path)!r} vanished, or its visibility was taken away, after {self.read} of its"
+            " runs were read",
+            operation=operation,
+        )
+
+    def _refuse_half_a_page(self, error: RequestError) -> None:
+        edges = _edges(error.data)
+        if edges is None:
+            return
+        whole = sum(1 for edge in edges if isinstance(edge, dict) and edge.get("node") is not None)
+        raise ResponseError(
+            f"a page came half: {whole} of {len(edges)} runs are there, beside errors ({error}); before it,"
+            f" {self.read} runs of {str(self.path)!r} were read; ask again, or with a smaller page_size",
+            status=error.status,
+            errors=error.errors,
+            data=error.data,
+        ) from error
+
+    def _blame_the_filter(self, error: ResponseError, filters: dict[str, Any]) -> None:
+        if not filters:
+            return
+        # W&B answers some filters (a list compared with tags, $all) with a 500 that no repetition mends:
+        # wandb/wandb#4068, #5967. One plain request tells the filter's fault from the server's.
+        try:
+            self._page(1, None, {}, False)
+        except ResponseError:
+            return
+        raise FilterError(
+            f"the server fails on this filter (HTTP 500) and answers without it: {dump_json(filters)}"
+        ) from error
+
+    def _notice_unasked_keys(self, nodes: list[RunNode]) -> None:
+        sent = self.question.sent
+        if self.capabilities.ignores_keys or not self.capabilities.projects or not sent.is_partial:
+            return
+        for node in nodes[:_LOOKED_AT]:
+            extra = _unasked(node, sent)
+            if extra:
+                self.capabilities.ignores_keys = True
+                message = f"the server ignores `keys` and sends others too (here {extra[0]!r})"
+                warnings.warn(ProjectionWarning(f"{message}: the client picks them"), stacklevel=4)
+                return
+
+
+def _unasked(node: RunNode, sent: Projection) -> list[str]:
+    texts = ((node.config, sent.config), (node.summary_metrics, sent.summary))
+    return [key for text, keys in texts if text and keys for key in unasked_keys(text, keys)]
+
+
+def _edges(data: Any) -> list[Any] | None:
+    """The edges of a page that came beside errors, or None where none came."""
+    for name in ("project", "runs", "edges"):
+        data = data.get(name) if isinstance(data, dict) else None
+    return data if isinstance(data, list) else None

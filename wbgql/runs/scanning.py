@@ -1,0 +1,184 @@
+"""All runs of one project, page by page: by the server's offsets, or by creation time to make sure."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+from wbgql.connection import Connection, Window, fetch_page, iter_pages, next_cursor
+from wbgql.errors import ResponseError, UnstablePopulation, UnstableWarning
+from wbgql.runs.ahead import ReadAhead
+from wbgql.runs.nodes import RunNode
+from wbgql.runs.reading import PageReader
+from wbgql.scalars import format_datetime, parse_datetime
+
+_MAX_EMPTY_PAGES = 10
+_MAX_RESTARTS = 10
+# So that a page may begin with the last run of the one before and still bring another.
+_SMALLEST_PAGE = 2
+
+
+def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:
+    """Yield new runs, page by page, in the question's order, at most `limit`.
+
+    Runs that appear or vanish meanwhile shift the pages: a run that comes twice is dropped, one
+    may be missed. Where all is read, the number read is compared with the server's count of the
+    first page; if they differ, an UnstableWarning says so.
+    """
+    page_size = reader.question.page_size
+    if limit is not None:
+        page_size = max(1, min(page_size, limit))
+    with_total = limit is None
+
+    def ask(first: int, after: str | None) -> Connection[RunNode]:
+        return reader.ask(first, after, total=with_total and after is None)
+
+    ahead = ReadAhead(ask, latency_s=lambda: reader.session.stats.wait_s)
+    total: int | None = None
+    given = pages = 0
+    try:
+        fetch = iter_pages(
+            lambda first, after: reader.accept(ahead(first, after)),
+            page_size=page_size,
+            limit=limit,
+            key=attrgetter("id"),
+        )
+        for page, nodes in fetch:
+            pages += 1
+            total = page.total_count if total is None else total
+            given += len(nodes)
+            yield nodes
+            del page, nodes
+    finally:
+        ahead.close()
+    if with_total and pages > 1 and total is not None and given + reader.hidden != total:
+        warnings.warn(
+            UnstableWarning(
+                f"{str(reader.path)!r}: {given} runs were read, {total} matched at the beginning: runs came"
+                " or went meanwhile, and some may be missing; stable=True reads by creation time and checks"
+            ),
+            stacklevel=5,
+        )
+
+
+def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
+    """Yield new runs, page by page, oldest first, and make sure of the population.
+
+    Each page asks for what was created since the last run seen, so that runs which vanish shift
+    nothing. At the end the server's count must agree with what was read; if it does not, everything
+    is read once more (runs that are new to that are given then), and it must agree now. Runs that were
+    created after the last one read are not waited for. Keeps the ids of all runs in memory.
+
+    Raises:
+        UnstablePopulation: it did not agree twice (a warning with `on_unstable="warn"`).
+    """
+    given: set[str] = set()
+    scan = _Pass(reader)
+    yield from scan.pages(given)
+    counted = scan.disagreement()
+    if counted is not None:
+        scan = _Pass(reader)
+        yield from scan.pages(given)
+        counted = scan.disagreement()
+    vanished = len(given) - len(scan.found)
+    if counted is not None:
+        message = (
+            f"{str(reader.path)!r}: {len(scan.found)} runs were read and {counted} counted, at the second"
+            " reading too: they come and go; read at a quiet time, narrow the filter, or on_unstable='warn'"
+        )
+        if reader.question.on_unstable == "raise":
+            raise UnstablePopulation(message)
+        warnings.warn(UnstableWarning(message), stacklevel=5)
+    elif vanished:
+        message = f"{vanished} of the runs given vanished, or ceased to match, while the rest were read"
+        warnings.warn(UnstableWarning(f"{str(reader.path)!r}: {message}"), stacklevel=5)
+
+
+class _Pass:
+    """One reading of a project from its oldest run to its newest. `found`: ids of what it saw."""
+
+    def __init__(self, reader: PageReader) -> None:
+        self._reader = reader
+        self._hidden_before = reader.hidden
+        self._since: str | None = None
+        self._restarts = 0
+        self.found: set[str] = set()
+
+    def pages(self, given: set[str]) -> Iterator[list[RunNode]]:
+        """Yield what is not among `given`, and add it there."""
+        window = Window(max(_SMALLEST_PAGE, self._reader.question.page_size), None)
+        place = _Place()
+        empty = 0
+        while place.is_known and self._restarts < _MAX_RESTARTS:
+            page = fetch_page(self._fetch, window, place.after)
+            nodes = page.nodes
+            self.found.update(node.id for node in nodes)
+            new = [node for node in nodes if node.id not in given]
+            given.update(node.id for node in new)
+            if new:
+                yield new
+            empty = 0 if nodes else empty + 1
+            if empty == _MAX_EMPTY_PAGES:
+                raise ResponseError(f"{empty} pages in a row were empty, each promising more")
+            if place.has_shifted(nodes):
+                self._restarts += 1
+                place = _Place()
+            elif not page.page_info.has_next_page:
+                self._since = nodes[-1].created_at if nodes else self._since
+                return
+            elif nodes and nodes[0].created_at != nodes[-1].created_at:
+                self._since = nodes[-1].created_at
+                place = _Place()
+            else:
+                place.move_on(page)
+
+    def disagreement(self) -> int | None:
+        """The server's count if it is not what this reading found; None if it is. One or two requests."""
+        found = len(self.found) + self._reader.hidden - self._hidden_before
+        counted = self._reader.count()
+        if self._restarts == _MAX_RESTARTS:
+            return counted
+        if counted == found or self._since is None:
+            return None if counted == found else counted
+        # Runs begin all the time: those after the last one seen are no contradiction.
+        counted = self._reader.count(self._between("$lte"))
+        return None if counted == found else counted
+
+    def _fetch(self, first: int, after: str | None) -> Connection[RunNode]:
+        filters = None if self._since is None else self._between("$gte")
+        return self._reader.fetch(first, after, filters=filters)
+
+    def _between(self, operator: str) -> dict[str, Any]:
+        assert self._since is not None  # asked for only where a run was seen
+        bound = {"createdAt": {operator: format_datetime(parse_datetime(self._since))}}
+        asked = self._reader.question.filters
+        return {"$and": [asked, bound]} if asked else bound
+
+
+class _Place:
+    """Where the next page begins, within the runs since an instant.
+
+    More runs of one instant than a page holds can only be told apart by the server's offsets. Such pages
+    overlap by one run: where a page does not begin with it, runs before it vanished or came.
+    """
+
+    def __init__(self) -> None:
+        self.after: str | None = None
+        self.is_known = True
+        self._overlap: str | None = None
+        self._asked: set[str] = set()
+
+    def has_shifted(self, nodes: list[RunNode]) -> bool:
+        """Whether the page does not begin where the one before it ended."""
+        return self._overlap is not None and [node.id for node in nodes[:1]] != [self._overlap]
+
+    def move_on(self, page: Connection[RunNode]) -> None:
+        """Go on behind the last run but one of a page; not known where the server gives no new cursor."""
+        cursors = [edge.cursor for edge in page.edges if edge is not None and edge.cursor is not None]
+        overlaps = len(cursors) > 1 and len(cursors) == len(page.nodes) and cursors[-2] not in self._asked
+        self.after = cursors[-2] if overlaps else next_cursor(page, self._asked)
+        self._overlap = page.nodes[-1].id if overlaps else None
+        self.is_known = self.after is not None
+        self._asked.add(self.after or "")
