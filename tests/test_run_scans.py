@@ -222,6 +222,44 @@ def test_a_quick_server_is_asked_for_one_page_after_the_other() -> None:
     assert len(transport.sent) == 1
 
 
+def slow_pages(transport: RunsTransport, *, limit: int | None, counted: list[int]) -> ReadAhead:
+    """Pages of a slow server that gives no total, read ahead."""
+    reader = PageReader(Session(transport), PATH, select(transport).question)
+
+    def count() -> int:
+        counted.append(1)
+        return 50
+
+    return ReadAhead(
+        lambda first, after: reader.ask(first, after, total=False),
+        count=count,
+        limit=limit,
+        wall=itertools.count().__next__,
+        cpu=lambda: 0.0,
+    )
+
+
+def test_a_slow_server_that_gives_no_total_is_asked_for_a_count_and_read_ahead() -> None:
+    transport, counted = RunsTransport(*map(make_run, range(50))), []
+    ahead = slow_pages(transport, limit=None, counted=counted)
+
+    ahead(5, None)
+    ahead.close()
+
+    assert counted == [1]
+    assert len(transport.sent) > 1
+
+
+def test_nothing_is_read_ahead_past_the_limit() -> None:
+    transport, counted = RunsTransport(*map(make_run, range(50))), []
+    ahead = slow_pages(transport, limit=10, counted=counted)
+
+    ahead(5, None)
+    ahead.close()
+
+    assert (counted, len(transport.sent)) == ([], 1)
+
+
 def test_cursors_of_another_kind_are_followed_one_by_one() -> None:
     asked: list[str | None] = []
 

@@ -36,11 +36,15 @@ class ReadAhead:
         self,
         ask: Ask,
         *,
+        count: Callable[[], int] = lambda: 0,
+        limit: int | None = None,
         latency_s: Callable[[], float | None] = lambda: None,
         wall: Callable[[], float] = time.perf_counter,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._ask = ask
+        self._count = count
+        self._limit = limit
         self._latency_s = latency_s
         self._wall = wall
         self._cpu = cpu
@@ -73,18 +77,27 @@ class ReadAhead:
         # Waiting alone: a large page takes long to come and to decode, and threads do not help with that.
         waited_s = (self._wall() - wall) - (self._cpu() - cpu)
         offset = offset_of(page.page_info.end_cursor)
-        total = page.total_count or 0
         latency_s = self._latency_s()
         if (
             min(waited_s, waited_s if latency_s is None else latency_s) > SLOW_S
             and len(page.edges) == first
             and offset == first - 1
-            and total > _FEWEST_PAGES * first
         ):
-            self._guesses = (to_cursor(last) for last in range(offset, total - 1, first))
+            self._start(first, self._total(page))
+        return page
+
+    def _total(self, page: Connection[RunNode]) -> int:
+        """How many runs are to come in all; counted where the page does not say."""
+        if self._limit is not None and self._limit <= _FEWEST_PAGES * len(page.edges):
+            return 0
+        total = self._count() if page.total_count is None else page.total_count
+        return total if self._limit is None else min(total, self._limit)
+
+    def _start(self, first: int, total: int) -> None:
+        if total > _FEWEST_PAGES * first:
+            self._guesses = (to_cursor(last) for last in range(first - 1, total - 1, first))
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="wbgql-pages")
             self._fill(first)
-        return page
 
     def _fill(self, first: int) -> None:
         while self._pool is not None and len(self._waiting) < THREADS:
