@@ -35,9 +35,7 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
     def ask(first: int, after: str | None) -> Connection[RunNode]:
         return reader.ask(first, after, total=with_total and after is None)
 
-    ahead = ReadAhead(
-        ask, count=reader.count, limit=limit, latency_s=lambda: reader.session.stats.wait_s
-    )
+    ahead = ReadAhead(ask, count=reader.count, limit=limit, latency_s=lambda: reader.session.stats.wait_s)
     total: int | None = None
     given = pages = 0
     try:
