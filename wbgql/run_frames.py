@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -91,7 +92,7 @@ _ON_DEMAND = ("updated_at", "host", "duration_s")
 ALWAYS = ("project", "id")
 
 
-class RunFrames:
+class RunFrames(ABC):
     """The ways out of a selection of runs: Arrow, Polars, pandas, Parquet, JSON lines, CSV.
 
     Columns: `project` and `id`, the attributes that `select` names, then one for each config and
@@ -111,21 +112,21 @@ class RunFrames:
     _session: Session
 
     @property
+    @abstractmethod
     def select(self) -> Select:
         """The fields to bring, or "*"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def iter_pages(self) -> Iterator[Any]:
         """Yield pages of nodes, each with the `project` it is of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def iter_bare_pages(self) -> Iterator[Any]:
         """Yield such pages without the attributes that were not selected by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def project_paths(self) -> Sequence[ProjectPath]:
         """Return the projects that are read."""
-        raise NotImplementedError
 
     def to_arrow(self, *, types: Types | None = None) -> pa.Table:
         """Return the runs as one Arrow table. Sends ceil(n / page_size) requests, and one for types.

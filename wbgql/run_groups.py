@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -20,7 +21,7 @@ R = TypeVar("R", bound=HasFields)
 _NUMERIC = ("", ":number", ":integer", ":boolean")
 
 
-class RunGroups(Generic[R]):
+class RunGroups(ABC, Generic[R]):
     """Groups of the runs of a selection. Each call reads every run that matches once, projected.
 
     `by` is a field or several, or their texts (`wb.run.group`, `'config["lr"]'`), or the word "project".
@@ -33,17 +34,17 @@ class RunGroups(Generic[R]):
 
         def batches(self) -> Batches: ...
 
+    @abstractmethod
     def selecting(self, *fields: Field | str) -> Self:
         """Return the same selection, bringing these fields too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __iter__(self) -> Iterator[R]:
         """Yield the runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def warn_of_absent(self, fields: Iterable[Field]) -> None:
         """Warn of fields that no run which was read last had."""
-        raise NotImplementedError
 
     def best(self, *, by: By, metric: Field | str, mode: Mode = "max") -> list[GroupBest[R]]:
         """Return the run with the greatest (`mode="min"`: least) metric of each group.

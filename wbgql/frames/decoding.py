@@ -30,7 +30,7 @@ class _Wrapped(msgspec.Struct, frozen=True, gc=False):
 
 
 # What msgspec takes for no field's name; such keys are read row by row.
-_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
+UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
 
 _VALUE_OF = attrgetter("value")
 _ABSENT = _Wrapped(value=None)
@@ -44,7 +44,7 @@ class _Rows:
         kind, default = (_Wrapped, _ABSENT) if wrapped else (Any, None)
         self._wrapped = wrapped
         self._row: msgspec.json.Decoder[Any] | None = None
-        if any(map(_UNNAMEABLE.search, tops)):
+        if any(map(UNNAMEABLE.search, tops)):
             return
         row = msgspec.defstruct(
             "Row",

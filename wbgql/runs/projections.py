@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,14 +10,13 @@ from typing import Any
 import msgspec
 
 from wbgql.expressions import FieldPath
+from wbgql.frames.decoding import UNNAMEABLE, unwrap
 from wbgql.scalars import parse_json
 
 Decode = Callable[[str], dict[str, Any]]
 
 # These travel only where they are asked for; the other attributes are in every list.
 DETAILS = frozenset({"host", "duration_s", "updated_at"})
-# What msgspec takes for no field's name.
-_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
 # These always travel.
 _ALWAYS = frozenset({"id", "created_at"})
 
@@ -88,7 +86,7 @@ class Projection:
     def read_config(self, text: str) -> dict[str, Any]:
         """The asked keys of a config text, without W&B's wrapper and its internal `_wandb`."""
         wrapped = decoder_of(self.config)(text)
-        return {key: _unwrap(value) for key, value in wrapped.items() if key != "_wandb"}
+        return {key: unwrap(value) for key, value in wrapped.items() if key != "_wandb"}
 
     def read_summary(self, text: str) -> dict[str, Any]:
         """The asked keys of a summary text."""
@@ -109,7 +107,7 @@ def decoder_of(keys: tuple[str, ...] | None) -> Decode:
     if keys is None:
         return parse_json
     wanted = tuple(dict.fromkeys(name for key in keys for name in (key, key.partition(".")[0]) if name))
-    if any(map(_UNNAMEABLE.search, wanted)):
+    if any(map(UNNAMEABLE.search, wanted)):
         return lambda text: _picked(parse_json(text), wanted)
     names = {f"k{index}": key for index, key in enumerate(wanted)}
     kind: Any = msgspec.defstruct(
@@ -144,7 +142,3 @@ def _top_keys(paths: Iterable[FieldPath], section: str) -> tuple[str, ...]:
 
 def _union(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if one is None or other is None else tuple(dict.fromkeys((*one, *other)))
-
-
-def _unwrap(value: Any) -> Any:
-    return value["value"] if isinstance(value, dict) and "value" in value else value

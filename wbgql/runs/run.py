@@ -8,6 +8,7 @@ from typing import Any
 
 from wbgql.errors import NotFound, UsageError
 from wbgql.expressions import Field
+from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs.nodes import GET_RUN, RunNode
 from wbgql.runs.projections import EVERYTHING, Projection
@@ -187,13 +188,7 @@ def get_run(session: Session, path: RunPath) -> Run:
 
 
 def _dig(values: Any, parts: Sequence[str]) -> Any:
-    found = _walk(values, parts)
+    found = dig(values, parts)
     if found is None and any("." in part for part in parts):
-        return _walk(values, ".".join(parts).split("."))
+        return dig(values, ".".join(parts).split("."))
     return found
-
-
-def _walk(values: Any, parts: Sequence[str]) -> Any:
-    for part in parts:
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
