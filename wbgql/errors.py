@@ -18,8 +18,13 @@ WbgqlError                       retryable: class attribute, False unless said
 │   ├── NotApproved              no confirmation, or not for this target
 │   ├── StillLogging             the run is still being logged; the SDK would overwrite the change
 │   ├── NotVisible               null may be a typo, a move or missing rights: a control failed
-│   └── UnstablePopulation       the set of runs moved while it was read
+│   ├── UnstablePopulation       the set of runs moved while it was read
+│   ├── PlanChanged              an erasure plan was changed or has expired, or what it names has changed
+│   ├── CapExceeded              more would go than was allowed
+│   └── Locked                   another job has the target
 ├── PartialError                 some was done: .done .failed, and how to go on
+├── Paused                       a job stopped before its end, by order or for its budget; it can go on
+├── NotVerified                  evidence is missing, contradicts itself, or something came back
 └── StoreError                   a local file or database: damaged, locked, full, port in use
 """
 
@@ -211,6 +216,26 @@ class NotVisible(SafetyError):
 
 class UnstablePopulation(SafetyError):
     """The set of runs moved while it was read."""
+
+
+class PlanChanged(SafetyError):
+    """An erasure plan was changed or has expired, or what it names is not what it was."""
+
+
+class CapExceeded(SafetyError):
+    """More would go than was allowed."""
+
+
+class Locked(SafetyError):
+    """Another job is at work on the same target."""
+
+
+class Paused(WbgqlError):
+    """A job stopped before its end, by order or for its budget; the same command goes on with it."""
+
+
+class NotVerified(WbgqlError):
+    """Evidence is missing or contradicts itself, or something that was erased came back."""
 
 
 class PartialError(WbgqlError):

@@ -15,8 +15,10 @@ AUTH = 4
 CHANGED = 5
 HELD = 6
 NOT_APPROVED = 7
+CAP = 8
 TRY_LATER = 9
 CANNOT_VERIFY = 10
+LOCKED = 11
 UNSTABLE = 12
 NOT_FOUND = 13
 STORE = 14
@@ -43,6 +45,11 @@ CODES: dict[type[BaseException], int] = {
     errors.StillLogging: CHANGED,
     errors.NotVisible: CANNOT_VERIFY,
     errors.UnstablePopulation: UNSTABLE,
+    errors.PlanChanged: CHANGED,
+    errors.CapExceeded: CAP,
+    errors.Locked: LOCKED,
+    errors.Paused: TRY_LATER,
+    errors.NotVerified: CANNOT_VERIFY,
     errors.PartialError: PARTIAL,
     errors.StoreError: STORE,
 }
@@ -53,13 +60,13 @@ _MEANINGS: dict[int, str] = {
     USAGE: "a mistake in the command, a setting, a filter or a `.graphql` file; nothing was done",
     PARTIAL: "some was done, some was not; the message says which and how to go on",
     AUTH: "the key is missing or wrong, or its owner may not do this",
-    CHANGED: "a run is still being logged; stop it, or `--force`",
+    CHANGED: "a run is still being logged (stop it, or `--force`), or a plan was changed or has expired",
     HELD: "a hold stands in the way, or the register cannot be read; nothing was done",
     NOT_APPROVED: "not confirmed, or not for this server; nothing was done",
-    8: "reserved: a cap",
-    TRY_LATER: "rate limited, or the server did not answer; try again later",
-    CANNOT_VERIFY: "null that proves nothing: a typo, a move or missing rights",
-    11: "reserved: another job has the lock",
+    CAP: "more would go than the caps allow; nothing was done",
+    TRY_LATER: "rate limited, the server did not answer, or a job used up its budget; go on later",
+    CANNOT_VERIFY: "null that proves nothing (a typo, a move, missing rights), or something erased came back",
+    LOCKED: "another job is at work on the same target; nothing was done",
     UNSTABLE: "the set of runs moved while it was read; try again",
     NOT_FOUND: "missing, or not visible to this key",
     STORE: "a local file or database is damaged, locked or full, or a port is in use",

@@ -1,0 +1,4 @@
+"""Erasure that proves what it did: plan, approve, apply, verify, watch, certify, close.
+
+Import from the modules; this file stays empty of code so that `import wbgql` stays light.
+"""
