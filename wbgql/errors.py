@@ -88,6 +88,10 @@ class InsecureTransportWarning(UserWarning):
     """A key is about to travel unencrypted to a host that is not this machine."""
 
 
+class ExposedKeyWarning(UserWarning):
+    """A private key lies in a file that others can read."""
+
+
 class DocumentError(WbgqlError):
     """A `.graphql` file is broken or disagrees with the SDL."""
 
