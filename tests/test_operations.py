@@ -6,10 +6,13 @@ import re
 
 import pytest
 
-from wbgql.client import OPERATIONS
+from wbgql.client import OPERATIONS as CLIENT_OPERATIONS
 from wbgql.documents import Documents, Operation, load_documents
 from wbgql.documents.result_types import check_result_types
+from wbgql.erasure.operations import OPERATIONS as ERASURE_OPERATIONS
 from wbgql.resources import queries_dir
+
+OPERATIONS = (*CLIENT_OPERATIONS, *ERASURE_OPERATIONS)
 
 
 @pytest.fixture(scope="module")

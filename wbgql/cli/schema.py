@@ -32,13 +32,15 @@ def check_command(app: App, folders: tuple[Path, ...], format_: str | None, outp
     from wbgql.client import OPERATIONS
     from wbgql.documents import load_documents
     from wbgql.documents.result_types import check_result_types
+    from wbgql.erasure.operations import OPERATIONS as ERASURE_OPERATIONS
     from wbgql.resources import schema_file
 
     documents = load_documents(*folders, validate=True)
-    check_result_types(documents, OPERATIONS)
+    typed = (*OPERATIONS, *ERASURE_OPERATIONS)
+    check_result_types(documents, typed)
     counts = {
         "operations": len(documents.names),
-        "result_types": len(OPERATIONS),
+        "result_types": len(typed),
         "schema": str(schema_file()),
     }
     write_object(counts, format_, output)

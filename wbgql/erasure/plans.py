@@ -141,6 +141,9 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
 
     `position`: the order of deletion among all versions of the plan, dependents first; 0 for what stays.
     `fingerprint` is over state, digest, aliases, links and uses: compared again before it is deleted.
+    `users` are the storage ids of planned runs that use it, `links` the ids of the collections it is to be
+    unlinked from first: neither counts as a change. Of a version that several planned runs logged, the
+    decision stands with one of them.
     """
 
     id: str
@@ -153,6 +156,8 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
     position: int = 0
     fingerprint: str
     aliases: list[str] = []
+    users: list[str] = []
+    links: list[str] = []
     references: int = 0
 
 

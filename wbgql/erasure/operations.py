@@ -1,0 +1,10 @@
+"""Every operation that erasure sends beside those of the client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wbgql.documents import Operation
+from wbgql.erasure.planning.facts import OPERATIONS as FACTS
+
+OPERATIONS: tuple[Operation[Any], ...] = (*FACTS,)

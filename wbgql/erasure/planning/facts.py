@@ -1,0 +1,223 @@
+"""Reads what a run and a version are like right now, as far as somebody's work on them shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wbgql.connection import Connection, PageInfo, iter_pages
+from wbgql.documents import Operation, Result
+from wbgql.errors import NotVisible, ResponseError, UsageError
+from wbgql.paths import RunPath
+from wbgql.runs import LOGGING_STATES, RunNode
+from wbgql.session import Session
+
+# Versions of such types are the server's own: it makes them by itself, some of them days after a run has
+# ended. Source: W&B docs, artifact TTL; staff in wandb/server#160 (2026).
+SYSTEM_PREFIX = "wandb-"
+LATEST = "latest"
+_OUTPUTS_PER_PAGE = 1000
+_USERS_PER_PAGE = 1000
+
+
+class _Named(Result, frozen=True):
+    name: str
+
+
+class _Id(Result, frozen=True):
+    id: str
+
+
+class _Alias(Result, frozen=True):
+    alias: str
+
+
+class _ByRun(Result, frozen=True, tag_field="__typename", tag="Run"):
+    id: str = ""
+
+
+class _ByUser(Result, frozen=True, tag_field="__typename", tag="User"):
+    pass
+
+
+class Output(Result, frozen=True):
+    """One version that a run logged, as its run's facts hold it."""
+
+    id: str
+    digest: str
+    artifact_type: _Named
+    created_by: _ByRun | _ByUser | None
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the server's own."""
+        return self.artifact_type.name.startswith(SYSTEM_PREFIX)
+
+    def is_made_by(self, run_storage_id: str) -> bool:
+        """Whether this run was the first to log it."""
+        return isinstance(self.created_by, _ByRun) and self.created_by.id == run_storage_id
+
+
+class RunState(RunNode, frozen=True, kw_only=True):
+    """A run with what changes when somebody works on it."""
+
+    read_only: bool | None
+    history_line_count: int | None
+    events_line_count: int | None
+    log_line_count: int | None
+    file_count: int | None
+    storage_bytes: int
+
+
+class _RunWithOutputs(RunState, frozen=True, kw_only=True):
+    outputs: Connection[Output] | None
+
+
+class _FactsProject(Result, frozen=True):
+    name: str
+    entity_name: str
+    run: _RunWithOutputs | None
+
+
+class _GetRunFacts(Result, frozen=True):
+    project: _FactsProject | None
+
+
+class _Membership(Result, frozen=True):
+    artifact_collection: _Id | None
+
+
+class _MembershipEdge(Result, frozen=True):
+    node: _Membership | None
+
+
+class _Memberships(Result, frozen=True):
+    edges: list[_MembershipEdge]
+
+
+class VersionState(Result, frozen=True, kw_only=True):
+    """A version with what changes when somebody uses, links or names it."""
+
+    id: str
+    digest: str
+    state: str
+    artifact_sequence: _Id
+    aliases: list[_Alias]
+    artifact_memberships: _Memberships
+
+    @property
+    def given_aliases(self) -> tuple[str, ...]:
+        """Aliases that somebody gave it, sorted; `latest` moves by itself and is none of them."""
+        return tuple(sorted({alias.alias for alias in self.aliases} - {LATEST}))
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Ids of the collections it is linked into, beside its own, sorted; "" for one that is hidden."""
+        found = (edge.node.artifact_collection for edge in self.artifact_memberships.edges if edge.node)
+        ids = {"" if collection is None else collection.id for collection in found}
+        return tuple(sorted(ids - {self.artifact_sequence.id}))
+
+
+class _VersionWithUsers(VersionState, frozen=True, kw_only=True):
+    used_by: Connection[_Id]
+
+
+class _GetArtifactFacts(Result, frozen=True):
+    artifact: _VersionWithUsers | None
+
+
+GET_RUN_FACTS = Operation("GetRunFacts", _GetRunFacts, paged=True)
+GET_ARTIFACT_FACTS = Operation("GetArtifactFacts", _GetArtifactFacts, paged=True)
+OPERATIONS: tuple[Operation[Any], ...] = (GET_RUN_FACTS, GET_ARTIFACT_FACTS)
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as it was read, with every version it logged."""
+
+    path: RunPath
+    run: RunState
+    outputs: tuple[Output, ...]
+
+    @property
+    def is_logging(self) -> bool:
+        """Whether a process is still at work on it."""
+        return self.run.state in LOGGING_STATES
+
+
+class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One version as it was read. `users`: storage ids of the runs that use it, of those that are visible.
+
+    `hidden_users`: how many more there are.
+    """
+
+    version: VersionState
+    users: tuple[str, ...]
+    hidden_users: int
+
+
+def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
+    """Read one run anew; None where it answers null. One request, and one more per 1000 versions.
+
+    Raises:
+        NotVisible: the project is missing or not visible.
+        UsageError: the server answers with a run or project of another name.
+    """
+    found: list[RunState] = []
+
+    def fetch(first: int, after: str | None) -> Connection[Output]:
+        project = session.execute(
+            GET_RUN_FACTS, entity=path.entity, project=path.project, run=path.run_id, first=first, after=after
+        ).project
+        if project is None:
+            raise NotVisible(
+                f"project {str(path.project_path)!r} is missing or not visible to this key, so nothing can "
+                f"be said of run {path.run_id!r}"
+            )
+        if project.run is None:
+            return Connection(edges=[], page_info=PageInfo(has_next_page=False))
+        _check_names(path, RunPath(project.entity_name, project.name, project.run.name))
+        found.append(project.run)
+        return _present(project.run.outputs, GET_RUN_FACTS)
+
+    pages = iter_pages(fetch, page_size=_OUTPUTS_PER_PAGE, key=lambda output: output.id, on_warning=_refuse)
+    outputs = tuple(output for _, new in pages for output in new)
+    return RunFacts(path=path, run=found[-1], outputs=outputs) if found else None
+
+
+def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | None:
+    """Read one version anew; None where it answers null. One request, and one more per 1000 users.
+
+    A deleted version may still answer, with state DELETED.
+    """
+    found: list[_VersionWithUsers] = []
+
+    def fetch(first: int, after: str | None) -> Connection[_Id]:
+        version = session.execute(GET_ARTIFACT_FACTS, id=artifact_id, first=first, after=after).artifact
+        if version is None:
+            return Connection(edges=[], page_info=PageInfo(has_next_page=False))
+        found.append(version)
+        return version.used_by
+
+    pages = iter_pages(fetch, page_size=_USERS_PER_PAGE, key=lambda run: run.id, on_warning=_refuse)
+    users = tuple(sorted(run.id for _, new in pages for run in new))
+    if not found:
+        return None
+    total = found[-1].used_by.total_count or 0
+    return ArtifactFacts(version=found[-1], users=users, hidden_users=max(0, total - len(users)))
+
+
+def _check_names(asked: RunPath, real: RunPath) -> None:
+    if real != asked:
+        raise UsageError(f"the server calls {str(asked)!r} {str(real)!r}: name it so; nothing was done")
+
+
+def _present(outputs: Connection[Output] | None, operation: Operation[Any]) -> Connection[Output]:
+    if outputs is None:
+        raise ResponseError("the server does not list what the run logged", operation=operation.name)
+    return outputs
+
+
+def _refuse(message: str) -> None:
+    # Half a list must not pass for what a run logged, or for who uses a version.
+    raise ResponseError(message)
