@@ -96,7 +96,13 @@ def test_metadata_tags_and_description_are_kept(online):
 
 
 def test_types_collections_versions_and_files_are_listed(online):
-    assert set(online["types"]) - {"late"} == {"code", "dataset", "model", "run_table"}
+    assert set(online["types"]) - {"late"} == {
+        "code",
+        "dataset",
+        "model",
+        "run_table",
+        "wandb-history",  # made by the server when a run finishes
+    }
     assert online["collections"] == ["derived", "ds", "shelf"]
     assert online["collections_b"] == ["ds"]
     assert online["versions"] == ["v1", "v0"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.cli.terminal import note
+
+if TYPE_CHECKING:
+    from wbgql.server import ServerSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,27 +78,44 @@ def _data_dir() -> Path:
 @click.option(
     "--retention", callback=_seconds, default="7d", show_default=True, help="Keep hidden runs so long."
 )
+@click.option(
+    "--system-artifacts",
+    type=click.Choice(["keep", "purge", "off"]),
+    default="keep",
+    show_default=True,
+    help="Histories of finished runs as artifacts: keep them when a run is purged, as W&B does; purge them"
+    " with it; or make none.",
+)
 @_data_option
 @global_options()
 @click.pass_context
-def server_group(ctx: click.Context, port: int | None, host: str, retention: float) -> None:
+def server_group(
+    ctx: click.Context, port: int | None, host: str, retention: float, system_artifacts: str
+) -> None:
     """Run a local server that the wandb SDK and this command take for W&B, until Ctrl-C.
 
     The URL goes to stdout once requests are answered. A key is always required: on the first start a user
     is made, and the key is shown on stderr, once.
     """
     if ctx.invoked_subcommand is None:
-        _serve(ctx.find_object(App) or App(), port, host, retention)
+        with server_extra():
+            from wbgql.server import DEFAULT_PORT, ServerSettings
+        settings = ServerSettings(
+            data=_data_dir(),
+            host=host,
+            port=DEFAULT_PORT if port is None else port,
+            retention_s=retention,
+            system_artifacts=system_artifacts,
+        )
+        _serve(ctx.find_object(App) or App(), settings)
 
 
-def _serve(app: App, port: int | None, host: str, retention_s: float) -> None:
-    with server_extra():
-        from wbgql.server import DEFAULT_PORT, ServerSettings, serve
+def _serve(app: App, settings: ServerSettings) -> None:
+    from wbgql.server import serve
+
+    host = settings.host
     if host not in _LOOPBACK:
         note(f"warning: keys travel unencrypted to {host!r}: put TLS before it, or listen on 127.0.0.1")
-    settings = ServerSettings(
-        data=_data_dir(), host=host, port=DEFAULT_PORT if port is None else port, retention_s=retention_s
-    )
 
     def on_ready(url: str) -> None:
         click.echo(url)
@@ -210,16 +230,25 @@ def add_team_command(app: App, name: str, org: str | None, member: str | None, r
 @server_group.command(
     "purge",
     short_help="Destroy what was hidden longer ago than the retention.",
-    epilog=examples("wbgql server purge --data ./store"),
+    epilog=examples(
+        "wbgql server purge --data ./store", "wbgql server purge --system-artifacts --data ./store"
+    ),
+)
+@click.option(
+    "--system-artifacts", is_flag=True, help="Also the `run-<id>-history` artifacts of runs that are purged."
 )
 @_data_option
 @object_options()
 @global_options()
-def purge_command(format_: str | None, output: Path | None) -> None:
-    """Destroy the bytes of runs hidden longer ago than the retention the server last ran with."""
+def purge_command(system_artifacts: bool, format_: str | None, output: Path | None) -> None:
+    """Destroy the bytes of runs hidden longer ago than the retention the server last ran with.
+
+    Their `run-<id>-history` artifacts stay, as on W&B, unless the server runs with --system-artifacts purge
+    or the option here asks for them.
+    """
     with server_extra():
         from wbgql.server import purge
-    write_object(asdict(purge(_data_dir())), format_, output)
+    write_object(asdict(purge(_data_dir(), system_artifacts=system_artifacts or None)), format_, output)
 
 
 def _item(name: str) -> Callable[[dict[str, Any]], Any]:

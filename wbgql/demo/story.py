@@ -244,10 +244,17 @@ class Story:
             f"purge    with the clock set to {later:%Y-%m-%d %H:%M} UTC: {report.runs} runs and "
             f"{report.files} contents removed, {report.size_bytes:,} bytes less on disk"
         )
-        left = scan_store(self.server.data, needles)
-        expect(not left, f"still in the store: {[str(found.file) for found in left]}")
+        left = {found.needle for found in scan_store(self.server.data, needles)}
+        expect(left == {gone.encode()}, f"still in the store: {needle_text(sorted(left))}")
         self.echo(
-            f"after    {needle_text(needles)} found nowhere: not in the database, its WAL or the contents"
+            f"residual of {needle_text(needles)} the id is left: run-{gone}-history, which W&B keeps too"
+        )
+        purge(self.server.data, now=later, system_artifacts=True)
+        left = {found.needle for found in scan_store(self.server.data, needles)}
+        expect(not left, f"still in the store: {needle_text(sorted(left))}")
+        self.echo(
+            f"after    system artifacts purged: {needle_text(needles)} found nowhere, not in the database, its"
+            " WAL or the contents"
         )
         again = self._spawn("training", "again", gone)
         again.wait()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wbgql.errors import NotFound, UsageError
-from wbgql.server import accounts, artifacts, projects, run_values
+from wbgql.server import accounts, artifacts, projects, run_values, system_artifacts
 from wbgql.server.artifacts import LATEST, PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
@@ -95,13 +95,17 @@ def update_version(context: Context, fields: dict[str, Any]) -> Row:
 
     Raises:
         NotFound, PermissionDenied: deleted, not visible, or only to look at.
-        UsageError: the metadata is not a JSON object, or an alias is not one.
+        UsageError: the metadata is not a JSON object, an alias is not one, or a system artifact would expire.
     """
     with writing(context) as now:
         version = artifacts.find_version_by_id(now, fields["artifactID"])
         if version["state"] == "DELETED":
             raise NotFound(f"artifact {fields['artifactID']!r} not found", status=404)
         require_writer(now, version)
+        if fields.get("ttlDurationSeconds") not in (None, artifacts.TTL_INHERIT):
+            system_artifacts.refuse_change(
+                artifacts.collection_of_version(now, version), "setting a time to live of"
+            )
         changes = _version_changes(version, fields) | {"updated_at": now.backend.now()}
         assignments = ", ".join(f"{column} = ?" for column in changes)
         now.db.execute(f"UPDATE artifacts SET {assignments} WHERE id = ?", (*changes.values(), version["pk"]))  # noqa: S608

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wbgql.errors import UsageError
-from wbgql.server import artifacts
+from wbgql.server import artifacts, system_artifacts
 from wbgql.server.artifacts import PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_changes import move_latest, remove_members, writable_collection
+from wbgql.server.artifacts_logging import RESERVED_PREFIX
 from wbgql.server.artifacts_uploads import require_writer
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.store import Connection, Row, Store, rows
@@ -27,6 +28,11 @@ _VERSION_TABLES = (
     "artifact_files",
     "artifact_runs",
     "artifact_client_ids",
+)
+
+_IS_SYSTEM = (
+    "EXISTS (SELECT 1 FROM artifact_collections c JOIN artifact_types t ON t.id = c.type_id"  # noqa: S608
+    f" WHERE c.id = artifacts.sequence_id AND t.name LIKE '{RESERVED_PREFIX}%')"
 )
 
 _NAMED = """
@@ -46,11 +52,12 @@ def delete_version(context: Context, storage_id: str, *, delete_aliases: bool = 
 
     Raises:
         NotFound, PermissionDenied: not visible or not writable.
-        UsageError: it has aliases, and `delete_aliases` is not set.
+        UsageError: it has aliases, and `delete_aliases` is not set; or it is a system artifact.
     """
     with writing(context) as now:
         version = artifacts.find_version_by_id(now, storage_id)
         require_writer(now, version)
+        system_artifacts.refuse_change(artifacts.collection_of_version(now, version), "deleting")
         aliases = sorted({alias for _, alias, _ in version["aliasRows"]})
         if aliases and not delete_aliases:
             raise UsageError(f"artifact has aliases {aliases!r}: set deleteAliases, or remove them first")
@@ -64,12 +71,14 @@ def delete_collection(context: Context, storage_id: str, kind: str) -> Row:
 
     Raises:
         NotFound, PermissionDenied: not visible or not writable.
-        UsageError: a collection of the other kind.
+        UsageError: a collection of the other kind, or one of system artifacts.
     """
     with writing(context) as now:
         collection = writable_collection(now, storage_id)
         if collection["__typename"] != kind:
             raise UsageError(f"artifact collection {collection['name']!r} is not an {kind}")
+        if kind == SEQUENCE:
+            system_artifacts.refuse_change(collection, "deleting")
         _hide_collection(now, collection["pk"], kind)
     return artifacts.find_collection_by_id(context, storage_id)
 
@@ -87,11 +96,12 @@ def hide_outputs(context: Context, db: Connection, run_pks: Iterable[int]) -> No
     """Delete what runs logged, after the runs were hidden. `db` is in a transaction.
 
     A version that another run logged too, and that is not deleted, stays: its content was the same.
+    System artifacts stay too.
     """
     sql = (
-        "SELECT mine.artifact_id FROM artifact_runs AS mine JOIN artifacts ON artifacts.id = mine.artifact_id"
-        " WHERE mine.run_id = ? AND mine.role = 'output' AND state <> 'DELETED' AND NOT EXISTS ("
-        "SELECT 1 FROM artifact_runs AS other JOIN runs ON runs.id = other.run_id"
+        "SELECT mine.artifact_id FROM artifact_runs AS mine JOIN artifacts ON artifacts.id = mine.artifact_id"  # noqa: S608
+        f" WHERE NOT {_IS_SYSTEM} AND mine.run_id = ? AND mine.role = 'output' AND state <> 'DELETED'"
+        " AND NOT EXISTS (SELECT 1 FROM artifact_runs AS other JOIN runs ON runs.id = other.run_id"
         " WHERE other.artifact_id = mine.artifact_id AND other.role = 'output' AND runs.deleted_at IS NULL)"
     )
     now = replace(context, db=db, memo={})
@@ -140,17 +150,19 @@ def _column(db: Connection, sql: str, params: tuple[Any, ...]) -> list[int]:
 # ---- purge ----
 
 
-def purge(store: Store, *, now: datetime, retention_s: float) -> int:
+def purge(store: Store, *, now: datetime, retention_s: float, orphans: bool = False) -> int:
     """Destroy the rows of versions that were deleted `retention_s` ago, and of uploads that broke off.
 
     Versions past their time to live are deleted first. Contents that no other version uses lose their
-    owner, and empty collections without description or tags go too. Returns how many versions.
+    owner, and empty collections without description or tags go too. `orphans` takes the system artifacts
+    whose run is purged as well. Returns how many versions.
     """
     cutoff = to_text(now - timedelta(seconds=retention_s))
     abandoned = to_text(now - timedelta(seconds=max(retention_s, _ABANDONED_S)))
     _expire(store, to_text(now))
     count = 0
-    for batch in _expired(store, cutoff, abandoned):
+    conditions = [_DELETED, *([_ORPHANED] if orphans else [])]
+    for batch in _batches(store, " OR ".join(conditions), {"cutoff": cutoff, "abandoned": abandoned}):
         _purge_versions(store, batch, to_text(now))
         count += len(batch)
     if _has_deleted_collection(store, cutoff) or count:
@@ -179,11 +191,17 @@ def _expire(store: Store, at: str) -> None:
             _hide_version(db, pk, at)
 
 
-def _expired(store: Store, cutoff: str, abandoned: str) -> Iterator[list[Row]]:
-    where = "artifacts.deleted_at <= ? OR (artifacts.state = 'PENDING' AND artifacts.created_at <= ?)"
+_DELETED = (
+    "artifacts.deleted_at <= :cutoff OR (artifacts.state = 'PENDING' AND artifacts.created_at <= :abandoned)"
+)
+# Row numbers of runs are never used again, so one that is missing belonged to a run that was purged.
+_ORPHANED = f"({_IS_SYSTEM} AND artifacts.run_id NOT IN (SELECT id FROM runs))"  # noqa: S608
+
+
+def _batches(store: Store, where: str, params: Row) -> Iterator[list[Row]]:
     while True:
         with store.read() as db:
-            batch = rows(db, f"{_NAMED} WHERE {where} LIMIT ?", (cutoff, abandoned, _BATCH))
+            batch = rows(db, f"{_NAMED} WHERE {where} LIMIT :batch", params | {"batch": _BATCH})
         if not batch:
             return
         yield batch

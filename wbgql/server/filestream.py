@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from wbgql.errors import UsageError
-from wbgql.server import history, lines, runs
+from wbgql.server import history, lines, runs, system_artifacts
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
@@ -67,6 +67,9 @@ def receive(
         for name, chunk in request.files.items():
             _store_chunk(db, run, writer, name, chunk)
         _set_state(context, db, run, request)
+    if request.complete:
+        # Before the answer: a server that dies here is asked again by the SDK.
+        system_artifacts.export_history(context, run)
     return {"stopped": True} if run["stopped"] else {}
 
 

@@ -89,17 +89,20 @@ def _audit(db: Connection, at: str, actor: str, action: str, project: Row, subje
     )
 
 
-def purge(store: Store, contents: Blobs, *, now: datetime, retention_s: float) -> PurgeReport:
+def purge(
+    store: Store, contents: Blobs, *, now: datetime, retention_s: float, system_artifacts: bool = False
+) -> PurgeReport:
     """Destroy the runs that were deleted `retention_s` ago or earlier.
 
     Rows and contents go, indexes that may name their keys are dropped, the file is rewritten
     and the WAL emptied, so that no byte of them is left; a keyed hash keeps each id refused.
+    What they logged as artifacts stays, and so do their system artifacts unless `system_artifacts` is set.
     Takes time in proportion to the store if there is anything to purge; safe to repeat after a crash.
     """
     before = _size(store.data)
     cutoff = to_text(now - timedelta(seconds=retention_s))
     count = sum(_purge_batch(store, batch, to_text(now)) for batch in _expired(store, cutoff))
-    versions = artifacts_deletion.purge(store, now=now, retention_s=retention_s)
+    versions = artifacts_deletion.purge(store, now=now, retention_s=retention_s, orphans=system_artifacts)
     files, left_over = _remove_orphans(store, contents)
     if not count and not versions and not left_over:
         return PurgeReport()

@@ -29,7 +29,7 @@ from wbgql.server import accounts, retention
 from wbgql.server.access_log import AccessLog
 from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
-from wbgql.server.settings import ServerSettings
+from wbgql.server.settings import PURGE, ServerSettings
 from wbgql.server.store import Store, store_errors
 
 log = logging.getLogger("wbgql.server")
@@ -60,6 +60,7 @@ def serve(
         backend = Backend(settings)
         try:
             backend.store.set_setting("retention_s", settings.retention_s)
+            backend.store.set_setting("system_artifacts", settings.system_artifacts)
             if not accounts.count_users(backend.store):
                 key = accounts.add_user(backend.store, settings.first_user, admin=True)
                 if on_first_key is not None:
@@ -124,8 +125,13 @@ async def _purge_often(backend: Backend) -> None:
 
 
 def _purge(backend: Backend) -> None:
-    retention_s = backend.settings.retention_s
-    retention.purge(backend.store, backend.blobs, now=backend.clock(), retention_s=retention_s)
+    retention.purge(
+        backend.store,
+        backend.blobs,
+        now=backend.clock(),
+        retention_s=backend.settings.retention_s,
+        system_artifacts=backend.settings.system_artifacts == PURGE,
+    )
 
 
 async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import platformdirs
 
+from wbgql.errors import ConfigError
+
 DEFAULT_PORT = 8899
 WEEK_S = 7 * 86400
+
+KEEP, PURGE, OFF = "keep", "purge", "off"
+SYSTEM_ARTIFACTS = (KEEP, PURGE, OFF)
+"""`keep`: they survive the purge of their run, as on W&B. `purge`: they go with it. `off`: none is made."""
 
 
 def default_data_dir() -> Path:
@@ -18,7 +24,11 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """A server's address, its store and its times. Times are in seconds."""
+    """A server's address, its store and its times. Times are in seconds.
+
+    Raises:
+        ConfigError: a word that a setting does not know.
+    """
 
     data: Path
     host: str = "127.0.0.1"
@@ -37,5 +47,15 @@ class ServerSettings:
     download_url_ttl_s: float = 3600.0
     first_user: str = "admin"
     """Name of the user made when a store has none."""
+    system_artifacts: str = KEEP
+    """What becomes of `run-<id>-history` artifacts; one of `SYSTEM_ARTIFACTS`."""
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
+
+    def __post_init__(self) -> None:
+        _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}, choose one of {', '.join(known)}")

@@ -11,7 +11,7 @@ from wbgql.errors import StoreError
 from wbgql.server import accounts, retention
 from wbgql.server.blobs import Blobs
 from wbgql.server.retention import Finding, PurgeReport
-from wbgql.server.settings import WEEK_S
+from wbgql.server.settings import PURGE, WEEK_S
 from wbgql.server.store import Row, Store
 from wbgql.server.times import utc_now
 
@@ -53,15 +53,29 @@ def add_team(
         accounts.add_team(store, name, org, member, role=role)
 
 
-def purge(data: Path, *, now: datetime | None = None, retention_s: float | None = None) -> PurgeReport:
+def purge(
+    data: Path,
+    *,
+    now: datetime | None = None,
+    retention_s: float | None = None,
+    system_artifacts: bool | None = None,
+) -> PurgeReport:
     """Destroy what was deleted a retention time ago. See `retention.purge`.
 
-    `retention_s` is the one the server last ran with unless given.
+    `retention_s` and `system_artifacts` are as the server last ran with them unless given.
     """
     with _opened(data) as store:
         kept = store.setting("retention_s")
         seconds = retention_s if retention_s is not None else WEEK_S if kept is None else float(kept)
-        return retention.purge(store, Blobs(data / "blobs"), now=now or utc_now(), retention_s=seconds)
+        if system_artifacts is None:
+            system_artifacts = store.setting("system_artifacts") == PURGE
+        return retention.purge(
+            store,
+            Blobs(data / "blobs"),
+            now=now or utc_now(),
+            retention_s=seconds,
+            system_artifacts=system_artifacts,
+        )
 
 
 def audit_log(data: Path) -> list[Row]:
