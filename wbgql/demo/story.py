@@ -253,8 +253,8 @@ class Story:
         left = {found.needle for found in scan_store(self.server.data, needles)}
         expect(not left, f"still in the store: {needle_text(sorted(left))}")
         self.echo(
-            f"after    system artifacts purged: {needle_text(needles)} found nowhere, not in the database, its"
-            " WAL or the contents"
+            f"after    system artifacts purged: {needle_text(needles)} found nowhere, not in database,"
+            " WAL or contents"
         )
         again = self._spawn("training", "again", gone)
         again.wait()
