@@ -140,10 +140,11 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
     """One artifact version that a planned run logged, with what will become of it and why.
 
     `position`: the order of deletion among all versions of the plan, dependents first; 0 for what stays.
-    `fingerprint` is over state, digest, aliases, links and uses: compared again before it is deleted.
-    `users` are the storage ids of planned runs that use it, `links` the ids of the collections it is to be
-    unlinked from first: neither counts as a change. Of a version that several planned runs logged, the
-    decision stands with one of them.
+    `fingerprint` is over state, digest, aliases, links and uses, compared again before it is deleted; empty
+    for what stays. A version that several planned runs logged stands with one of them. `with_runs`: indexes
+    in `Plan.runs` of the others that logged or use it: it goes only once these are hidden as well. `users`:
+    storage ids of planned runs that use it, `links`: ids of collections it is to be unlinked from first
+    (decision "unlink"); neither counts as a change.
     """
 
     id: str
@@ -157,6 +158,7 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
     fingerprint: str
     aliases: list[str] = []
     users: list[str] = []
+    with_runs: list[int] = []
     links: list[str] = []
     references: int = 0
 
@@ -170,7 +172,12 @@ class PlannedFile(_Part, frozen=True, kw_only=True):
 
 
 class PlannedRun(_Part, frozen=True, kw_only=True):
-    """One run that goes. `fingerprint` is over what changes when somebody works on it."""
+    """One run that goes. `fingerprint` is over what changes when somebody works on it.
+
+    `forks`: paths of runs that were forked from it and stay. `risks`: `logging` (a process is still at work
+    on it), `forked` (see `forks`), `fork` (its history began in another run that stays), `rewound` (what was
+    cut off may be kept by the server), `rights_unknown` (only the server knows whether it may be deleted).
+    """
 
     entity: str
     project: str

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wbgql.erasure.canonical import digest
-from wbgql.erasure.planning.facts import ArtifactFacts, RunFacts
+from wbgql.erasure.planning.facts import ArtifactFacts, Output, RunFacts
 from wbgql.erasure.plans import PlannedArtifact, PlannedRun
 from wbgql.runs import LOGGING_STATES
 
@@ -72,9 +72,13 @@ def is_run_as_planned(planned: PlannedRun, facts: RunFacts) -> bool:
 
 
 def is_artifact_as_planned(planned: PlannedArtifact, facts: ArtifactFacts) -> bool:
-    """Whether nobody has used, linked, named or deleted a version since it was planned."""
+    """Whether nobody has used, linked, named or deleted a version since it was planned.
+
+    Uses by planned runs do not count: that these are hidden (`planned.with_runs`) is to be made sure of
+    elsewhere.
+    """
     return artifact_fingerprint(facts, users=planned.users, links=planned.links) == planned.fingerprint
 
 
-def _counts(facts: RunFacts, output: Any) -> bool:
+def _counts(facts: RunFacts, output: Output) -> bool:
     return not output.is_system and output.is_made_by(facts.run.id)
