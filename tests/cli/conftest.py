@@ -47,6 +47,7 @@ class Command:
     """`command("runs", "list", ..., answers=[...])` runs it; nothing leaves this process."""
 
     folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
 
     @property
     def register(self) -> HoldRegister:
@@ -63,7 +64,7 @@ class Command:
         app = App(
             make_client=self._maker(transport),
             is_interactive=lambda: interactive,
-            environ={"WBGQL_HOLDS": str(self.register.path)},
+            environ={"WBGQL_HOLDS": str(self.register.path)} | self.environ,
             now=lambda: NOW,
         )
         with CliRunner().isolation(input=stdin) as (out, err, _):

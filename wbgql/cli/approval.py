@@ -86,10 +86,15 @@ def approve(app: App, client: Client, act: Act, *, yes: bool, host: str | None) 
             f"nobody can be asked here: to {act.phrase}, pass --yes --host {host_of(client)}; "
             "nothing was done"
         )
-    _ask(act.phrase)
+    ask_for(act.phrase)
 
 
-def _ask(phrase: str) -> None:
+def ask_for(phrase: str) -> None:
+    """Return only if somebody at the terminal types `phrase`.
+
+    Raises:
+        NotApproved: they typed something else.
+    """
     click.echo(f"type {phrase!r} to go on: ", err=True, nl=False)
     typed = sys.stdin.readline().strip()
     if typed != phrase:

@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from wbgql.erasure.canonical import digest, encode, is_digest
-from wbgql.erasure.keys import KEY_ID, PrivateKey, PublicKey, read_small
+from wbgql.erasure.case_files import read_small
+from wbgql.erasure.keys import KEY_ID, PrivateKey, PublicKey
 from wbgql.erasure.plans import Plan
 from wbgql.errors import NotApproved, StoreError, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
@@ -167,17 +168,29 @@ def check_approvals(
             f"the plan needs {_count(plan.approvers.required)} by keys of an approvers file: name it with "
             "--approvers; nothing was done"
         )
+    counted = check_each(plan, approvals, approvers, now)
+    required = max(plan.approvers.required, 1)
+    if len(counted) < required:
+        by = f" (by {', '.join(approved.key_id for approved in counted)})" if counted else ""
+        raise NotApproved(
+            f"{len(counted)} of {_count(required)}{by}: `wbgql erase approve` adds one; nothing was done"
+        )
+    return counted
+
+
+def check_each(
+    plan: Plan, approvals: Sequence[Approval], approvers: ApproversFile, now: datetime
+) -> list[Approved]:
+    """Return the approvals that count, one per key, however few they are.
+
+    Raises:
+        NotApproved: one of them is bad, as `check_approvals` says.
+    """
     _check_file(plan, approvers)
     counted: dict[str, Approved] = {}
     for approval in approvals:
         approved = _check_one(plan, approval, approvers, now)
         counted.setdefault(approved.key_id, approved)
-    required = max(plan.approvers.required, 1)
-    if len(counted) < required:
-        by = f" (by {', '.join(counted)})" if counted else ""
-        raise NotApproved(
-            f"{len(counted)} of {_count(required)}{by}: `wbgql erase approve` adds one; nothing was done"
-        )
     return list(counted.values())
 
 

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wbgql.erasure.canonical import encode
+from wbgql.erasure.case_files import read_small
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
 
 KEY_ID = r"^ed25519:[0-9a-f]{32}\Z"
@@ -175,25 +176,6 @@ def read_public_keys(content: bytes, where: str) -> list[PublicKey]:
     if not blocks:
         raise UsageError(f"{where} holds no public key in PEM")
     return [PublicKey(_public_from_pem(block, where)) for block in blocks]
-
-
-def read_small(path: Path, limit: int, what: str) -> bytes:
-    """Read a file whole that should be small.
-
-    Raises:
-        UsageError: it is larger than `limit` bytes, so it is not `what`.
-        StoreError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise StoreError(
-            f"cannot read {str(path)!r}: {(error.strerror or 'it is no file').lower()}"
-        ) from error
-    if len(content) > limit:
-        raise UsageError(f"{str(path)!r} is larger than {limit} bytes: it is not {what}")
-    return content
 
 
 def _private_from_pem(content: bytes, where: str, passphrase: Callable[[], str | None]) -> Ed25519PrivateKey:

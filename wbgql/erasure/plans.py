@@ -296,5 +296,5 @@ def parse_plan(content: bytes) -> Plan:
     """
     try:
         return _DECODER.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"not a plan of this version: {error}") from error

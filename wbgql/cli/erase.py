@@ -1,0 +1,31 @@
+"""`wbgql erase`: the group."""
+
+from __future__ import annotations
+
+import click
+
+from wbgql.cli import erase_keys
+from wbgql.cli.app import examples
+
+
+@click.group(
+    "erase",
+    short_help="Erase runs and prove it: plan, approve, apply, verify, certify.",
+    epilog=examples(
+        "wbgql erase key new officer.pem",
+        "wbgql erase approve plan.json --key officer.pem --approvers approvers.json",
+    ),
+)
+def erase_group() -> None:
+    """Erase runs and prove it: exactly those of an approved plan, and no more is said than was proved.
+
+    What W&B's deletion does, and what it leaves, is in docs/erasure.md.
+    """
+
+
+for _command in (
+    erase_keys.key_group,
+    erase_keys.approvers_group,
+    erase_keys.approve_command,
+):
+    erase_group.add_command(_command)
