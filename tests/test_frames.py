@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import subprocess
@@ -157,6 +158,20 @@ def test_nested_and_dotted_keys_are_found_and_dead_ends_are_null() -> None:
     assert found[("m", "a")] == [1, None, None, None]
     assert found[("x.y",)] == [2, 3, None, None]
     assert found[("m", "a", "b")] == [None, None, None, None]
+
+
+def test_reading_rows_does_not_set_off_the_collector() -> None:
+    # A container for each row would: with polars, gql and the like imported that is 50 ms a time.
+    reader = KeyReader([("a",), ("b",)], wrapped=False)
+    texts = [f'{{"a": {number}, "b": 0.5}}' for number in range(20_000)]
+    reader.read(texts[:1])
+
+    before = gc.get_stats()[0]["collections"]
+    found = reader.read(texts)
+    collections = gc.get_stats()[0]["collections"] - before
+
+    assert found[("a",)] == list(range(20_000))
+    assert collections <= 1
 
 
 def test_a_config_entry_without_its_wrapper_is_the_value_itself() -> None:
