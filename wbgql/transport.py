@@ -8,34 +8,27 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, ServerUnavailable
-from wbgql.scalars import dump_json
 from wbgql.settings import Settings
 
 if TYPE_CHECKING:
     import requests
-    from gql import GraphQLRequest
     from gql.transport.exceptions import TransportError
     from gql.transport.requests import RequestsHTTPTransport
     from requests import PreparedRequest, Response
 
-_EXCERPT = 200
 _CA_HINT = "a certificate authority of your own goes into REQUESTS_CA_BUNDLE"
 _NO_TLS_HINT = "the port may speak plain HTTP: then base_url begins with http://"
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +90,22 @@ class GqlTransport:
             ServerUnavailable: refused, reset, timed out, cut off, or TLS failed.
             ConfigError: the address, a proxy or a header cannot be used at all.
         """
-        from gql.transport import exceptions
+        from gql.transport.exceptions import TransportError, TransportProtocolError
+
+        from wbgql.gql_requests import EncodedRequest
 
         body = _encode(prepared, variables)
         exchange = _Exchange(self._settings.api_key)
-        request = _request_type()(body)
-        result = None
+        result = text = None
         try:
-            result = self._connected().execute(request, extra_args={"auth": exchange})
-        except (exceptions.TransportServerError, exceptions.TransportProtocolError):
-            pass  # an answer, but not GraphQL: gql has lost its status, the exchange has not
-        except exceptions.TransportError as error:
+            result = self._connected().execute(EncodedRequest(body), extra_args={"auth": exchange})
+        except TransportProtocolError as error:
+            text = str(error)
+        except TransportError as error:
             raise _make_failure(error, self._settings, prepared.name, exchange.status) from error
-        # The response holds its request, and that the exchange: let go, or bodies stay until a collection.
+        # The response holds its request, and that the exchange: let go, or they stay until a collection.
         response, exchange.response = exchange.response, None
-        return self._make_reply(response, result, len(body))
+        return self._make_reply(response, result, text, len(body))
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -126,13 +120,12 @@ class GqlTransport:
                 self._gql = _connect(self._settings)
             return self._gql
 
-    def _make_reply(self, response: Response | None, result: Any, bytes_sent: int) -> Reply:
+    def _make_reply(self, response: Response | None, result: Any, text: str | None, bytes_sent: int) -> Reply:
         assert response is not None  # without one, the failure was raised
-        errors, text = (None, _excerpt(response)) if result is None else (result.errors, None)
         return Reply(
             status=response.status_code,
             data=None if result is None else result.data,
-            errors=_scrub(errors, self._settings.api_key),
+            errors=None if result is None else _scrub(result.errors, self._settings.api_key),
             extensions=None if result is None else result.extensions,
             text=_scrub(text, self._settings.api_key),
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -142,68 +135,11 @@ class GqlTransport:
         )
 
 
-class _Envelope(TypedDict, total=False):
-    """The outermost object of an answer. `error` is W&B's shape for what fails before GraphQL."""
-
-    data: msgspec.Raw
-    errors: Any
-    error: Any
-    extensions: Any
-
-
-_ENVELOPE: msgspec.json.Decoder[_Envelope] = msgspec.json.Decoder(_Envelope)
-
-
 def _encode(prepared: Prepared, variables: Mapping[str, Any]) -> bytes:
     payload: dict[str, Any] = {"query": prepared.text, "operationName": prepared.name}
     if variables:
         payload["variables"] = dict(variables)
     return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _decode_envelope(text: str) -> dict[str, Any]:
-    """Split an answer into `data` (raw), `errors` and `extensions`, as gql asks for them.
-
-    Reads `{"data", "errors"}`, `{"error": "text"}`, `{"error": {"message"}}` and
-    `{"errors": ["text"]}`. A bare NaN becomes the text that W&B stores for it.
-
-    Raises:
-        ValueError: not a JSON object, or one without any of these.
-
-    Source: wandb SDK `core/internal/api/backenderrors.go`, `util.parse_backend_error_messages` (2026-08).
-    """
-    envelope = _split(text)
-    if not envelope.keys() & {"data", "errors", "error"}:
-        raise ValueError("no data and no errors in the answer")
-    data = envelope.get("data")
-    return {
-        "data": None if data is None or bytes(data) == b"null" else data,
-        "errors": _to_errors(envelope) or None,
-        "extensions": envelope.get("extensions"),
-    }
-
-
-def _split(text: str) -> _Envelope:
-    try:
-        return _ENVELOPE.decode(text)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
-    except msgspec.DecodeError:
-        return msgspec.convert(_raw_data(json.loads(text)), _Envelope)
-
-
-def _raw_data(envelope: Any) -> Any:
-    if isinstance(envelope, dict) and "data" in envelope:
-        return envelope | {"data": msgspec.Raw(dump_json(envelope["data"]).encode())}
-    return envelope
-
-
-def _to_errors(envelope: _Envelope) -> list[Any]:
-    errors = envelope.get("errors") or []
-    found = [*(errors if isinstance(errors, list) else [errors])]
-    if error := envelope.get("error"):
-        found.append(error)
-    return [item if isinstance(item, dict) else {"message": str(item)} for item in found]
 
 
 class _Exchange:
@@ -227,52 +163,17 @@ class _Exchange:
         return request
 
     def _keep(self, response: Response, **_options: Any) -> None:
-        # JSON is UTF-8; left alone, requests would guess the encoding of some bodies.
-        response.encoding = "utf-8"
-        _read_in_one_piece(response)
         self.response = response
-
-
-def _read_in_one_piece(response: Response) -> None:
-    """Read the body at once: requests gathers pieces of 10 kB, which takes long and holds it twice."""
-    kind, itself = (
-        type(response),
-        weakref.ref(response),
-    )  # a strong one would keep it until the next collection
-
-    def iter_content(*_: object) -> Iterator[Any]:
-        found = itself()
-        return iter(()) if found is None else kind.iter_content(found, None)
-
-    response.iter_content = iter_content  # type: ignore[method-assign, assignment]  # of this object
 
 
 def _basic_token(api_key: str) -> str:
     return base64.b64encode(f"api:{api_key}".encode()).decode()
 
 
-@cache
-def _request_type() -> Callable[[bytes], GraphQLRequest]:
-    """The request class that stands on gql's own, made once gql is imported."""
-    from gql import GraphQLRequest
-
-    class EncodedRequest(GraphQLRequest):
-        """A request whose body is ready; gql would parse and print the document each time."""
-
-        def __init__(self, body: bytes) -> None:
-            self._body = body
-
-        @property
-        def payload(self) -> Any:
-            return self._body
-
-    return EncodedRequest
-
-
 def _connect(settings: Settings) -> RequestsHTTPTransport:
-    from gql.transport.requests import RequestsHTTPTransport
+    from wbgql.gql_requests import BytesTransport
 
-    transport = RequestsHTTPTransport(
+    transport = BytesTransport(
         f"{settings.base_url}/graphql",
         headers={
             "User-Agent": f"wbgql/{_version()}",
@@ -284,8 +185,8 @@ def _connect(settings: Settings) -> RequestsHTTPTransport:
         timeout=settings.timeout_s,  # type: ignore[arg-type]  # gql says int, requests takes any number
         retries=0,
         json_serialize=bytes.decode,  # only for gql's debug log: the body is encoded already
-        json_deserialize=_decode_envelope,
         allow_redirects=False,
+        stream=True,
     )
     transport.connect()  # type: ignore[no-untyped-call]  # untyped in gql
     assert transport.session is not None
@@ -364,15 +265,6 @@ def _os_reason(chain: list[BaseException]) -> str:
     reasons = [getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) for cause in chain]
     found = [reason for reason in reasons if isinstance(reason, str)]
     return found[-1].lower() if found else type(chain[-1]).__name__
-
-
-def _excerpt(response: Response) -> str:
-    """The title of a page, or the beginning of a text, on one line."""
-    text = response.text
-    if title := _TITLE.search(text):
-        text = title.group(1)
-    line = " ".join(text.split())
-    return line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}..."
 
 
 def _wire_size(response: Response) -> int:
