@@ -6,5 +6,6 @@ from typing import Any
 
 from wbgql.documents import Operation
 from wbgql.erasure.planning.facts import OPERATIONS as FACTS
+from wbgql.erasure.verifying.operations import OPERATIONS as VERIFYING
 
-OPERATIONS: tuple[Operation[Any], ...] = (*FACTS,)
+OPERATIONS: tuple[Operation[Any], ...] = (*FACTS, *VERIFYING)

@@ -36,7 +36,6 @@ FindingState = Literal[
 ResidualKind = Literal[
     "system_artifact",  # `wandb-history` and its like: only the provider can remove them
     "fork",  # a run that shares history and files
-    "kept_artifact",  # kept by decision, holds what the run logged
     "late_object",  # came after the deletion
     "shared_bytes",  # content that something else still uses
 ]

@@ -1,0 +1,92 @@
+"""Null is absent only beside a control; lists and look-ups must agree."""
+
+from __future__ import annotations
+
+import itertools
+
+from tests.stored import World
+from wbgql.client import Client
+from wbgql.erasure.verifying.reads import Reads
+from wbgql.paths import ProjectPath
+from wbgql.server import stores
+from wbgql.settings import Settings
+
+
+def _reads(world: World, *claimed: str) -> tuple[Reads, ProjectPath]:
+    project = ProjectPath("admin", world.project)
+    numbers = itertools.count()
+    return Reads(world.client.session, {project: set(claimed)}, lambda: f"nobody{next(numbers)}"), project
+
+
+def test_hidden_runs_are_absent_and_live_ones_present(world):
+    for name in ("gone", "live", "control"):
+        world.run(name)
+    world.delete_run("gone")
+    reads, project = _reads(world, "gone", "live")
+
+    assert reads.runs(project, ["gone", "live", "never"]) == {
+        "gone": "absent",
+        "live": "present",
+        "never": "absent",
+    }
+    assert reads.control(project).run == "control"
+
+
+def test_more_ids_than_one_request_holds(world):
+    for number in range(30):
+        world.run(f"r{number}")
+    for number in range(29):
+        world.delete_run(f"r{number}")
+    names = [f"r{number}" for number in range(30)]
+    reads, project = _reads(world, *names)
+
+    answers = reads.runs(project, names)
+
+    assert [name for name, answer in answers.items() if answer != "absent"] == ["r29"]
+    # The control (three reads, for the only run left is a claimed one), a list, two look-ups and a mark.
+    assert world.client.stats.requests <= 6
+
+
+def test_an_empty_project_that_is_visible_proves_absence(world):
+    world.run("only")
+    world.delete_run("only")
+    reads, project = _reads(world, "only")
+
+    assert reads.runs(project, ["only"]) == {"only": "absent"}
+    assert reads.control(project).empty
+
+
+def test_a_project_that_is_not_visible_proves_nothing(world, local_server):
+    run = world.run("secret")
+    world.run("control")
+    world.delete_run("secret")
+    key = stores.add_user(local_server.data, "outsider")
+    with Client(settings=Settings(base_url=local_server.base_url, api_key=key)) as outsider:
+        world.client = outsider
+        reads, project = _reads(world, "secret")
+
+        assert reads.runs(project, [run.run_id]) == {"secret": "unknown"}
+        assert not reads.control(project).holds
+
+
+def test_versions_are_absent_when_deleted_or_null_beside_a_control(world):
+    world.run("control")
+    kept, gone = world.log("model", {"a": b"1"}), world.log("model", {"a": b"2"})
+    world.logger.delete(gone, aliases=True)
+    reads, project = _reads(world)
+
+    never = "QXJ0aWZhY3Q6OTk5OTk5OTk5"
+    assert reads.versions(project, [kept, gone, never]) == {kept: "present", gone: "absent", never: "absent"}
+
+
+def test_collections_are_found_by_name(world):
+    world.run("control")
+    world.log("model", {"a": b"1"})
+    reads, project = _reads(world)
+
+    found = reads.collections(project, ["model", "run-control-history"])
+
+    assert found["model"] is not None
+    assert found["model"].holds_something
+    assert not found["model"].is_system
+    assert found["run-control-history"] is None

@@ -1,0 +1,180 @@
+"""Asks for many runs, versions and collections at once: each is present, absent, or cannot be told."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from wbgql.erasure.verifying.controls import Control, find_control
+from wbgql.erasure.verifying.operations import (
+    BATCH,
+    GET_DELETED_MARK,
+    LOOK_UP_COLLECTIONS,
+    LOOK_UP_RUNS,
+    LOOK_UP_VERSIONS,
+    FoundCollection,
+)
+from wbgql.erasure.verifying.settling import Answer
+from wbgql.errors import NotFound, PermissionDenied, ResponseError
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.runs import list_run_ids
+from wbgql.session import Session
+
+T = TypeVar("T")
+
+# Ids that one filter names: a request of some 10 KB.
+_IDS_PER_LIST = 500
+
+
+class Reads:
+    """Reads through one session. `claimed`: run ids by project that are to be gone: none is a control.
+
+    `new_id` makes ids that nobody has. Not for several threads.
+    """
+
+    def __init__(
+        self, session: Session, claimed: Mapping[ProjectPath, Collection[str]], new_id: Callable[[], str]
+    ) -> None:
+        self.session = session
+        self.controls: dict[ProjectPath, Control] = {}
+        self.shows_deleted = False
+        self._claimed = claimed
+        self._new_id = new_id
+        self._knows_deleted = True
+
+    def renew_controls(self) -> None:
+        """Forget the controls: the next question about a project chooses one anew."""
+        self.controls.clear()
+
+    def control(self, project: ProjectPath) -> Control:
+        """The control of a project, chosen when it is first asked for. See `find_control`."""
+        if project not in self.controls:
+            claimed = self._claimed.get(project, ())
+            self.controls[project] = find_control(self.session, project, claimed, self._new_id)
+        return self.controls[project]
+
+    def runs(self, project: ProjectPath, run_ids: Sequence[str]) -> dict[str, Answer]:
+        """Ask for runs by a list and one by one. About n / 500 + n / 25 requests.
+
+        Present: either shows it. Absent: neither does, and in both answers the control was visible and the
+        random id was not. A run that is shown with the time of its deletion counts as absent.
+        """
+        control = self.control(project)
+        try:
+            listed, listing_holds = self._list(project, run_ids, control)
+            looked_up = self._look_up(project, run_ids, control)
+        except (NotFound, PermissionDenied):
+            return dict.fromkeys(run_ids, "unknown")
+        answers: dict[str, Answer] = {}
+        for run_id in run_ids:
+            one = looked_up[run_id]
+            if run_id in listed or (one == "present" and not self._is_marked_deleted(project, run_id)):
+                answers[run_id] = "present"
+            elif one == "unknown" or not listing_holds:
+                answers[run_id] = "unknown"
+            else:
+                answers[run_id] = "absent"
+        return answers
+
+    def versions(self, project: ProjectPath, artifact_ids: Sequence[str]) -> dict[str, Answer]:
+        """Ask for artifact versions by id. n / 25 requests.
+
+        The state DELETED is absent whatever the controls say; null is, where the project's control holds.
+        """
+        answers: dict[str, Answer] = {}
+        for batch in batches(artifact_ids, BATCH):
+            random = base64.b64encode(f"Artifact:{self._new_id()}".encode()).decode()
+            places = _places("a", batch, random)
+            seen = self.session.execute(LOOK_UP_VERSIONS, random=random, **places)
+            null: Answer = "absent" if seen.random is None and self.control(project).holds else "unknown"
+            for place, artifact_id in enumerate(batch):
+                version = getattr(seen, f"a{place}")
+                gone = version is not None and version.state == "DELETED"
+                answers[artifact_id] = "absent" if gone else null if version is None else "present"
+        return answers
+
+    def collections(self, project: ProjectPath, names: Sequence[str]) -> dict[str, FoundCollection | None]:
+        """Ask for artifact collections by name; leave out what cannot be told. n / 25 requests."""
+        found: dict[str, FoundCollection | None] = {}
+        if not self.control(project).holds:
+            return found
+        for batch in batches(names, BATCH):
+            places = _places("c", batch, batch[0])
+            try:
+                seen = self.session.execute(LOOK_UP_COLLECTIONS, **_names(project), **places).project
+            except PermissionDenied:
+                continue
+            if _is(seen, project):
+                found |= {name: getattr(seen, f"c{place}") for place, name in enumerate(batch)}
+        return found
+
+    def _list(self, project: ProjectPath, run_ids: Sequence[str], control: Control) -> tuple[set[str], bool]:
+        """The ids that a list shows, and whether every answer showed the control and not the random id."""
+        shown: set[str] = set()
+        holds = control.holds
+        for batch in batches(run_ids, _IDS_PER_LIST):
+            extra = [control.random] if control.run is None else [control.random, control.run]
+            names = set(list_run_ids(self.session, project, {"name": {"$in": [*batch, *extra]}}))
+            shown |= names
+            holds = holds and control.random not in names and (control.empty or control.run in names)
+        return shown, holds
+
+    def _look_up(self, project: ProjectPath, run_ids: Sequence[str], control: Control) -> dict[str, Answer]:
+        answers: dict[str, Answer] = {}
+        for batch in batches(run_ids, BATCH):
+            seen = self.session.execute(
+                LOOK_UP_RUNS,
+                **_names(project),
+                control=control.run or control.random,
+                random=control.random,
+                **_places("r", batch, control.random),
+            ).project
+            if not _is(seen, project):
+                answers |= dict.fromkeys(batch, "unknown")
+                continue
+            holds = seen.random is None and (control.empty or seen.control is not None)
+            null: Answer = "absent" if control.holds and holds else "unknown"
+            for place, run_id in enumerate(batch):
+                answers[run_id] = null if getattr(seen, f"r{place}") is None else "present"
+        return answers
+
+    def _is_marked_deleted(self, project: ProjectPath, run_id: str) -> bool:
+        """Whether a run that no list shows is shown by itself because this key may see deleted runs."""
+        mark = self.deleted_mark(RunPath(project.entity, project.project, run_id))
+        self.shows_deleted = self.shows_deleted or mark is not None
+        return mark is not None
+
+    def deleted_mark(self, path: RunPath) -> str | None:
+        """When a run was deleted, where the server shows it at all and has the field. One request."""
+        if not self._knows_deleted:
+            return None
+        try:
+            seen = self.session.execute(GET_DELETED_MARK, **_names(path.project_path), run=path.run_id)
+        except ResponseError:
+            self._knows_deleted = False
+            return None
+        return seen.project.run.deleted_at if seen.project and seen.project.run else None
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut into lists of up to `size`."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
+
+
+def _places(letter: str, values: Sequence[str], filler: str) -> dict[str, str]:
+    """Variables for every place of a document; `filler` stands in the unused ones."""
+    filled = [*values, *[filler] * (BATCH - len(values))]
+    return {f"{letter}{place}": value for place, value in enumerate(filled)}
+
+
+def _names(path: ProjectPath) -> dict[str, str]:
+    return {"entity": path.entity, "project": path.project}
+
+
+def _is(seen: Any, path: ProjectPath) -> bool:
+    """Whether an answer is about the project that was asked for, not about one it redirects to."""
+    return seen is not None and (seen.entity_name, seen.name) == (path.entity, path.project)

@@ -1,0 +1,78 @@
+"""Reads again until answers agree: replicas lag, caches serve the old, lists flicker. No I/O of its own.
+
+Source: wandb/wandb#9699: another run vanished from the UI for a while after a deletion (2026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, TypeVar
+
+from wbgql.errors import UsageError
+
+T = TypeVar("T")
+
+Answer = Literal["present", "absent", "unknown"]
+"""`unknown`: null, and the controls of that answer did not hold."""
+State = Literal["present", "absent", "unknown", "unsettled"]
+"""`unsettled`: answers contradicted each other to the end."""
+
+DEFAULT_EQUAL_READS = 3
+DEFAULT_PATIENCE_S = 30.0
+_FIRST_WAIT_S = 0.5
+
+
+def make_waits(equal_reads: int, patience_s: float) -> list[float]:
+    """Return the seconds to wait between reads: short ones for `equal_reads`, then doubling.
+
+    At least so many that `equal_reads` reads are made; then more until they sum up to `patience_s`.
+
+    Raises:
+        UsageError: fewer than one read, or a negative patience.
+    """
+    if equal_reads < 1 or not patience_s >= 0:
+        raise UsageError("at least one read is needed, and a patience that is not negative")
+    waits = [_FIRST_WAIT_S] * (equal_reads - 1)
+    wait_s = _FIRST_WAIT_S * 2
+    while sum(waits) < patience_s:
+        waits.append(min(wait_s, patience_s - sum(waits)))
+        wait_s *= 2
+    return waits
+
+
+def settle(
+    read: Callable[[Sequence[T]], Mapping[T, Answer]],
+    items: Collection[T],
+    *,
+    hoped_for: Callable[[T], Answer | None],
+    equal_reads: int,
+    waits_s: Sequence[float],
+    sleep: Callable[[float], object],
+) -> dict[T, State]:
+    """Read `items` over and over; return what each has settled on.
+
+    An item is done when `equal_reads` answers in a row are the one hoped for; where none is hoped for (None),
+    when they are equal. One that answers otherwise is read again until the waits are used up, because it
+    may come late. `read` is given the items that are not done, in order.
+    """
+    last: dict[T, tuple[Answer, int]] = {}
+    done: dict[T, State] = {}
+    open_items = list(items)
+    for wait_s in (None, *waits_s):
+        if not open_items:
+            break
+        if wait_s is not None:
+            sleep(wait_s)
+        answers = read(open_items)
+        for item in open_items:
+            answer = answers[item]
+            before, streak = last.get(item, (answer, 0))
+            streak = streak + 1 if answer == before else 1
+            last[item] = (answer, streak)
+            if streak >= equal_reads and hoped_for(item) in (None, answer):
+                done[item] = answer
+        open_items = [item for item in open_items if item not in done]
+    for item in open_items:
+        answer, streak = last[item]
+        done[item] = answer if streak >= equal_reads else "unsettled"
+    return done
