@@ -15,11 +15,29 @@ from wbgql.erasure.canonical import digest
 
 GENESIS = "sha256:" + "0" * 64
 
+KINDS: dict[str, str] = {
+    "job_created": "plan (digest), approvals (key ids), runs, artifacts, files: how many are to go",
+    "started": "executor, generation",
+    "stop": "subject: the run is about to be told to stop",
+    "intent": "subject, action, attempt: the request leaves after this entry is durable",
+    "outcome": "subject, action, outcome, detail (a code), attempts: set once",
+    "quarantined": "lo, hi: a batch that ended its worker too often; its open actions failed",
+    "paused": "reason",
+    "applied": "counts by kind and outcome",
+    "retried": "the operator wants what has not gone to be tried again",
+    "reopened": "subjects of runs that came back",
+    "verified": "verdict, counts, controls",
+    "certificate": "stage, digest",
+    "attested": "reference",
+    "closed": "what was destroyed",
+}
+"""Every kind of entry, with what its body holds; runs, artifact versions and files are named by subjects."""
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry. `seq` counts from 1 and gives the order; `at` (UTC) is information only.
 
-    `kind` says what happened (`plan_loaded`, `intent`, `outcome`, `verified`, ...), `body` the rest: texts,
+    `kind` says what happened (one of `KINDS`), `body` the rest: texts,
     integers, booleans, null, lists and objects of them. `hash` is over all other fields.
     """
 

@@ -1,0 +1,105 @@
+"""What a job does, one action for each thing that is touched, and what became of it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.paths import RunPath
+
+ActionKind = Literal["run", "artifact", "file"]
+ACTION_KINDS: tuple[ActionKind, ...] = ("run", "artifact", "file")  # also the order in which they are done
+
+Outcome = Literal[
+    "hidden",  # a run: seen before, null afterwards while a control stayed visible
+    "erased_by_other",  # a run: gone before we sent anything
+    "deleted",  # an artifact version or a file: gone after we sent it
+    "gone_before",  # an artifact version or a file: gone before we sent anything
+    "kept",  # it is not the run's alone any more
+    "held",
+    "denied",
+    "changed",  # it is not what the plan saw
+    "moved",  # a run: it is in another project now
+    "not_visible",  # null, and no control was visible: nothing can be said
+    "failed",
+    "skipped",  # an artifact version or a file: its run was not hidden
+]
+
+GONE: frozenset[Outcome] = frozenset({"hidden", "erased_by_other", "deleted", "gone_before"})
+"""Outcomes after which the thing is not there any more. All others leave it where it is."""
+
+
+class NewAction(msgspec.Struct, frozen=True, kw_only=True):
+    """An action as the plan gives it, before anything was done.
+
+    `number` counts through the job in the order of execution: all runs are hidden first, then artifact
+    versions go, dependents before what they depend on, then files. `run_no` is the index in `Plan.runs`;
+    `action_no` is 0 for the run itself, then counts its artifact versions and files.
+    """
+
+    number: int
+    run_no: int
+    action_no: int
+    kind: ActionKind
+    target: PlannedRun | PlannedArtifact | PlannedFile
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """An action as the ledger has it. `outcome` None: open.
+
+    `target` is the thing itself; `run` the planned run it belongs to (without its artifacts and files) and
+    `run_outcome` what became of that. `attempts` counts requests that may have reached the server, `sent_at`
+    is the last one; `stopped_at` when the run was told to stop. Open with `attempts` above 0: look first.
+    """
+
+    number: int
+    run_no: int
+    action_no: int
+    kind: ActionKind
+    target: PlannedRun | PlannedArtifact | PlannedFile
+    run: PlannedRun
+    run_outcome: Outcome | None
+    attempts: int = 0
+    sent_at: str | None = None
+    stopped_at: str | None = None
+    outcome: Outcome | None = None
+    detail: str | None = None
+    done_at: str | None = None
+
+    @property
+    def path(self) -> RunPath:
+        """The run it belongs to."""
+        return self.run.path
+
+
+def make_actions(plan: Plan) -> Iterator[NewAction]:
+    """Yield every action of a plan, in the order of execution. What stays has none."""
+    number = 0
+    for kind in ACTION_KINDS:
+        for run_no, action_no, target in sorted(_targets(plan, kind), key=lambda item: _place(item[2])):
+            yield NewAction(number=number, run_no=run_no, action_no=action_no, kind=kind, target=target)
+            number += 1
+
+
+_Target = PlannedRun | PlannedArtifact | PlannedFile
+
+
+def _targets(plan: Plan, kind: ActionKind) -> Iterator[tuple[int, int, _Target]]:
+    for run_no, run in enumerate(plan.runs):
+        goes = [artifact for artifact in run.artifacts if artifact.decision in ("erase", "unlink")]
+        match kind:
+            case "run":
+                yield run_no, 0, msgspec.structs.replace(run, artifacts=[], files=[])
+            case "artifact":
+                yield from ((run_no, place, artifact) for place, artifact in enumerate(goes, 1))
+            case "file":
+                start = len(goes) + 1
+                yield from ((run_no, place, file) for place, file in enumerate(run.files, start))
+
+
+def _place(target: _Target) -> int:
+    """Only versions have a place among all; `sorted` is stable, so runs and files keep the plan's order."""
+    return target.position if isinstance(target, PlannedArtifact) else 0

@@ -1,0 +1,153 @@
+"""A case on disk: the plan, its key and its approvals side by side, and the ledger of all cases."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from wbgql.erasure import canonical
+from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plans import Plan, parse_plan
+from wbgql.erasure.subjects import CaseKey
+from wbgql.errors import StoreError, UsageError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case. `key` is None where its file is not there: nothing can then be named in evidence.
+
+    The job in the ledger has the plan's id.
+    """
+
+    path: Path
+    plan: Plan
+    key: CaseKey | None
+    ledger: Ledger
+
+    @property
+    def job(self) -> str:
+        """The id of its job."""
+        return self.plan.plan_id
+
+    def require_key(self) -> CaseKey:
+        """Return the case key.
+
+        Raises:
+            UsageError: its file is missing, or it is the key of another plan.
+        """
+        if self.key is None:
+            raise UsageError(
+                f"the case key {str(key_path(self.path))!r} is not there: evidence cannot be written without "
+                "it, so nothing was done"
+            )
+        if self.key.key_id != self.plan.case_key_id:
+            raise UsageError(f"{str(key_path(self.path))!r} is the key of another plan; nothing was done")
+        return self.key
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.ledger.close()
+
+
+def key_path(plan: Path) -> Path:
+    """Where the case key of a plan is kept."""
+    return plan.with_name(f"{plan.name}.key")
+
+
+def approvals_path(plan: Path) -> Path:
+    """Where approvals of a plan are collected, one a line."""
+    return plan.with_name(f"{plan.name}.approvals")
+
+
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """`$WBGQL_STATE`, else the user's folder for state: ledger, engine and locks of this machine."""
+    named = (os.environ if environ is None else environ).get("WBGQL_STATE")
+    return Path(named).expanduser() if named else user_state_path("wbgql")
+
+
+def database_url(given: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """Which database holds the ledger: what is given, `$WBGQL_DATABASE`, or a file in the state folder."""
+    environ = os.environ if environ is None else environ
+    named = given or environ.get("WBGQL_DATABASE")
+    return named or f"sqlite:///{state_folder(environ).absolute() / 'erasure.sqlite'}"
+
+
+def save_case(path: Path, plan: Plan, key: CaseKey) -> None:
+    """Write a plan and its key, each readable by its owner alone; the key first.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    write_private(key_path(path), f"{key.to_hex()}\n".encode())
+    write_private(path, canonical.encode(plan) + b"\n")
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        StoreError: the file cannot be read.
+        UsageError: it is no plan.
+    """
+    return parse_plan(_read(path, "plan"))
+
+
+def load_key(path: Path) -> CaseKey | None:
+    """Read the case key that lies beside a plan, None where there is none.
+
+    Raises:
+        StoreError: the file cannot be read.
+        UsageError: it is no key.
+    """
+    file = key_path(path)
+    if not file.exists():
+        return None
+    try:
+        return CaseKey.from_hex(_read(file, "case key").decode("ascii", "replace"))
+    except UsageError as error:
+        raise UsageError(f"{str(file)!r} holds no case key: {error}") from error
+
+
+def open_case(path: Path, *, database: str | None = None, environ: Mapping[str, str] | None = None) -> Case:
+    """Open the case of a plan file, with the ledger that `database` or the environment names.
+
+    Raises:
+        StoreError: a file or the ledger cannot be opened.
+        UsageError, ConfigError: not a plan, not its key, or not a database URL.
+    """
+    plan, key = load_plan(path), load_key(path)
+    return Case(path=path, plan=plan, key=key, ledger=Ledger.open(database_url(database, environ)))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(f"cannot read the {what} {str(path)!r}: {reason}") from error
