@@ -108,12 +108,13 @@ class ArtifactLogger:
         *,
         type: str = "FULL",
         base: str | None = None,
+        region: str | None = None,
     ) -> requests.Response:
         text = json.dumps(
             {
                 "version": 1,
                 "storagePolicy": "wandb-storage-policy-v1",
-                "storagePolicyConfig": {},
+                "storagePolicyConfig": {} if region is None else {"storageRegion": region},
                 "contents": contents,
             }
         ).encode()

@@ -232,6 +232,7 @@ def test_an_upload_of_other_bytes_than_declared_is_refused_and_cannot_be_committ
     ("contents", "reason"),
     [
         ({"../up": {"digest": md5(b"x")}}, "not a path inside an artifact"),
+        ({"a/../../up": {"digest": md5(b"x")}}, "not a path inside an artifact"),
         ({"a": {"size": 3}}, "no digest for 'a'"),
     ],
 )
@@ -246,6 +247,19 @@ def test_a_manifest_that_cannot_be_is_refused_at_the_commit(logger, contents, re
 
     assert answer.status_code == 400
     assert reason in answer.text
+
+
+def test_a_storage_region_is_refused_as_there_is_none(logger):
+    artifact = logger.create("ds", {})
+    logger.put_manifest(artifact["id"], {}, region="mars")
+
+    answer = logger.caller.post(
+        "mutation C($id: ID!) { commitArtifact(input: {artifactID: $id}) { artifact { id } } }",
+        id=artifact["id"],
+    )
+
+    assert answer.status_code == 400
+    assert "invalid storageRegion: 'mars'" in answer.text
 
 
 def test_a_manifest_with_another_digest_than_declared_is_refused(logger):
@@ -652,6 +666,18 @@ def test_a_linked_version_has_a_number_and_aliases_of_its_own(logger):
 
     assert logger.by_name("shelf:v0") is None
     assert aliases(logger.get(second)) == ["latest"]
+
+
+def test_a_link_makes_the_project_it_leads_to_but_no_registry(logger):
+    artifact_id = logger.log("ds", {"a": b"1"})
+    target = {"artifactID": artifact_id, "artifactPortfolioName": "shelf", "entityName": "admin"}
+    project = new_project()
+
+    logger.caller.ask(LINK, input=target | {"projectName": project})
+    refused = logger.caller.post(LINK, input=target | {"projectName": "wandb-registry-none"})
+
+    assert ArtifactLogger(logger.caller, project).by_name("shelf:latest")["id"] == artifact_id
+    assert refused.status_code == 404
 
 
 def test_a_sequence_cannot_be_linked_into(logger):

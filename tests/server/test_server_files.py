@@ -54,7 +54,7 @@ def test_an_upload_needs_no_key_and_can_be_read_back(caller, project):
 
     assert put(url, b"content").status_code == 200
 
-    (file,) = listed(caller, project)
+    (file,) = listed(caller, project, names=["./dir/a b#é.txt"])
     assert (file["name"], file["sizeBytes"], file["mimetype"]) == ("dir/a b#é.txt", 7, "text/plain")
     assert requests.get(file["directUrl"], timeout=30).content == b"content"
     address = f"{caller.base_url}/files/admin/{project}/r1/dir/a%20b%23%C3%A9.txt"

@@ -90,6 +90,20 @@ def test_odd_values_can_be_logged_and_read(caller, project, value):
     assert list(run["sampledHistory"][0][0]) == list(json.loads(run["summaryMetrics"])) == ["a"]
 
 
+def test_keys_of_nested_objects_are_joined_and_media_is_one_value(caller, project):
+    document = (
+        'query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") { historyKeys } } }'
+    )
+    row = '{"_step": 0, "d": {"a": 1, "b": {"c": 2}, "e": {}}, "m": {"_type": "image-file", "size": 3}}'
+
+    caller.stream(project, "r1", files=history([row]))
+
+    keys = caller.ask(document, p=project)["project"]["run"]["historyKeys"]["keys"]
+    assert {key: keys[key]["previousValue"] for key in keys} == {
+        "_step": 0, "d.a": 1, "d.b.c": 2, "d.e": None, "m": None,
+    }  # fmt: skip
+
+
 def test_history_of_nothing_has_no_keys(caller, project):
     document = (
         'query K($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") { historyKeys } } }'

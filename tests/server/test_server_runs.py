@@ -390,6 +390,8 @@ def test_rewind_cuts_the_history_behind_a_step(caller):
     project = new_project()
     caller.upsert(project, name="r1")
     caller.log(project, "r1", *({"_step": step} for step in range(5)))
+    for name in ("output.log", "wandb-events.jsonl", "wandb-summary.json"):
+        caller.stream(project, "r1", files={name: {"offset": 0, "content": ['{"old": 1}', '{"old": 2}']}})
     document = (
         "mutation R($input: RewindRunInput!) { rewindRun(input: $input) { rewoundRun { historyLineCount } } }"
     )
@@ -405,6 +407,11 @@ def test_rewind_cuts_the_history_behind_a_step(caller):
 
     assert answer["rewindRun"]["rewoundRun"] == {"historyLineCount": 3}
     assert len(caller.run(project, "r1")["history"]) == 3
+    left = """query L($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") {
+        summaryMetrics systemMetrics logLineCount eventsLineCount events } } }"""
+    assert caller.ask(left, p=project)["project"]["run"] == {
+        "summaryMetrics": "{}", "systemMetrics": "{}", "logLineCount": 0, "eventsLineCount": 0, "events": [],
+    }  # fmt: skip
 
 
 def test_project_is_renamed_with_its_runs(caller):

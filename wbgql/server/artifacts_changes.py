@@ -23,6 +23,7 @@ from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
 MAX_TAGS = 20
+REGISTRY_PREFIX = "wandb-registry-"
 
 
 def writable_project(now: Context, entity: str | None, name: str | None) -> Row:
@@ -137,7 +138,9 @@ def _changed_tags(tags: list[str], add: list[Row] | None, remove: list[Row] | No
 
 
 def link(context: Context, fields: dict[str, Any]) -> Row:
-    """Link a version into a portfolio, made if it is new; return the membership. Safe to repeat.
+    """Link a version into a portfolio; return the membership. Safe to repeat.
+
+    The portfolio is made if it is new, and so is its project.
 
     Raises:
         NotFound, PermissionDenied: the version or the target project is not visible or not writable.
@@ -170,7 +173,7 @@ def _portfolio(now: Context, version: Row, fields: dict[str, Any]) -> Row:
         name = ""
     else:
         name = fields.get("artifactPortfolioName") or ""
-        project = writable_project(now, fields.get("entityName"), fields.get("projectName"))
+        project = _link_target(now, fields.get("entityName"), fields.get("projectName"))
         found = artifacts.find_collection(now, project, name)
         if found is None:
             return create_collection(now, project, PORTFOLIO, name, find_or_create_type(now, project, kind))
@@ -183,6 +186,13 @@ def _portfolio(now: Context, version: Row, fields: dict[str, Any]) -> Row:
             f"artifact of type {kind!r} cannot be linked into {found['name']!r}, which holds another type"
         )
     return found
+
+
+def _link_target(now: Context, entity: str | None, name: str | None) -> Row:
+    # On W&B a link makes the project it leads to (wandb's system tests, 2026-11), but never a registry.
+    if name and name.startswith(REGISTRY_PREFIX):
+        return writable_project(now, entity, name)
+    return projects.find_or_create(now, now.db, entity, name)[0]
 
 
 def unlink(context: Context, storage_id: str, portfolio_id: str) -> None:

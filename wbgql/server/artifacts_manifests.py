@@ -35,7 +35,7 @@ def parse_manifest(content: bytes) -> Manifest:
     """Decode a manifest as uploaded.
 
     Raises:
-        UsageError: not a manifest of version 1.
+        UsageError: not a manifest of version 1, or its files are to be kept in a region of their own.
     """
     try:
         manifest = json.loads(content)
@@ -45,7 +45,16 @@ def parse_manifest(content: bytes) -> Manifest:
         raise UsageError("artifact manifest has no object `contents`")
     if manifest.get("version") != 1:
         raise UsageError(f"artifact manifest has version {manifest.get('version')!r}, this server knows 1")
+    _refuse_region(manifest)
     return manifest
+
+
+def _refuse_region(manifest: Manifest) -> None:
+    # Who names a region wants the bytes to be there and nowhere else.
+    policy = manifest.get("storagePolicyConfig")
+    region = policy.get("storageRegion") if isinstance(policy, dict) else None
+    if region not in (None, "", "default"):
+        raise UsageError(f"invalid storageRegion: {region!r}, this server has none, log without it")
 
 
 def parse_entries(manifest: Manifest) -> list[Entry]:

@@ -87,7 +87,8 @@ def _matching(run_pk: int, names: list[str] | None, pattern: str | None) -> tupl
     params: list[Any] = [run_pk]
     if names:
         where += f" AND files.name IN ({','.join('?' * len(names))})"
-        params += names
+        # `wandb verify` of SDK 0.31.0 asks for "./name" (2026-11).
+        params += [name.removeprefix("./") for name in names]
     if pattern:
         where += " AND files.name LIKE ?"
         params.append(pattern)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from wbgql.scalars import to_safe_json
@@ -83,7 +84,7 @@ class Keys:
             step = lines.step_in(row)
             if step is not None:
                 self.last_step = max(self.last_step, step)
-            for key, value in row.items():
+            for key, value in leaves(row):
                 self._add_value(key, value)
         self.rows += len(rows)
 
@@ -115,6 +116,20 @@ class Keys:
             for key, known in self.keys.items()
         }
         return {"keys": keys, "lastStep": self.last_step, "sets": []}
+
+
+def leaves(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values of a row; keys of nested objects are joined with dots, media objects are one value.
+
+    Source: `wandb verify` of SDK 0.31.0 looks for a nested value under such a key (2026-11).
+    """
+    waiting = list(reversed(row.items()))
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict) and value and "_type" not in value:
+            waiting += [(f"{key}.{inner}", deeper) for inner, deeper in reversed(value.items())]
+        else:
+            yield key, value
 
 
 def kind_of(value: Any) -> str:

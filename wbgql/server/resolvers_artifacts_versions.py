@@ -262,7 +262,8 @@ def version_files_by_entries(version: Row, info: Info, entries: list[Row] | None
 def _file_node(context: Context, version: Row, file: Row) -> Row:
     name, url = file["name"], file["ref"]
     if url is None:
-        url = context.sign("GET", artifacts_uploads.CONTENT, [version["pk"], file["contentPk"]], name=name)
+        path = artifacts_uploads.storage_path(file["digest"])
+        url = context.sign("GET", artifacts_uploads.CONTENT, [version["pk"], file["contentPk"]], name=path)
     return file | {
         "id": make_id("ArtifactFile", version["pk"], name),
         "displayName": name,

@@ -254,14 +254,23 @@ def set_summary(db: Connection, pk: int, text: str) -> None:
 
 
 def rewind(db: Connection, pk: int, step: int) -> None:
-    """Cut the history behind `step`."""
+    """Cut the history behind `step`, and empty what is logged anew from there.
+
+    Source: W&B docs, "Rewind a run": logs are reset, system metrics are only logged anew, and the summary
+    comes from what is logged after the rewind (2026-11). wandb-core starts those at line 0 again.
+    """
     db.execute("DELETE FROM history WHERE run_id = ? AND step > ?", (pk, step))
+    db.execute("DELETE FROM lines WHERE run_id = ?", (pk,))
     db.execute(
-        "UPDATE runs SET history_lines ="
+        "UPDATE run_texts SET summary = NULL, system_metrics = NULL, history_keys = NULL WHERE run_id = ?",
+        (pk,),
+    )
+    db.execute(
+        "UPDATE runs SET events_lines = 0, log_lines = 0, summary_values = NULL, duration = NULL,"
+        " exitcode = NULL, stop_requested = 0, history_lines ="
         " (SELECT coalesce(max(number) + 1, 0) FROM history WHERE run_id = runs.id) WHERE id = ?",
         (pk,),
     )
-    db.execute("UPDATE run_texts SET history_keys = NULL WHERE run_id = ?", (pk,))
 
 
 def mark_silent(context: Context) -> None:

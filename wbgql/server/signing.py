@@ -25,7 +25,7 @@ class Signer:
     def url(self, base_url: str, method: str, kind: str, value: Any, *, name: str = "") -> str:
         """An absolute URL for one `method` on one thing. `name` only makes it readable; it is not trusted."""
         token = self._serializers[method][0].dumps([kind, value])
-        return f"{base_url}/storage/{token}/{quote(name.rsplit('/', 1)[-1])}"
+        return f"{base_url}/storage/{token}/{quote(name)}"
 
     def read(self, method: str, token: str) -> tuple[str, Any]:
         """The kind and value a URL was made for.
