@@ -86,11 +86,18 @@ def _data_dir() -> Path:
     help="Histories of finished runs as artifacts: keep them when a run is purged, as W&B does; purge them"
     " with it; or make none.",
 )
+@click.option(
+    "--sync",
+    type=click.Choice(["normal", "full"]),
+    default="normal",
+    show_default=True,
+    help="full: what was acknowledged survives a power cut too; writes are slower.",
+)
 @_data_option
 @global_options()
 @click.pass_context
 def server_group(
-    ctx: click.Context, port: int | None, host: str, retention: float, system_artifacts: str
+    ctx: click.Context, port: int | None, host: str, retention: float, system_artifacts: str, sync: str
 ) -> None:
     """Run a local server that the wandb SDK and this command take for W&B, until Ctrl-C.
 
@@ -106,6 +113,7 @@ def server_group(
             port=DEFAULT_PORT if port is None else port,
             retention_s=retention,
             system_artifacts=system_artifacts,
+            sync=sync,
         )
         _serve(ctx.find_object(App) or App(), settings)
 

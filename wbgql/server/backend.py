@@ -11,7 +11,7 @@ from wbgql.errors import PermissionDenied
 from wbgql.server import accounts
 from wbgql.server.accounts import Viewer
 from wbgql.server.blobs import Blobs
-from wbgql.server.settings import ServerSettings
+from wbgql.server.settings import FULL, ServerSettings
 from wbgql.server.signing import Signer
 from wbgql.server.store import Connection, Row, Store, row, rows
 from wbgql.server.times import Clock, to_text, utc_now
@@ -32,8 +32,9 @@ class Backend:
 
     def __init__(self, settings: ServerSettings, *, clock: Clock = utc_now) -> None:
         self.settings = settings
-        self.store = Store(settings.data, prepare=[register_functions])
-        self.blobs = Blobs(settings.data / "blobs")
+        durable = settings.sync == FULL
+        self.store = Store(settings.data, prepare=[register_functions], durable=durable)
+        self.blobs = Blobs(settings.data / "blobs", durable=durable)
         self.clock = clock
         self.secret = self.store.secret
         self.signer = Signer(

@@ -30,10 +30,14 @@ class Blob:
 
 
 class Blobs:
-    """The folder of contents. An upload appears under its name only when it is complete."""
+    """The folder of contents. An upload appears under its name only when it is complete.
 
-    def __init__(self, root: Path) -> None:
+    With `durable` its name, too, is on the disk before it counts as stored.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
+        self._durable = durable
         self._incoming = root / "incoming"
         with store_errors(root):
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,7 +58,7 @@ class Blobs:
                     size += len(chunk)
                     file.write(chunk)
                 await to_thread.run_sync(_sync, file)
-            self._place(incoming, blob_id)
+            await to_thread.run_sync(self._place, incoming, blob_id)
         except OSError as error:
             raise StoreError(f"content cannot be stored: {self.root}, {error.strerror}") from error
         finally:
@@ -66,7 +70,9 @@ class Blobs:
         blob_id = secrets.token_hex(_ID_LENGTH // 2)
         incoming = self._incoming / blob_id
         with store_errors(self.root):
-            incoming.write_bytes(content)
+            with incoming.open("xb") as file:
+                file.write(content)
+                _sync(file)
             self._place(incoming, blob_id)
         md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
         return Blob(blob_id, len(content), md5)
@@ -75,6 +81,9 @@ class Blobs:
         path = self.path(blob_id)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         incoming.replace(path)
+        if self._durable:
+            _sync_folder(path.parent)
+            _sync_folder(self.root)
 
     def path(self, blob_id: str) -> Path:
         """Where a content is. Ids are ours, never the user's, so no path leads out of the folder.
@@ -111,6 +120,14 @@ class Blobs:
 def _sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def register(db: Connection, blob: Blob, now: str) -> None:

@@ -12,6 +12,9 @@ from wbgql.errors import ConfigError
 DEFAULT_PORT = 8899
 WEEK_S = 7 * 86400
 
+NORMAL, FULL = "normal", "full"
+SYNCS = (NORMAL, FULL)
+
 KEEP, PURGE, OFF = "keep", "purge", "off"
 SYSTEM_ARTIFACTS = (KEEP, PURGE, OFF)
 """`keep`: they survive the purge of their run, as on W&B. `purge`: they go with it. `off`: none is made."""
@@ -47,12 +50,15 @@ class ServerSettings:
     download_url_ttl_s: float = 3600.0
     first_user: str = "admin"
     """Name of the user made when a store has none."""
+    sync: str = NORMAL
+    """`full`: what was acknowledged survives a power cut too, at the cost of a disk flush for each write."""
     system_artifacts: str = KEEP
     """What becomes of `run-<id>-history` artifacts; one of `SYSTEM_ARTIFACTS`."""
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
 
     def __post_init__(self) -> None:
+        _check("sync", self.sync, SYNCS)
         _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
 
 

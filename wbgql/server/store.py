@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from wbgql.errors import StoreError
-from wbgql.server import tables
+from wbgql.server import migrations, tables
 
 Row = dict[str, Any]
 Connection = apsw.Connection
@@ -26,7 +26,7 @@ _PRAGMAS = f"""
 PRAGMA busy_timeout={_BUSY_MS};
 PRAGMA secure_delete=ON;
 PRAGMA journal_mode=WAL;
-PRAGMA synchronous=NORMAL;
+PRAGMA synchronous={{synchronous}};
 PRAGMA temp_store=MEMORY;
 PRAGMA cache_size=-{_CACHE_KIB};
 """
@@ -37,15 +37,19 @@ class Store:
 
     Reading and writing are safe from any thread, and from other processes at the same time.
     `prepare` is run on every new connection: it adds the SQL functions that queries need.
+    With `durable` a commit is on the disk before it returns, so that a power cut loses none.
 
     Raises:
         StoreError: the file is damaged, not a store, of a newer version, or cannot be opened.
     """
 
-    def __init__(self, data: Path, *, prepare: Sequence[Callable[[Connection], None]] = ()) -> None:
+    def __init__(
+        self, data: Path, *, prepare: Sequence[Callable[[Connection], None]] = (), durable: bool = False
+    ) -> None:
         self.data = data
         self.file = data / "wbgql.sqlite"
         self._prepare = tuple(prepare)
+        self._pragmas = _PRAGMAS.format(synchronous="FULL" if durable else "NORMAL")
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._open: list[Connection] = []
         self._lock = threading.RLock()
@@ -58,7 +62,7 @@ class Store:
     def _connect(self) -> Connection:
         connection = apsw.Connection(os.fspath(self.file))
         # Without fetching, apsw would stop at the first pragma that returns a row.
-        connection.execute(_PRAGMAS).fetchall()
+        connection.execute(self._pragmas).fetchall()
         for prepare in self._prepare:
             prepare(connection)
         self._open.append(connection)
@@ -72,6 +76,11 @@ class Store:
                         db.execute(script).fetchall()
                     db.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
                     db.execute(f"PRAGMA user_version={tables.VERSION}")
+        if self._version() < tables.VERSION:
+            with self.write() as db:
+                # Another process may have been quicker while this one waited to write.
+                if self._version() < tables.VERSION:
+                    migrations.upgrade(db)
         version = self._version()
         if version > tables.VERSION:
             raise StoreError(

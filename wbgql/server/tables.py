@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wbgql.server import artifacts_tables
 
-VERSION = 1
-"""Kept in `PRAGMA user_version`; a store with a higher one is refused."""
+VERSION = 2
+"""Kept in `PRAGMA user_version`; a store with a higher one is refused, an older one is migrated."""
 
 ACCOUNTS = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -16,7 +16,8 @@ CREATE TABLE entities (
     organization_id INTEGER REFERENCES organizations(id), created_at TEXT NOT NULL);
 CREATE TABLE users (
     id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE, name TEXT NOT NULL, email TEXT NOT NULL,
-    admin INTEGER NOT NULL, entity_id INTEGER NOT NULL REFERENCES entities(id), created_at TEXT NOT NULL);
+    admin INTEGER NOT NULL, entity_id INTEGER NOT NULL REFERENCES entities(id), created_at TEXT NOT NULL,
+    account_type TEXT NOT NULL DEFAULT 'USER');
 CREATE TABLE api_keys (
     id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), hash BLOB NOT NULL UNIQUE,
     hint TEXT NOT NULL, created_at TEXT NOT NULL);
@@ -26,6 +27,8 @@ CREATE TABLE organization_members (
 CREATE TABLE team_members (
     entity_id INTEGER NOT NULL, user_id INTEGER NOT NULL, role TEXT NOT NULL,
     PRIMARY KEY (entity_id, user_id)) WITHOUT ROWID;
+CREATE TABLE protected_aliases (
+    entity_id INTEGER NOT NULL, alias TEXT NOT NULL, PRIMARY KEY (entity_id, alias)) WITHOUT ROWID;
 """
 
 PROJECTS = """
@@ -62,7 +65,8 @@ CREATE TABLE run_texts (
 CREATE TABLE tombstones (subject BLOB PRIMARY KEY, purged_at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
-    entity TEXT NOT NULL, project TEXT NOT NULL, subject TEXT);
+    entity TEXT NOT NULL, project TEXT NOT NULL, subject TEXT, code INTEGER NOT NULL DEFAULT 200,
+    digest TEXT);
 """
 
 # A line is known by its place, as the SDK sends it, so that a chunk sent twice changes nothing.
