@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from wbgql.erasure import canonical
 from wbgql.erasure.journals import Entry, Head
-from wbgql.erasure.ledger.database import PAGE, Database
+from wbgql.erasure.ledger.database import PAGE, Database, JobState
 
 
 class StoredVerification(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +56,20 @@ class Checks(Database):
             after = rows[-1].seq
 
     def add_verification(
-        self, job: str, kind: str, verdict: str, results: Any, *, note: str, body: Mapping[str, Any]
+        self,
+        job: str,
+        kind: str,
+        verdict: str,
+        results: Any,
+        *,
+        note: str,
+        body: Mapping[str, Any],
+        state: JobState | None = None,
     ) -> int:
-        """Store a verification with its journal entry (`note` is its kind) and return its number, from 1."""
+        """Store a verification with its journal entry (`note` is its kind) and return its number, from 1.
+
+        With `state`, the job is in that state from then on.
+        """
         table = self._tables.verifications
         last = sa.select(sa.func.coalesce(sa.func.max(table.c.no), 0)).where(table.c.job == job)
         with self._writing() as connection:
@@ -73,6 +84,8 @@ class Checks(Database):
                 "results": canonical.encode(results).decode(),
             }
             connection.execute(sa.insert(table), row)
+            if state is not None:
+                self._set(connection, job, {"state": state, "verified_at": row["at"]})
             self._append(connection, job, head, note, body)
         return number
 

@@ -104,8 +104,8 @@ class Reads:
             places = _places("c", batch, batch[0])
             try:
                 seen = self.session.execute(LOOK_UP_COLLECTIONS, **_names(project), **places).project
-            except PermissionDenied:
-                continue
+            except (NotFound, PermissionDenied, ResponseError):
+                continue  # refused, or a server that cannot be asked so: nothing is said of these
             if _is(seen, project):
                 found |= {name: getattr(seen, f"c{place}") for place, name in enumerate(batch)}
         return found

@@ -1,0 +1,115 @@
+"""A job that was applied by hand: for tests of what comes after, without what applies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
+from tests.stored import World
+from wbgql.erasure.case import Case, save_case
+from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
+from wbgql.files import iter_files
+from wbgql.paths import RunPath
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Time:
+    """The time of a test; it passes while somebody sleeps, or is told to."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.now = start
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def pass_(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class AppliedJob:
+    """Runs of a `World` in a plan, hidden for real and booked so in a ledger.
+
+    `artifacts`: versions by run name; `keep`: those of them that stay. `outcomes`: what became of runs that
+    were not hidden.
+    """
+
+    def __init__(self, world: World, folder: Path, time: Callable[[], datetime] | None = None) -> None:
+        self.world = world
+        self.time = time or Time()
+        self._folder = folder
+        self._planned: list[PlannedRun] = []
+        self.ids: set[str] = set()
+
+    def add(
+        self,
+        name: str,
+        *,
+        logs: Mapping[str, str] | None = None,
+        keeps: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Plan a run of the world; `logs` and `keeps` are versions (name: id) that go and stay."""
+        artifacts = [self._artifact(name_, id_) for name_, id_ in (logs or {}).items()]
+        artifacts += [
+            self._artifact(name_, id_, decision="keep", reason="linked")
+            for name_, id_ in (keeps or {}).items()
+        ]
+        storage_id = self.world.caller.run(self.world.project, name)["id"]
+        fields = {"project": self.world.project, "storage_id": storage_id, "artifacts": artifacts} | fields
+        self._planned.append(planned_run(name, **fields))
+
+    def files_of(self, name: str) -> list[PlannedFile]:
+        """The files of a run, as a plan has them."""
+        path = RunPath("admin", self.world.project, name)
+        found = iter_files(self.world.client.session, path)
+        return [PlannedFile(id=file.id, name=file.name, size_bytes=file.size_bytes) for file in found]
+
+    def _artifact(self, name: str, artifact_id: str, **fields: Any) -> PlannedArtifact:
+        return planned_artifact(artifact_id, 0, **{"name": name, **fields})
+
+    def open(
+        self, *, outcomes: Mapping[str, str | None] | None = None, clocks: list[Clock] | None = None
+    ) -> Case:
+        """Write the case, hide its runs, delete what goes, and book each outcome."""
+        server = Server(
+            base_url=self.world.client.settings.base_url, deployment="wbgql-local", version=None, is_test=True
+        )
+        plan = make_plan(*self._planned, server=server, clocks=clocks or [])
+        path = self._folder / "plan.json"
+        save_case(path, plan, KEY)
+        ledger = Ledger.open(f"sqlite:///{self._folder / 'erasure.sqlite'}", now=self.time)
+        ledger.create(plan, target="test", body={"plan": plan.digest})
+        case = Case(path=path, plan=plan, key=KEY, ledger=ledger)
+        self.apply(case, outcomes or {})
+        return case
+
+    def apply(self, case: Case, outcomes: Mapping[str, str | None] | None = None) -> None:
+        """Do and book what is open in the present round."""
+        for action in list(case.ledger.actions(case.job, open_only=True)):
+            outcome = (outcomes or {}).get(action.run.id, "done")
+            if outcome is None:
+                continue
+            if outcome == "done":
+                outcome = self._do(action.kind, action.target, action.run.id)
+            case.ledger.finish(case.job, action, outcome, None, "subject")  # type: ignore[arg-type]
+        if case.ledger.counts(case.job)["run"].get("open", 0) == 0:
+            case.ledger.set_state(case.job, "applied", "applied", {})
+
+    def _do(self, kind: str, target: Any, run_id: str) -> str:
+        if kind == "run":
+            self.world.caller.ask(_DELETE_RUN, id=target.storage_id)
+            return "hidden"
+        if kind == "artifact":
+            self.world.logger.delete(target.id, aliases=True)
+        return "deleted"
+
+
+_DELETE_RUN = "mutation Delete($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"

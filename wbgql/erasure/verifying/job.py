@@ -1,0 +1,201 @@
+"""Verifies one job: asks, judges, and writes down the result."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from wbgql.downloads import Fetcher
+from wbgql.erasure.case import Case
+from wbgql.erasure.verifications import Residual, Verification
+from wbgql.erasure.verifying import file_urls, judging
+from wbgql.erasure.verifying.asking import Asking, hoped_for
+from wbgql.erasure.verifying.claims import Claims, Item, make_claims
+from wbgql.erasure.verifying.clocks import read_clocks
+from wbgql.erasure.verifying.file_urls import FileUrls
+from wbgql.erasure.verifying.judging import Names
+from wbgql.erasure.verifying.late import iter_late
+from wbgql.erasure.verifying.reads import Reads
+from wbgql.erasure.verifying.schedules import due_now, plan_checks
+from wbgql.erasure.verifying.settling import (
+    DEFAULT_EQUAL_READS,
+    DEFAULT_PATIENCE_S,
+    State,
+    make_waits,
+    settle,
+)
+from wbgql.errors import UsageError
+from wbgql.scalars import format_datetime, parse_datetime
+from wbgql.session import Session
+
+LATE_REASON = "named after the run and unknown to the plan: it came later, or was not visible then"
+
+
+class Care(msgspec.Struct, frozen=True, kw_only=True):
+    """How carefully to look: how many equal answers in a row, and how long to wait for late ones."""
+
+    equal_reads: int = DEFAULT_EQUAL_READS
+    patience_s: float = DEFAULT_PATIENCE_S
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose eyes: a fresh session and, for files, a fetcher. `second`: its key is not the job's."""
+
+    session: Session
+    fetcher: Fetcher | None = None
+    second: bool = False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def verify(
+    case: Case,
+    reader: Reader,
+    *,
+    care: Care | None = None,
+    now: Callable[[], datetime] = _now,
+    sleep: Callable[[float], object] = time.sleep,
+    new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> Verification:
+    """Ask for everything that the job says is gone, and store what the answers prove.
+
+    Every run is asked for by a list and by itself, each version by its id, each file by its URL, and the
+    server's own artifacts by name; every answer counts only beside its controls, and only when it repeats.
+    For n runs with m versions about (n / 500 + n / 25 + m / 25 + 2 n / 25) requests for each of the equal
+    reads, and ceil(c / 200) for the c collections of each project. Memory: some hundred bytes a question.
+
+    What was found is in the ledger and its journal when this returns, good or bad, and the next checks are
+    planned. A job all of whose runs are done, and hidden, is "verified" from then on.
+
+    Raises:
+        UsageError: the job is unknown, hid nothing, or its case key is missing.
+        RequestError: the server cannot be asked; nothing is stored.
+    """
+    key = case.require_key()
+    before = reader.session.stats.requests
+    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    if not claims.runs:
+        raise UsageError("this job has hidden no run so far: there is nothing to verify")
+    reads = Reads(reader.session, claims.runs, new_id)
+    urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, case.plan.server.base_url)
+    asking, states = _ask(case, claims, reads, urls, care or Care(), sleep)
+    names = Names(case.plan, key, claims.files)
+    controls = judging.count_controls(reads.controls[project] for project in claims.projects)
+    made = Verification(
+        plan=case.plan.digest,
+        kind="reads",
+        at=format_datetime(now()),
+        verdict=judging.judge(states, controls),
+        reader="second" if reader.second else "job",
+        equal_reads=(care or Care()).equal_reads,
+        controls=controls,
+        findings=judging.find(states, names),
+        residuals=_residuals(reader.session, claims, states, asking, names),
+        clocks=read_clocks(reader.session, case.plan),
+        limits=judging.limits(claims, states, _notes(reads, urls, claims)),
+        counts={},
+    )
+    counts = judging.count(claims, states, reader.session.stats.requests - before)
+    made = msgspec.structs.replace(made, counts=counts)
+    _store(case, made, claims, now())
+    return made
+
+
+def is_due(case: Case, now: datetime) -> bool:
+    """Whether a check is due: none was made since the last run was hidden, or the time of one has come."""
+    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    made = [found.at for found in case.ledger.verifications(case.job) if found.kind == "reads"]
+    if not made or claims.done_at is None or parse_datetime(made[-1]) < claims.done_at:
+        return True
+    return bool(due_now(case.ledger.due(case.job), _whole(now)))
+
+
+def next_due(case: Case) -> tuple[str, str] | None:
+    """The next check (its time and kind), None where none is planned."""
+    return next(iter(case.ledger.due(case.job)), None)
+
+
+def _ask(
+    case: Case,
+    claims: Claims,
+    reads: Reads,
+    urls: FileUrls | None,
+    care: Care,
+    sleep: Callable[[float], object],
+) -> tuple[Asking, dict[Item, State]]:
+    asking = Asking(reads, urls, lambda number: case.plan.runs[number].id)
+    items = [item for item in claims.items if item.kind != "file" or (urls and urls.works(item.project))]
+    states = settle(
+        asking,
+        items,
+        hoped_for=hoped_for,
+        equal_reads=care.equal_reads,
+        waits_s=make_waits(care.equal_reads, care.patience_s),
+        sleep=sleep,
+    )
+    return asking, states
+
+
+def _residuals(
+    session: Session, claims: Claims, states: dict[Item, State], asking: Asking, names: Names
+) -> list[Residual]:
+    found = judging.forks(states, names)
+    found += [
+        Residual(
+            subject=names.artifact(collection.id),
+            kind="system_artifact",
+            reason=judging.SYSTEM_REASON,
+            run=item.run_no,
+        )
+        for item, collection in asking.system.items()
+        if states[item] == "present"
+    ]
+    for project in claims.projects:
+        if asking.reads.control(project).holds:
+            found += [
+                Residual(subject=names.artifact(late.id), kind="late_object", reason=LATE_REASON, run=number)
+                for number, late in iter_late(session, project, claims)
+            ]
+    return sorted(found, key=lambda residual: (residual.run or 0, residual.kind, residual.subject))
+
+
+def _notes(reads: Reads, urls: FileUrls | None, claims: Claims) -> list[str | None]:
+    files = claims.count("file")
+    return [
+        f"{files} files were not asked for by their URLs" if files and urls is None else None,
+        None if urls is None else file_urls.explain(urls.tried),
+        "this key is shown deleted runs with the time of their deletion; they count as absent"
+        if reads.shows_deleted
+        else None,
+    ]
+
+
+def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> None:
+    complete = made.verdict == "hidden" and not claims.open
+    state = case.ledger.job(case.job).state
+    case.ledger.add_verification(
+        case.job,
+        made.kind,
+        made.verdict,
+        made,
+        note="verified",
+        body=judging.journal_body(made),
+        state="verified" if complete and state in ("applied", "verified") else None,
+    )
+    case.ledger.set_done(case.job, _whole(now))
+    if claims.done_at is None:
+        return
+    window = next(clock for clock in made.clocks if clock.name == "undelete_window")
+    for kind, at in plan_checks(claims.done_at, window, now):
+        case.ledger.set_due(case.job, kind, _whole(at + timedelta(seconds=1)))
+
+
+def _whole(instant: datetime) -> str:
+    """A text of one width, so that the ledger's order of texts is the order of times."""
+    return format_datetime(instant.replace(microsecond=0))
