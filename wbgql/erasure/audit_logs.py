@@ -1,0 +1,124 @@
+"""Reads the server's audit log, and compares its counts with what a job did. The log names no run.
+
+Source: W&B docs "Audit logging": `GET <host>/admin/audit_logs` (self-managed, dedicated) or
+`https://api.wandb.ai/audit_logs`, basic authentication, one JSON object a line; actions `run:delete`,
+`run:delete_many`, `run:undelete_many`, ... with entity and project, without a field for the run (2026).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from wbgql.downloads import Fetcher
+from wbgql.errors import NotFound, PermissionDenied, RequestError, ResponseError
+from wbgql.paths import ProjectPath
+from wbgql.scalars import parse_datetime
+
+_CLOUD = ("api.wandb.ai",)
+_DELETE, _DELETE_MANY = "run:delete", "run:delete_many"
+_UNDELETE = ("run:undelete_many", "run:undelete")
+_MAX_LINE = 1 << 20
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the log; what it has beside these is not read (it holds names and addresses)."""
+
+    action: str
+    timestamp: str
+    entity_name: str | None = None
+    project_name: str | None = None
+    response_code: int | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the server did it; a line without a code is taken for done."""
+        return self.response_code is None or self.response_code < 400
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The log against the job, in the projects and the time of the job.
+
+    `deletes`: runs deleted one by one; `bulk_deletes` and `undeletes`: requests, each for any number of runs.
+    `sent`: deletions that this job sent. `unexplained`: deletions beyond those, plus bulk deletions and
+    undeletions, none of which the job sends. `missing`: deletions of the job that the log does not show.
+    """
+
+    deletes: int
+    bulk_deletes: int
+    undeletes: int
+    sent: int
+
+    @property
+    def unexplained(self) -> int:
+        """What somebody else did."""
+        return max(0, self.deletes - self.sent) + self.bulk_deletes + self.undeletes
+
+    @property
+    def missing(self) -> int:
+        """What the log should show and does not."""
+        return max(0, self.sent - self.deletes)
+
+
+def read_audit(
+    fetcher: Fetcher,
+    base_url: str,
+    projects: Collection[ProjectPath],
+    *,
+    start: datetime,
+    end: datetime,
+    sent: int,
+) -> Audit | None:
+    """Count what the log says of runs of `projects` since `start`, and hold it to what the job sent.
+
+    None where there is no such log, or this key may not read it (an instance admin's may). One request for
+    the whole days from `start` to `end`; streams.
+
+    Raises:
+        ResponseError: what comes is no audit log.
+        RequestError: the server did not answer.
+    """
+    days = (end.date() - start.date()).days + 1
+    query = urlencode({"startDate": start.date().isoformat(), "numDays": days})
+    path = "audit_logs" if urlsplit(base_url).hostname in _CLOUD else "admin/audit_logs"
+    try:
+        with fetcher.open(f"{base_url.rstrip('/')}/{path}?{query}") as chunks:
+            return reconcile(_entries(chunks), projects, start=start, sent=sent)
+    except (NotFound, PermissionDenied):
+        return None
+
+
+def reconcile(
+    entries: Iterable[Entry], projects: Collection[ProjectPath], *, start: datetime, sent: int
+) -> Audit:
+    """Count the entries of `projects` since `start`; whole seconds, as some logs have no more."""
+    seen: Counter[str] = Counter()
+    since = start.replace(microsecond=0)
+    for entry in entries:
+        where = ProjectPath(entry.entity_name or "", entry.project_name or "")
+        if entry.succeeded and where in projects and parse_datetime(entry.timestamp) >= since:
+            seen[entry.action] += 1
+    undeletes = sum(seen[action] for action in _UNDELETE)
+    return Audit(deletes=seen[_DELETE], bulk_deletes=seen[_DELETE_MANY], undeletes=undeletes, sent=sent)
+
+
+def _entries(chunks: Iterable[bytes]) -> Iterator[Entry]:
+    decoder = msgspec.json.Decoder(Entry)
+    try:
+        yield from (decoder.decode(line) for line in _lines(chunks) if line.strip())
+    except msgspec.DecodeError as error:
+        raise ResponseError("the audit log is not one JSON object a line") from error
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+        if len(rest) > _MAX_LINE:
+            raise RequestError("a line of the audit log is longer than 1 MiB: it is not read")
+    yield rest

@@ -1,0 +1,211 @@
+"""Looks whether something that was erased has come back, and opens exactly that again.
+
+Undeleting is one click in W&B and restores every run of the last days, so it happens without ill will.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from wbgql.artifacts.nodes import Collection
+from wbgql.erasure.audit_logs import Audit, read_audit
+from wbgql.erasure.case import Case
+from wbgql.erasure.journals import Entry
+from wbgql.erasure.planning.facts import read_run_facts
+from wbgql.erasure.plans import PlannedRun
+from wbgql.erasure.verifications import Controls, Finding, Verification
+from wbgql.erasure.verifying import judging
+from wbgql.erasure.verifying.asking import Asking, hoped_for
+from wbgql.erasure.verifying.claims import Claims, Item, make_claims
+from wbgql.erasure.verifying.clocks import read_clocks
+from wbgql.erasure.verifying.job import Care, Reader
+from wbgql.erasure.verifying.judging import Names
+from wbgql.erasure.verifying.late import iter_late
+from wbgql.erasure.verifying.reads import Reads
+from wbgql.erasure.verifying.settling import State, make_waits, settle
+from wbgql.errors import NotVisible
+from wbgql.scalars import format_datetime, parse_datetime
+
+Growth = Literal["history", "files", "artifacts"]
+
+
+class CameBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run that is visible again. `run`: its number in the plan. `grew`: what it has more of than then."""
+
+    run: int
+    subject: str
+    grew: list[Growth] = []
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One look. `quiet`: all that was hidden still is. `cannot_tell`: null that proves nothing.
+
+    `asked`: how many runs. `late`: subjects of artifact collections that bear a hidden run's id and that no
+    plan knows. `audit`: what the server's log says, None where it could not be read.
+    """
+
+    at: str
+    verdict: Literal["quiet", "came_back", "cannot_tell"]
+    asked: int
+    came_back: list[CameBack]
+    unsettled: int
+    late: list[str]
+    controls: Controls
+    audit: Audit | None = None
+
+
+def watch_once(
+    case: Case,
+    reader: Reader,
+    *,
+    care: Care | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], object] = time.sleep,
+    new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> Watched:
+    """Ask once more for every hidden run; reopen exactly those that are visible again.
+
+    Sends what a verification sends for the runs alone, and reads the audit log where the reader has a fetcher
+    and the server the log. What was seen is in the journal when this returns; a run that came back is open
+    again in a new round, which `apply` of the same plan takes up, and a verification that says `not_hidden`
+    stands behind whatever was certified before.
+
+    Raises:
+        UsageError: the job is unknown, or its case key is missing.
+        RequestError: the server cannot be asked; nothing is written.
+    """
+    care = care or Care()
+    key = case.require_key()
+    before = reader.session.stats.requests
+    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    reads = Reads(reader.session, claims.runs, new_id)
+    asking = Asking(reads, None, lambda number: case.plan.runs[number].id)
+    states = settle(
+        asking,
+        [item for item in claims.items if item.kind == "run"],
+        hoped_for=hoped_for,
+        equal_reads=care.equal_reads,
+        waits_s=make_waits(care.equal_reads, care.patience_s),
+        sleep=sleep,
+    )
+    names = Names(case.plan, key, {})
+    back = [item for item, state in states.items() if state == "present"]
+    controls = judging.count_controls(reads.controls[project] for project in claims.projects)
+    seen = Watched(
+        at=format_datetime(now()),
+        verdict=_verdict(states, controls),
+        asked=len(states),
+        came_back=[_came_back(case, reader, item, names) for item in back],
+        unsettled=sum(state in ("unsettled", "unknown") for state in states.values()),
+        late=sorted(names.artifact(late.id) for late in _late(reader, claims, reads)),
+        controls=controls,
+        audit=_audit(case, reader, now()),
+    )
+    case.ledger.note(case.job, "watched", _body(seen))
+    if back:
+        counts = judging.count(claims, states, reader.session.stats.requests - before)
+        _reopen(case, reader, seen, judging.find(states, names), counts, care)
+    return seen
+
+
+def count_sent(entries: Iterable[Entry]) -> int:
+    """How many deletions of runs a journal says were sent and led to a hidden run."""
+    bodies = (entry.body for entry in entries if entry.kind == "outcome")
+    return sum(_is_sent_deletion(body) for body in bodies)
+
+
+def _is_sent_deletion(body: Mapping[str, Any]) -> bool:
+    return body.get("action") == "run" and body.get("outcome") == "hidden" and body.get("attempts", 0) > 0
+
+
+def _verdict(
+    states: Mapping[Item, State], controls: Controls
+) -> Literal["quiet", "came_back", "cannot_tell"]:
+    if "present" in states.values():
+        return "came_back"
+    return "quiet" if not states or judging.judge(states, controls) == "hidden" else "cannot_tell"
+
+
+def _came_back(case: Case, reader: Reader, item: Item, names: Names) -> CameBack:
+    planned = case.plan.runs[item.run_no]
+    return CameBack(run=item.run_no, subject=names.of(item), grew=_growth(reader, planned))
+
+
+def _growth(reader: Reader, planned: PlannedRun) -> list[Growth]:
+    """What a run has more of than when it was planned: somebody may still be logging to it."""
+    try:
+        facts = read_run_facts(reader.session, planned.path)
+    except NotVisible:
+        return []
+    if facts is None:
+        return []
+    known = {artifact.id for artifact in planned.artifacts}
+    grew: dict[Growth, bool] = {
+        "history": (facts.run.history_line_count or 0) > (planned.history_lines or 0),
+        "files": (facts.run.file_count or 0) > (planned.file_count or 0),
+        "artifacts": any(output.id not in known for output in facts.outputs),
+    }
+    return [what for what, more in grew.items() if more]
+
+
+def _late(reader: Reader, claims: Claims, reads: Reads) -> list[Collection]:
+    return [
+        collection
+        for project in claims.projects
+        if reads.control(project).holds
+        for _, collection in iter_late(reader.session, project, claims)
+    ]
+
+
+def _audit(case: Case, reader: Reader, now: datetime) -> Audit | None:
+    if reader.fetcher is None:
+        return None
+    return read_audit(
+        reader.fetcher,
+        case.plan.server.base_url,
+        set(case.plan.project_paths),
+        start=parse_datetime(case.ledger.job(case.job).created_at),
+        end=now,
+        sent=count_sent(case.ledger.entries(case.job)),
+    )
+
+
+def _body(seen: Watched) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(seen)
+    if seen.audit is not None:
+        plain["audit"] |= {"unexplained": seen.audit.unexplained, "missing": seen.audit.missing}
+    return plain
+
+
+def _reopen(
+    case: Case,
+    reader: Reader,
+    seen: Watched,
+    findings: list[Finding],
+    counts: dict[str, int],
+    care: Care,
+) -> None:
+    made = Verification(
+        plan=case.plan.digest,
+        kind="reads",
+        at=seen.at,
+        verdict="not_hidden",
+        reader="second" if reader.second else "job",
+        equal_reads=care.equal_reads,
+        counts=counts,
+        controls=seen.controls,
+        findings=findings,
+        clocks=read_clocks(reader.session, case.plan),
+        limits=["only the runs were asked for: this was a look, not a whole verification"],
+    )
+    case.ledger.add_verification(
+        case.job, made.kind, made.verdict, made, note="verified", body=judging.journal_body(made)
+    )
+    subjects = [run.subject for run in seen.came_back]
+    case.ledger.reopen(case.job, [run.run for run in seen.came_back], {"subjects": subjects})
