@@ -29,6 +29,7 @@ _NAME = "wbgql"
 _WORKFLOW = "wbgql_batch"
 _POLL_S = 0.05
 _LOOK_AGAIN_S = 0.5
+_LAST_BATCHES_S = 600
 _LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
 
 Process = Callable[[Batch], str]
@@ -110,7 +111,8 @@ class Engine:
     def working(self, job: str, process: Process, *, concurrency: int) -> Iterator[Worker]:
         """Work on a job's batches while this is open, up to `concurrency` at once, each in a thread.
 
-        Needs `prepare` before. Leaving does not wait for batches that run: tell `process` to end first.
+        Needs `prepare` before. Leaving waits for the batches that run here: tell `process` to end first. A
+        program that runs a DBOS of its own cannot do this in the same process.
 
         Raises:
             Locked: this process works on a job already, or another does with the same SQLite file.
@@ -135,12 +137,15 @@ class Engine:
         _workflow()
         with self._database() as engine, _engine_errors():
             DBOS(config=self._config(engine))
+            worker: list[Worker] = []
             try:
-                yield from self._listening(job, concurrency)
+                yield from self._listening(job, concurrency, worker)
             finally:
-                DBOS.destroy()
+                # It sleeps a whole second where it is told to wait at all.
+                settled = all(one.settled for one in worker)
+                DBOS.destroy(workflow_completion_timeout_sec=0 if settled else _LAST_BATCHES_S)
 
-    def _listening(self, job: str, concurrency: int) -> Iterator[Worker]:
+    def _listening(self, job: str, concurrency: int, opened: list[Worker]) -> Iterator[Worker]:
         from dbos import DBOS  # noqa: PLC0415
 
         with self._client() as client:
@@ -153,7 +158,8 @@ class Engine:
             )
             DBOS.listen_queues([queue_name(job)])
             DBOS.launch()
-            yield Worker(self, client, job)
+            opened.append(Worker(self, client, job))
+            yield opened[0]
 
     def _config(self, engine: sa.Engine | None) -> Any:
         return {
@@ -253,12 +259,14 @@ class Worker:
         self._executor = engine.executor
         self._client = client
         self._job = job
+        self.settled = True
 
     def submit(self, batches: Iterable[Batch]) -> None:
         """Put batches into the queue; those that are there already stay as they are."""
         from dbos import DBOS, SetWorkflowID  # noqa: PLC0415
 
         workflow = _workflow()
+        self.settled = False
         with _engine_errors():
             for batch in batches:
                 with SetWorkflowID(batch.id):
@@ -284,6 +292,7 @@ class Worker:
             with _engine_errors():
                 found = self._client.list_workflows(workflow_id_prefix=prefix, load_input=False)
             if not any(one.status in _LIVE for one in found):
+                self.settled = True
                 return {one.workflow_id: _ending(one) for one in found}
             if time.monotonic() - looked >= _LOOK_AGAIN_S:
                 tick()
@@ -300,6 +309,7 @@ class Worker:
             dead = {name for name in others if is_dead(name)}
             left = [one.workflow_id for one in pending if one.executor_id in dead]
             if left:
+                self.settled = False
                 self._client.resume_workflows(left, queue_name=queue_name(self._job))
         return len(left)
 
