@@ -6,7 +6,7 @@ Read anew before every destructive call. A register that cannot be read holds ev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 # A run that carries this tag is held even if no register says so: colleagues see it in W&B's own pages.
 HOLD_TAG = "legal-hold"
 _LOCK_TIMEOUT_S = 10.0
+_HOW_TO_LIFT = f"`wbgql hold release ID` lifts a hold; remove the tag {HOLD_TAG!r} to lift what it marks"
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,17 +157,10 @@ class HoldRegister:
         Raises:
             Held: a hold or the tag `legal-hold` stands in the way, or the register cannot be read.
         """
-        holds = [hold for hold in self.read() if _covers(hold, target)]
-        run = f"{target.entity}/{target.project}/{target.run_id}"
-        if holds:
-            which = ", ".join(f"{hold.id} ({hold.kind}, {hold.reason})" for hold in holds)
-            raise Held(
-                f"run {run!r} is held by {which}; nothing was done. `wbgql hold release ID` lifts a hold"
-            )
-        if HOLD_TAG in target.tags:
-            raise Held(
-                f"run {run!r} carries the tag {HOLD_TAG!r}; nothing was done. Remove the tag to lift it"
-            )
+        why = why_held(self.read(), target)
+        if why is not None:
+            run = f"{target.entity}/{target.project}/{target.run_id}"
+            raise Held(f"run {run!r} {why}; nothing was done. {_HOW_TO_LIFT}")
 
     def _file(self) -> Path:
         return Path(os.path.realpath(self.path))
@@ -210,6 +204,14 @@ class HoldRegister:
             raise StoreError(
                 f"cannot write the hold register {str(self.path)!r}: {error.strerror}"
             ) from error
+
+
+def why_held(holds: Iterable[Hold], target: HoldTarget) -> str | None:
+    """Say what holds `target`, as the end of a sentence about it; None where nothing does."""
+    found = [f"{hold.id} ({hold.kind}, {hold.reason})" for hold in holds if _covers(hold, target)]
+    if found:
+        return f"is held by {', '.join(found)}"
+    return f"carries the tag {HOLD_TAG!r}" if HOLD_TAG in target.tags else None
 
 
 def _make_hold(kind: str, value: str, reason: str, added_by: str, now: datetime) -> Hold:

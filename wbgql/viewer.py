@@ -76,13 +76,15 @@ class _GetServerInfo(Result, frozen=True):
     server_info: ServerInfo | None
 
 
-class _Retention(Result, frozen=True):
+class Retention(Result, frozen=True):
+    """What a server calls itself, and for how long it keeps what was deleted: a number without a unit."""
+
     deployment_id: str | None
     data_retention_duration: int
 
 
 class _GetRetention(Result, frozen=True):
-    server_info: _Retention | None
+    server_info: Retention | None
 
 
 class _RightsViewer(Result, frozen=True):
@@ -166,15 +168,20 @@ def get_undo_window(session: Session) -> timedelta | None:
 
     Source: field seen in types generated from W&B's schema in September 2024; no unit given there.
     """
+    info = get_retention(session)
+    if info is None or info.deployment_id != LOCAL_DEPLOYMENT:
+        return None
+    return timedelta(seconds=info.data_retention_duration)
+
+
+def get_retention(session: Session) -> Retention | None:
+    """Return what the server says of its deployment, None where it knows no such fields. One request."""
     try:
-        info = session.execute(GET_RETENTION).server_info
+        return session.execute(GET_RETENTION).server_info
     except RequestError as error:
         if error.retryable:
             raise
         return None
-    if info is None or info.deployment_id != LOCAL_DEPLOYMENT:
-        return None
-    return timedelta(seconds=info.data_retention_duration)
 
 
 def get_rights(session: Session, entity: str) -> Rights:

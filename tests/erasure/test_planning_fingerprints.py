@@ -211,7 +211,7 @@ def test_reading_a_run_gives_what_it_logged_and_reading_again_the_same(world: Wo
 
     assert facts is not None
     assert [output.id for output in facts.outputs] == [first]
-    assert facts.outputs[0].is_made_by(facts.run.id)
+    assert facts.outputs[0].maker == facts.run.id
     assert facts.run.history_line_count == 1
     planned = planned_run(facts)
     again = read_run_facts(world.client.session, path)

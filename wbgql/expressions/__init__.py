@@ -5,6 +5,7 @@ from __future__ import annotations
 from wbgql.expressions.compiling import compile_filter, compile_order, split_filter
 from wbgql.expressions.evaluating import RunDocument, matches
 from wbgql.expressions.fields import Field, Order
+from wbgql.expressions.freezing import freeze
 from wbgql.expressions.nodes import Expr, FieldPath, RelativeTime, ago, fields_of
 from wbgql.expressions.roots import config, run, step, summary
 from wbgql.expressions.text import parse_expression, parse_field, parse_order
@@ -24,6 +25,7 @@ __all__ = [
     "compile_filter",
     "compile_order",
     "split_filter",
+    "freeze",
     "matches",
     "parse_expression",
     "parse_field",

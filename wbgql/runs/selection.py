@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -140,17 +140,17 @@ class RunSelection(RunFrames, RunGroups[Run]):
         other._tally = Tally()
         return other
 
-    def verified(self) -> Iterator[Run]:
+    def verified(self, on_other: Callable[[Run], object] | None = None) -> Iterator[Run]:
         """Yield the runs that match here too: each is held to the same filter on this side.
 
         For lists that feed a deletion. What the filter looks at travels along (whole config and summary
         for a raw filter). Runs that the server gave and that do not match are left out, with a
-        FilterWarning at the end.
+        FilterWarning at the end; `on_other`, if given, is told of each instead.
 
         Raises: as iterating; FilterError where a raw filter cannot be evaluated here.
         """
         question = with_evidence(self.question)
-        return matching_runs(question, self._pages(question))
+        return matching_runs(question, self._pages(question), on_other)
 
     def first(self) -> Run | None:
         """Return the first run, or None. One request for one run, from each project."""

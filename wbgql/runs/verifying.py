@@ -28,8 +28,12 @@ def with_evidence(question: Question) -> Question:
     return replace(question, extra=EVERYTHING) if question.filters else question
 
 
-def matching_runs(question: Question, pages: Iterable[RunPage]) -> Iterator[Run]:
+def matching_runs(
+    question: Question, pages: Iterable[RunPage], on_other: Callable[[Run], object] | None = None
+) -> Iterator[Run]:
     """Yield the runs for which the filter holds here too; warn at the end of those it does not hold for.
+
+    With `on_other`, that is told of each of these instead.
 
     A server that ignores a filter, or reads a part of it in another way, gives runs that were not meant.
 
@@ -43,6 +47,8 @@ def matching_runs(question: Question, pages: Iterable[RunPage]) -> Iterator[Run]
             document = Run(node, page.project, question.extra).to_document()
             if holds(document):
                 yield Run(node, page.project, question.shown)
+            elif on_other is not None:
+                on_other(Run(node, page.project, question.shown))
             else:
                 others.append(str(Run(node, page.project).path))
     if others:

@@ -21,23 +21,28 @@ _OUTPUTS_PER_PAGE = 1000
 _USERS_PER_PAGE = 1000
 
 
-class _Named(Result, frozen=True):
+def is_system_type(name: str) -> bool:
+    """Whether versions of this type are the server's own."""
+    return name.startswith(SYSTEM_PREFIX)
+
+
+class Named(Result, frozen=True):
     name: str
 
 
-class _Id(Result, frozen=True):
+class Id(Result, frozen=True):
     id: str
 
 
-class _Alias(Result, frozen=True):
+class Alias(Result, frozen=True):
     alias: str
 
 
-class _ByRun(Result, frozen=True, tag_field="__typename", tag="Run"):
+class ByRun(Result, frozen=True, tag_field="__typename", tag="Run"):
     id: str = ""
 
 
-class _ByUser(Result, frozen=True, tag_field="__typename", tag="User"):
+class ByUser(Result, frozen=True, tag_field="__typename", tag="User"):
     pass
 
 
@@ -46,17 +51,18 @@ class Output(Result, frozen=True):
 
     id: str
     digest: str
-    artifact_type: _Named
-    created_by: _ByRun | _ByUser | None
+    artifact_type: Named
+    created_by: ByRun | ByUser | None
 
     @property
     def is_system(self) -> bool:
         """Whether it is the server's own."""
-        return self.artifact_type.name.startswith(SYSTEM_PREFIX)
+        return is_system_type(self.artifact_type.name)
 
-    def is_made_by(self, run_storage_id: str) -> bool:
-        """Whether this run was the first to log it."""
-        return isinstance(self.created_by, _ByRun) and self.created_by.id == run_storage_id
+    @property
+    def maker(self) -> str | None:
+        """Storage id of the run that was the first to log it; None where that is gone, or was none."""
+        return self.created_by.id if isinstance(self.created_by, ByRun) else None
 
 
 class RunState(RunNode, frozen=True, kw_only=True):
@@ -84,12 +90,28 @@ class _GetRunFacts(Result, frozen=True):
     project: _FactsProject | None
 
 
-class _Membership(Result, frozen=True):
-    artifact_collection: _Id | None
+class ProjectName(Result, frozen=True):
+    name: str
+    entity_name: str
+
+
+class CollectionName(Result, frozen=True):
+    """A collection; its name and project where they were asked for and are visible."""
+
+    id: str
+    name: str = ""
+    project: ProjectName | None = None
+
+
+class Membership(Result, frozen=True):
+    """A version in one collection, with its aliases there, where they were asked for."""
+
+    artifact_collection: CollectionName | None
+    aliases: list[Alias] = msgspec.field(default_factory=list)
 
 
 class _MembershipEdge(Result, frozen=True):
-    node: _Membership | None
+    node: Membership | None
 
 
 class _Memberships(Result, frozen=True):
@@ -102,8 +124,8 @@ class VersionState(Result, frozen=True, kw_only=True):
     id: str
     digest: str
     state: str
-    artifact_sequence: _Id
-    aliases: list[_Alias]
+    artifact_sequence: CollectionName
+    aliases: list[Alias]
     artifact_memberships: _Memberships
 
     @property
@@ -112,15 +134,20 @@ class VersionState(Result, frozen=True, kw_only=True):
         return tuple(sorted({alias.alias for alias in self.aliases} - {LATEST}))
 
     @property
+    def memberships(self) -> list[Membership]:
+        """Its collections, its own among them."""
+        return [edge.node for edge in self.artifact_memberships.edges if edge.node]
+
+    @property
     def links(self) -> tuple[str, ...]:
         """Ids of the collections it is linked into, beside its own, sorted; "" for one that is hidden."""
-        found = (edge.node.artifact_collection for edge in self.artifact_memberships.edges if edge.node)
+        found = (membership.artifact_collection for membership in self.memberships)
         ids = {"" if collection is None else collection.id for collection in found}
         return tuple(sorted(ids - {self.artifact_sequence.id}))
 
 
 class _VersionWithUsers(VersionState, frozen=True, kw_only=True):
-    used_by: Connection[_Id]
+    used_by: Connection[Id]
 
 
 class _GetArtifactFacts(Result, frozen=True):
@@ -180,7 +207,9 @@ def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
         found.append(project.run)
         return _present(project.run.outputs, GET_RUN_FACTS)
 
-    pages = iter_pages(fetch, page_size=_OUTPUTS_PER_PAGE, key=lambda output: output.id, on_warning=_refuse)
+    pages = iter_pages(
+        fetch, page_size=_OUTPUTS_PER_PAGE, key=lambda output: output.id, on_warning=refuse_half
+    )
     outputs = tuple(output for _, new in pages for output in new)
     return RunFacts(path=path, run=found[-1], outputs=outputs) if found else None
 
@@ -192,14 +221,14 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
     """
     found: list[_VersionWithUsers] = []
 
-    def fetch(first: int, after: str | None) -> Connection[_Id]:
+    def fetch(first: int, after: str | None) -> Connection[Id]:
         version = session.execute(GET_ARTIFACT_FACTS, id=artifact_id, first=first, after=after).artifact
         if version is None:
             return Connection(edges=[], page_info=PageInfo(has_next_page=False))
         found.append(version)
         return version.used_by
 
-    pages = iter_pages(fetch, page_size=_USERS_PER_PAGE, key=lambda run: run.id, on_warning=_refuse)
+    pages = iter_pages(fetch, page_size=_USERS_PER_PAGE, key=lambda run: run.id, on_warning=refuse_half)
     users = tuple(sorted(run.id for _, new in pages for run in new))
     if not found:
         return None
@@ -218,6 +247,10 @@ def _present(outputs: Connection[Output] | None, operation: Operation[Any]) -> C
     return outputs
 
 
-def _refuse(message: str) -> None:
-    # Half a list must not pass for what a run logged, or for who uses a version.
+def refuse_half(message: str) -> None:
+    """Raise where a list may not be whole: half of it must not pass for what a run logged, or who uses it.
+
+    Raises:
+        ResponseError: always.
+    """
     raise ResponseError(message)

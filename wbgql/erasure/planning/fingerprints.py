@@ -81,4 +81,4 @@ def is_artifact_as_planned(planned: PlannedArtifact, facts: ArtifactFacts) -> bo
 
 
 def _counts(facts: RunFacts, output: Output) -> bool:
-    return not output.is_system and output.is_made_by(facts.run.id)
+    return not output.is_system and output.maker == facts.run.id

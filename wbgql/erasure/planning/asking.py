@@ -1,0 +1,77 @@
+"""What a plan is asked for, checked before anything is sent. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from wbgql.erasure.planning.caps import DEFAULT_CAPS, Canaries
+from wbgql.erasure.planning.clocks import Declared
+from wbgql.erasure.planning.decisions import Policy
+from wbgql.erasure.plans import Approvers, Caps, Request
+from wbgql.errors import UsageError
+from wbgql.expressions import Expr, freeze, parse_expression
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.runs import ProjectScope
+
+DEFAULT_TTL = timedelta(days=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a plan is asked for: runs by `scope` and `where`, or by `ids`.
+
+    `entire`: projects of which every run may go. `only_permitted`: runs that this key may not delete are
+    left out instead of refused. `allow_missing`: so are ids that are not there. `with_files`: the files of
+    each run are deleted one by one too, at once and for good; hiding a run leaves them to the server.
+    """
+
+    request: Request
+    scope: Sequence[ProjectScope] = ()
+    where: Expr | str | None = None
+    ids: Sequence[RunPath] | None = None
+    entire: frozenset[ProjectPath] = frozenset()
+    caps: Caps = DEFAULT_CAPS
+    canaries: Canaries = field(default_factory=lambda: Canaries(frozenset(), frozenset()))
+    policy: Policy = field(default_factory=Policy)
+    only_permitted: bool = False
+    allow_missing: bool = False
+    with_files: bool = False
+    approvers: Approvers | None = None
+    planner_key_id: str | None = None
+    declared: Declared | None = None
+    ttl: timedelta = DEFAULT_TTL
+
+    def check(self) -> None:
+        """Pass quietly where this can be meant.
+
+        Raises:
+            UsageError: nothing is selected, everything is, or two ways to select are mixed.
+        """
+        if self.ids is not None and (self.scope or self.where is not None or self.entire):
+            raise UsageError("name runs by their ids, or select them in projects: not both")
+        if self.ids is not None and not self.ids:
+            raise UsageError("the list of ids is empty: there is nothing to plan")
+        if self.ids is None and not self.scope:
+            raise UsageError("name the projects: entity/project, or entity/* for all that can be seen")
+        if self.ids is None and self.where is None and not self.entire:
+            raise UsageError(
+                "without a rule every run matches: give --where, ids, or --entire-project ENTITY/PROJECT"
+            )
+        if self.ttl <= timedelta(0) or self.caps.max_runs < 1 or not 0 <= self.caps.max_percent <= 100:
+            raise UsageError("a plan lives longer than nothing, takes a run at least, and 0 to 100 percent")
+        for name, text in (("a reference", self.request.reference), ("a legal basis", self.request.basis)):
+            if not text.strip():
+                raise UsageError(f"a plan needs {name}")
+
+    def frozen_where(self, now: datetime) -> Expr | None:
+        """The rule with every `ago()` fixed to an instant; None where runs are named, or all are meant.
+
+        Raises:
+            FilterError: it cannot be read.
+        """
+        if self.where is None:
+            return None
+        expr = parse_expression(self.where) if isinstance(self.where, str) else self.where
+        return freeze(expr, now)

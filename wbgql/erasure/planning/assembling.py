@@ -1,0 +1,134 @@
+"""Puts together what was read and decided into the runs of a plan, its totals and what stays. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from wbgql.erasure.planning.details import RunDetails
+from wbgql.erasure.planning.facts import ArtifactFacts
+from wbgql.erasure.planning.fingerprints import artifact_fingerprint, fingerprint
+from wbgql.erasure.planning.judging import Judged
+from wbgql.erasure.planning.ordering import Node, order_versions
+from wbgql.erasure.planning.surroundings import Surroundings
+from wbgql.erasure.plans import ExcludedRun, PlannedArtifact, PlannedFile, PlannedRun, Totals
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.viewer import Rights
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was read of the runs that go, in the order of the plan."""
+
+    details: Sequence[RunDetails]
+    judged: Mapping[str, Judged]
+    surroundings: Mapping[ProjectPath, Surroundings]
+    rights: Mapping[str, Rights]
+
+    @cached_property
+    def planned(self) -> frozenset[RunPath]:
+        """The runs that go."""
+        return frozenset(run.facts.path for run in self.details)
+
+
+def make_runs(findings: Findings) -> list[PlannedRun]:
+    """Make the runs of a plan, each version with one of them."""
+    places = {run.facts.run.id: place for place, run in enumerate(findings.details)}
+    homes: dict[int, list[Judged]] = {}
+    for judged in findings.judged.values():
+        homes.setdefault(_home(judged, places), []).append(judged)
+    going = (judged for place in sorted(homes) for judged in homes[place] if judged.verdict.goes)
+    positions = order_versions(Node(one.output.id, one.loggers, one.users) for one in going)
+    artifacts = {
+        place: [_make_artifact(judged, place, places, positions) for judged in here]
+        for place, here in homes.items()
+    }
+    return [_make_run(run, findings, artifacts.get(place, [])) for place, run in enumerate(findings.details)]
+
+
+def make_totals(runs: Sequence[PlannedRun], excluded: Sequence[ExcludedRun]) -> Totals:
+    """Sum up a plan. `excluded` but not matching does not count as matched."""
+    artifacts = [artifact for run in runs for artifact in run.artifacts]
+    going = [artifact for artifact in artifacts if artifact.decision in ("erase", "unlink")]
+    return Totals(
+        matched=len(runs) + sum(run.reason != "not_matching" for run in excluded),
+        planned=len(runs),
+        excluded=len(excluded),
+        artifacts_erased=len(going),
+        artifacts_kept=len(artifacts) - len(going),
+        files=sum(len(run.files) for run in runs),
+        run_bytes=sum(run.size_bytes or 0 for run in runs),
+        artifact_bytes=sum(artifact.size_bytes for artifact in going),
+    )
+
+
+def _home(judged: Judged, places: Mapping[str, int]) -> int:
+    """The run that a version stands with: who logged it first where that goes, else the oldest logger."""
+    maker = places.get(judged.output.maker or "")
+    return min(places[run] for run in judged.loggers) if maker is None else maker
+
+
+def _make_run(run: RunDetails, findings: Findings, artifacts: list[PlannedArtifact]) -> PlannedRun:
+    facts, node = run.facts, run.facts.run
+    around = findings.surroundings.get(facts.path.project_path, Surroundings())
+    forks = sorted(around.forks.get(facts.path.run_id, ()))
+    return PlannedRun(
+        entity=facts.path.entity,
+        project=facts.path.project,
+        id=facts.path.run_id,
+        storage_id=node.id,
+        created_at=node.created_at,
+        owner=node.user.username if node.user else None,
+        state=node.state,
+        fingerprint=fingerprint(facts),
+        history_lines=node.history_line_count,
+        file_count=node.file_count,
+        size_bytes=node.storage_bytes,
+        artifacts=artifacts,
+        files=[PlannedFile(id=file.id, name=file.name, size_bytes=file.size_bytes) for file in run.files],
+        forks=forks,
+        risks=list(_risks(run, findings, around, forks)),
+    )
+
+
+def _risks(run: RunDetails, findings: Findings, around: Surroundings, forks: Sequence[str]) -> Iterator[str]:
+    facts = run.facts
+    if facts.is_logging:
+        yield "logging"
+    if forks:
+        yield "forked"
+    source = around.sources.get(facts.path.run_id)
+    if source == facts.path.run_id:
+        yield "rewound"
+    elif source is not None and replace(facts.path, run_id=source) not in findings.planned:
+        yield "fork"
+    owner = facts.run.user.username if facts.run.user else None
+    if findings.rights[facts.path.entity].may_delete(owner) is None:
+        yield "rights_unknown"
+
+
+def _make_artifact(
+    judged: Judged, place: int, places: Mapping[str, int], positions: Mapping[str, int]
+) -> PlannedArtifact:
+    output, verdict = judged.output, judged.verdict
+    links = list(output.links) if verdict.decision == "unlink" else []
+    users = sorted(judged.users)
+    waits_for = {places[run] for run in (*users, *judged.loggers)} - {place}
+    facts = ArtifactFacts(version=output, users=tuple(users), hidden_users=0)
+    return PlannedArtifact(
+        id=output.id,
+        name=output.name,
+        type=output.artifact_type.name,
+        digest=output.digest,
+        size_bytes=output.size,
+        decision=verdict.decision,
+        reason=verdict.reason,
+        position=positions.get(output.id, 0),
+        fingerprint=artifact_fingerprint(facts, users=users, links=links) if verdict.goes else "",
+        aliases=sorted({alias.alias for alias in output.aliases}),
+        users=users if verdict.goes else [],
+        with_runs=sorted(waits_for) if verdict.goes else [],
+        links=links,
+        references=judged.references,
+    )

@@ -1,0 +1,302 @@
+"""Reads many runs with all that hangs on them, a page of runs for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+
+from wbgql.connection import Connection, iter_nodes
+from wbgql.documents import Operation, Result
+from wbgql.erasure.planning.facts import (
+    GET_ARTIFACT_FACTS,
+    ByRun,
+    ByUser,
+    Id,
+    Membership,
+    Named,
+    Output,
+    RunFacts,
+    RunState,
+    VersionState,
+    is_system_type,
+    refuse_half,
+)
+from wbgql.errors import NotFound, UnstablePopulation
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.scalars import dump_json
+from wbgql.session import Session
+
+T = TypeVar("T")
+
+RUNS_PER_PAGE = 50
+_OUTPUTS, _USERS, _ENTRIES, _FILES = 20, 5, 20, 50
+_MORE = 500
+
+
+class _Mark(Result, frozen=True):
+    is_reference: bool
+
+
+class OutputFacts(VersionState, frozen=True, kw_only=True):
+    """One version that a run logged, with what decides over it. `size` in bytes."""
+
+    artifact_type: Named
+    created_by: ByRun | ByUser | None
+    version_index: int | None
+    size: int
+    used_by: Connection[Id]
+    files: Connection[_Mark] | None
+
+    @property
+    def name(self) -> str:
+        """`collection:vN`, as the SDK writes it."""
+        version = "" if self.version_index is None else f":v{self.version_index}"
+        return f"{self.artifact_sequence.name}{version}"
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is the server's own."""
+        return is_system_type(self.artifact_type.name)
+
+    @property
+    def maker(self) -> str | None:
+        """Storage id of the run that was the first to log it; None where that is gone, or was none."""
+        return self.created_by.id if isinstance(self.created_by, ByRun) else None
+
+    @property
+    def own_aliases(self) -> tuple[str, ...]:
+        """Aliases that somebody gave it, without those of its links: they go with the links."""
+        own, linked = (
+            {
+                alias.alias
+                for member in self.memberships
+                if self._is_own(member) == mine
+                for alias in member.aliases
+            }
+            for mine in (True, False)
+        )
+        return tuple(alias for alias in self.given_aliases if alias in own or alias not in linked)
+
+    @property
+    def aliases_by_entity(self) -> set[tuple[str, str]]:
+        """(entity, alias) for each alias that somebody gave it, in whatever collection."""
+        return {
+            (member.artifact_collection.project.entity_name, alias.alias)
+            for member in self.memberships
+            if member.artifact_collection and member.artifact_collection.project
+            for alias in member.aliases
+            if alias.alias in self.given_aliases
+        }
+
+    def to_output(self) -> Output:
+        """The part of it that a run's fingerprint is over."""
+        return Output(
+            id=self.id, digest=self.digest, artifact_type=self.artifact_type, created_by=self.created_by
+        )
+
+    def _is_own(self, membership: Membership) -> bool:
+        collection = membership.artifact_collection
+        return collection is not None and collection.id == self.artifact_sequence.id
+
+
+class FileName(Result, frozen=True):
+    """One file of a run."""
+
+    id: str
+    name: str
+    size_bytes: int
+
+
+class _Files(Result, frozen=True):
+    files: Connection[FileName] | None
+
+
+class _Outputs(Result, frozen=True):
+    outputs: Connection[OutputFacts] | None
+
+
+class _RunNode(RunState, frozen=True, kw_only=True):
+    outputs: Connection[OutputFacts] | None
+    files: Connection[FileName] | None = None
+
+
+class _Runs(Result, frozen=True):
+    runs: Connection[_RunNode] | None
+
+
+class _ListRunFacts(Result, frozen=True):
+    project: _Runs | None
+
+
+class _OutputsOfRun(Result, frozen=True):
+    run: _Outputs | None
+
+
+class _ListOutputFacts(Result, frozen=True):
+    project: _OutputsOfRun | None
+
+
+class _FilesOfRun(Result, frozen=True):
+    run: _Files | None
+
+
+class _ListRunFileNames(Result, frozen=True):
+    project: _FilesOfRun | None
+
+
+class _Marks(Result, frozen=True):
+    files: Connection[_Mark] | None
+
+
+class _ListReferenceMarks(Result, frozen=True):
+    artifact: _Marks | None
+
+
+LIST_RUN_FACTS = Operation("ListRunFacts", _ListRunFacts, paged=True)
+LIST_OUTPUT_FACTS = Operation("ListOutputFacts", _ListOutputFacts, paged=True)
+LIST_RUN_FILE_NAMES = Operation("ListRunFileNames", _ListRunFileNames, paged=True)
+LIST_REFERENCE_MARKS = Operation("ListReferenceMarks", _ListReferenceMarks, paged=True)
+OPERATIONS: tuple[Operation[Any], ...] = (
+    LIST_RUN_FACTS,
+    LIST_OUTPUT_FACTS,
+    LIST_RUN_FILE_NAMES,
+    LIST_REFERENCE_MARKS,
+)
+
+
+class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """One run with every version it logged and, where they were asked for, its files."""
+
+    facts: RunFacts
+    outputs: tuple[OutputFacts, ...]
+    files: tuple[FileName, ...] = ()
+
+
+def read_details(
+    session: Session, path: ProjectPath, run_ids: Sequence[str], *, with_files: bool = False
+) -> Iterator[RunDetails]:
+    """Yield runs of one project with all that hangs on them, oldest first in each page.
+
+    One request for 50 runs, and one more for each 500 versions or files of a run beyond the first.
+
+    Raises:
+        UnstablePopulation: one of the runs is not there any more.
+        NotFound: the project is missing or not visible.
+    """
+    waiting = iter(run_ids)
+    while batch := list(islice(waiting, RUNS_PER_PAGE)):
+        nodes = _read_page(session, path, batch, with_files=with_files)
+        missing = set(batch) - {node.name for node in nodes}
+        if missing:
+            raise UnstablePopulation(
+                f"{len(missing)} of the runs that matched in {str(path)!r} are gone now: plan again"
+            )
+        for node in nodes:
+            yield _complete(session, path, node, with_files=with_files)
+
+
+def read_users(session: Session, output: OutputFacts, planned: Collection[str]) -> list[str] | None:
+    """Storage ids of the runs that use a version, if all of them are `planned`; else None.
+
+    Looks on page by page until one is found that is not. One request for 500 users beyond the first five.
+    """
+    users: list[str] = []
+    for run in _iter_users(session, output):
+        if run.id not in planned:
+            return None
+        users.append(run.id)
+    hidden = (output.used_by.total_count or 0) > len(users)
+    return None if hidden else users
+
+
+def count_references(session: Session, output: OutputFacts) -> int:
+    """How many files of a version lie elsewhere. One request per 500 files beyond the first 20."""
+
+    def fetch(first: int, after: str | None) -> Connection[_Mark]:
+        found = session.execute(LIST_REFERENCE_MARKS, id=output.id, first=first, after=after).artifact
+        return _some(found.files if found else None, LIST_REFERENCE_MARKS)
+
+    if output.files is None:
+        return 0
+    return sum(mark.is_reference for mark in _go_on(output.files, fetch, None))
+
+
+def _iter_users(session: Session, output: OutputFacts) -> Iterator[Id]:
+    def fetch(first: int, after: str | None) -> Connection[Id]:
+        found = session.execute(GET_ARTIFACT_FACTS, id=output.id, first=first, after=after).artifact
+        return _some(found.used_by if found else None, GET_ARTIFACT_FACTS)
+
+    return _go_on(output.used_by, fetch, lambda run: run.id)
+
+
+def _read_page(
+    session: Session, path: ProjectPath, run_ids: Sequence[str], *, with_files: bool
+) -> list[_RunNode]:
+    filters = dump_json({"name": {"$in": list(run_ids)}})
+
+    def fetch(first: int, after: str | None) -> Connection[_RunNode]:
+        project = session.execute(
+            LIST_RUN_FACTS,
+            entity=path.entity,
+            project=path.project,
+            filters=filters,
+            outputs=_OUTPUTS,
+            users=_USERS,
+            entries=_ENTRIES,
+            files=_FILES,
+            withFiles=with_files,
+            first=first,
+            after=after,
+        ).project
+        if project is None or project.runs is None:
+            raise NotFound.project(path, operation=LIST_RUN_FACTS.name)
+        return project.runs
+
+    wanted = set(run_ids)
+    nodes = iter_nodes(fetch, page_size=RUNS_PER_PAGE, key=lambda node: node.id, on_warning=refuse_half)
+    return [node for node in nodes if node.name in wanted]
+
+
+def _complete(session: Session, path: ProjectPath, node: _RunNode, *, with_files: bool) -> RunDetails:
+    run_path = RunPath(path.entity, path.project, node.name)
+    names = {"entity": path.entity, "project": path.project, "run": node.name}
+
+    def fetch_outputs(first: int, after: str | None) -> Connection[OutputFacts]:
+        project = session.execute(
+            LIST_OUTPUT_FACTS, **names, users=_USERS, entries=_ENTRIES, first=first, after=after
+        ).project
+        run = project.run if project else None
+        return _some(run.outputs if run else None, LIST_OUTPUT_FACTS)
+
+    def fetch_files(first: int, after: str | None) -> Connection[FileName]:
+        project = session.execute(LIST_RUN_FILE_NAMES, **names, first=first, after=after).project
+        run = project.run if project else None
+        return _some(run.files if run else None, LIST_RUN_FILE_NAMES)
+
+    start = _some(node.outputs, LIST_RUN_FACTS)
+    outputs = tuple(_go_on(start, fetch_outputs, lambda output: output.id))
+    files: tuple[FileName, ...] = ()
+    if with_files:
+        files = tuple(_go_on(_some(node.files, LIST_RUN_FACTS), fetch_files, lambda file: file.id))
+    facts = RunFacts(path=run_path, run=node, outputs=tuple(output.to_output() for output in outputs))
+    return RunDetails(facts=facts, outputs=outputs, files=files)
+
+
+def _go_on(
+    start: Connection[T], fetch: Callable[[int, str | None], Connection[T]], key: Callable[[T], str] | None
+) -> Iterator[T]:
+    """Yield the nodes of a page that came nested, then those of the pages behind it."""
+
+    def page(first: int, after: str | None) -> Connection[T]:
+        return start if after is None else fetch(first, after)
+
+    return iter_nodes(page, page_size=_MORE, key=key, on_warning=refuse_half)
+
+
+def _some(found: T | None, operation: Operation[Any]) -> T:
+    if found is None:
+        raise UnstablePopulation(f"{operation.name}: what is being read vanished meanwhile: plan again")
+    return found

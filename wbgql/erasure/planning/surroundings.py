@@ -1,0 +1,226 @@
+"""Who else has a part in what goes: runs that were forked from planned ones, and runs that logged the same.
+
+Neither is asked of a run or a version; they are found by looking at every run of the project once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wbgql.connection import Connection, iter_nodes, iter_pages
+from wbgql.documents import Operation, Result
+from wbgql.erasure.planning.facts import Id, refuse_half
+from wbgql.errors import NotFound, RequestError, UnstablePopulation
+from wbgql.frames.decoding import dig
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.progress import Progress
+from wbgql.scalars import parse_json
+from wbgql.session import Session
+
+_RUNS_PER_PAGE = 500
+_OUTPUTS = 20
+_MORE = 1000
+_READINGS = 2
+
+
+class _Run(Result, frozen=True):
+    id: str
+    name: str
+    wandb_config: str | None
+    outputs: Connection[Id] | None = None
+
+
+class _Runs(Result, frozen=True):
+    runs: Connection[_Run] | None
+
+
+class _ListSurroundings(Result, frozen=True):
+    project: _Runs | None
+
+
+class _Outputs(Result, frozen=True):
+    outputs: Connection[Id] | None
+
+
+class _OutputsOfRun(Result, frozen=True):
+    run: _Outputs | None
+
+
+class _ListOutputIds(Result, frozen=True):
+    project: _OutputsOfRun | None
+
+
+class _Aliases(Result, frozen=True):
+    protected_aliases: list[str]
+
+
+class _GetProtectedAliases(Result, frozen=True):
+    entity: _Aliases | None
+
+
+LIST_SURROUNDINGS = Operation("ListSurroundings", _ListSurroundings, paged=True)
+LIST_OUTPUT_IDS = Operation("ListOutputIds", _ListOutputIds, paged=True)
+GET_PROTECTED_ALIASES = Operation("GetProtectedAliases", _GetProtectedAliases)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_SURROUNDINGS, LIST_OUTPUT_IDS, GET_PROTECTED_ALIASES)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What was found in one project.
+
+    `forks`: by id of a planned run, the paths of those forked from it, or from a fork of it. `sources`: by
+    id of a planned run, the id of the run it was forked from, or its own where it was rewound. `loggers`: by
+    id of a version, storage ids of the runs that logged it, planned or not.
+    """
+
+    forks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sources: dict[str, str] = field(default_factory=dict)
+    loggers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def read_surroundings(
+    session: Session,
+    path: ProjectPath,
+    planned: Collection[str],
+    versions: Collection[str],
+    progress: Progress,
+) -> Surroundings:
+    """Look at every run of a project. `planned` are run ids, `versions` those that may go.
+
+    One request for 500 runs, and one more for each 1000 versions of a run beyond the first 20. Where runs
+    come and go meanwhile, everything is read once more.
+
+    Raises:
+        UnstablePopulation: they came and went the second time too.
+        NotFound: the project is missing or not visible.
+    """
+    for _ in range(_READINGS):
+        reading = _Reading(session, path, planned, versions)
+        if reading.read(progress):
+            return reading.found
+    raise UnstablePopulation(
+        f"runs of {str(path)!r} come and go while it is read, so that some may have been missed: plan again "
+        "at a quiet time"
+    )
+
+
+def read_protected_aliases(session: Session, entity: str) -> frozenset[str]:
+    """Aliases that are protected in an entity; none where the server knows no such thing. One request.
+
+    Raises:
+        RequestError: the server does not answer.
+    """
+    try:
+        found = session.execute(GET_PROTECTED_ALIASES, entity=entity).entity
+    except RequestError as error:
+        if error.retryable:
+            raise
+        return frozenset()
+    return frozenset(found.protected_aliases) if found else frozenset()
+
+
+class _Reading:
+    """One pass over the runs of a project."""
+
+    def __init__(
+        self, session: Session, path: ProjectPath, planned: Collection[str], versions: Collection[str]
+    ) -> None:
+        self._session = session
+        self._path = path
+        self._planned = planned
+        self._versions = versions
+        self._source_of: dict[str, str] = {}
+        self.found = Surroundings()
+
+    def read(self, progress: Progress) -> bool:
+        """Read every run; whether they were as many as the server counted."""
+        total: int | None = None
+        read = 0
+        pages = iter_pages(
+            self._fetch, page_size=_RUNS_PER_PAGE, key=lambda run: run.id, on_warning=refuse_half
+        )
+        for page, runs in pages:
+            total = page.total_count if total is None else total
+            for run in runs:
+                self._note(run)
+            read += len(runs)
+            progress.report(read, total)
+        self._settle_forks()
+        return read == total
+
+    def _settle_forks(self) -> None:
+        for name, source in self._source_of.items():
+            if name in self._planned:
+                self.found.sources[name] = source
+                continue
+            for ancestor in _ancestors(name, self._source_of):
+                if ancestor in self._planned:
+                    fork = RunPath(self._path.entity, self._path.project, name)
+                    self.found.forks[ancestor].append(str(fork))
+
+    def _note(self, run: _Run) -> None:
+        source = _branch_point(run.wandb_config)
+        if source is not None:
+            self._source_of[run.name] = source
+        for version in self._outputs(run):
+            if version in self._versions:
+                self.found.loggers[version].append(run.id)
+
+    def _outputs(self, run: _Run) -> list[str]:
+        start = run.outputs
+        if start is None:
+            return []
+
+        def fetch(first: int, after: str | None) -> Connection[Id]:
+            if after is None:
+                return start
+            project = self._session.execute(
+                LIST_OUTPUT_IDS, **self._names, run=run.name, first=first, after=after
+            ).project
+            if project is None or project.run is None or project.run.outputs is None:
+                raise UnstablePopulation(
+                    f"a run of {str(self._path)!r} vanished while it was read: plan again"
+                )
+            return project.run.outputs
+
+        found = iter_nodes(fetch, page_size=_MORE, key=lambda version: version.id, on_warning=refuse_half)
+        return [version.id for version in found]
+
+    def _fetch(self, first: int, after: str | None) -> Connection[_Run]:
+        project = self._session.execute(
+            LIST_SURROUNDINGS,
+            **self._names,
+            outputs=_OUTPUTS,
+            withOutputs=bool(self._versions),
+            first=first,
+            after=after,
+        ).project
+        if project is None or project.runs is None:
+            raise NotFound.project(self._path, operation=LIST_SURROUNDINGS.name)
+        return project.runs
+
+    @property
+    def _names(self) -> Mapping[str, str]:
+        return {"entity": self._path.entity, "project": self._path.project}
+
+
+def _ancestors(name: str, source_of: Mapping[str, str]) -> list[str]:
+    """The runs that a run's history began in, nearest first: a fork of a fork has both."""
+    found: dict[str, None] = {}
+    while (source := source_of.get(name)) is not None and source not in found and source != name:
+        found[source] = None
+        name = source
+    return list(found)
+
+
+def _branch_point(config: str | None) -> str | None:
+    """The id of the run that a run was forked from, or rewound to.
+
+    Source: wandb SDK 0.31.0 `sdk/wandb_init.py`: `_wandb.branch_point` of the config, `run_id` and `step`,
+    for `fork_from` and `resume_from` alike (2026-11).
+    """
+    found = dig(parse_json(config), ("branch_point", "run_id")) if config else None
+    return found if isinstance(found, str) else None
