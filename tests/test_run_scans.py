@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 import wbgql as wb
 from tests.fake_runs import RunsTransport, make_run
 from wbgql.connection import Connection
-from wbgql.errors import UnstablePopulation, UnstableWarning, UsageError
+from wbgql.errors import NotFound, UnstablePopulation, UnstableWarning, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.runs import RunNode, RunSelection
-from wbgql.runs.ahead import ReadAhead
+from wbgql.runs.ahead import ReadAhead, to_cursor
 from wbgql.runs.reading import PageReader
 from wbgql.session import Session
 
@@ -209,7 +209,7 @@ def test_where_the_server_is_slow_pages_are_read_ahead_and_given_in_order() -> N
     assert got == [run["name"] for run in sorted(runs, key=lambda run: -run["summary"]["acc"])]
     assert len(transport.sent) == 10
     assert transport.sent[0][1]["after"] is None
-    assert 1 < gauge.peak <= 4
+    assert 4 < gauge.peak <= 8
 
 
 def test_a_quick_server_is_asked_for_one_page_after_the_other() -> None:
@@ -222,14 +222,20 @@ def test_a_quick_server_is_asked_for_one_page_after_the_other() -> None:
     assert len(transport.sent) == 1
 
 
-def slow_pages(transport: RunsTransport, *, limit: int | None, counted: list[int]) -> ReadAhead:
+def test_fewer_pages_are_under_way_where_they_are_large() -> None:
+    runs = [make_run(number, config={"text": {"value": "x" * 100_000}}) for number in range(400)]
+    gauge = Gauge()
+    transport = RunsTransport(*runs, delay=gauge)
+
+    got = select(transport, page_size=40, select="*").ids()
+
+    assert len(got) == 400
+    assert 1 < gauge.peak <= 4
+
+
+def slow_pages(transport: RunsTransport, *, limit: int | None = None, count: Callable[[], int]) -> ReadAhead:
     """Pages of a slow server that gives no total, read ahead."""
     reader = PageReader(Session(transport), PATH, select(transport).question)
-
-    def count() -> int:
-        counted.append(1)
-        return 50
-
     return ReadAhead(
         lambda first, after: reader.ask(first, after, total=False),
         count=count,
@@ -239,20 +245,39 @@ def slow_pages(transport: RunsTransport, *, limit: int | None, counted: list[int
     )
 
 
-def test_a_slow_server_that_gives_no_total_is_asked_for_a_count_and_read_ahead() -> None:
-    transport, counted = RunsTransport(*map(make_run, range(50))), []
-    ahead = slow_pages(transport, limit=None, counted=counted)
+def test_a_slow_server_that_gives_no_total_is_counted_and_read_ahead_at_once() -> None:
+    together = threading.Barrier(2)
+    transport = RunsTransport(*map(make_run, range(50)), delay=lambda: None)
 
+    def count() -> int:
+        together.wait(5)  # passes only once the first page has been handed out
+        return 50
+
+    ahead = slow_pages(transport, count=count)
     ahead(5, None)
+    together.wait(5)
+    read = [ahead(5, to_cursor(last)).edges[0].node.name for last in range(4, 49, 5)]
     ahead.close()
 
-    assert counted == [1]
-    assert len(transport.sent) > 1
+    assert read == names(range(5, 50, 5))
+
+
+def test_a_count_that_fails_ends_the_guesses_and_not_the_reading() -> None:
+    def count() -> int:
+        raise NotFound("gone")
+
+    transport = RunsTransport(*map(make_run, range(50)))
+    ahead = slow_pages(transport, count=count)
+
+    read = [ahead(5, after).edges[0].node.name for after in (None, to_cursor(4), to_cursor(9))]
+    ahead.close()
+
+    assert read == names(range(0, 15, 5))
 
 
 def test_nothing_is_read_ahead_past_the_limit() -> None:
     transport, counted = RunsTransport(*map(make_run, range(50))), []
-    ahead = slow_pages(transport, limit=10, counted=counted)
+    ahead = slow_pages(transport, limit=10, count=lambda: counted.append(1) or 50)
 
     ahead(5, None)
     ahead.close()
@@ -304,4 +329,4 @@ def test_stopping_early_ends_what_was_asked_ahead() -> None:
     time.sleep(0.1)
 
     assert first == names(range(7))
-    assert len(transport.sent) == sent <= 7
+    assert len(transport.sent) == sent <= 10

@@ -13,21 +13,24 @@ from wbgql.runs.nodes import RunNode
 
 Ask = Callable[[int, str | None], Connection[RunNode]]
 
-THREADS = 4
+# So many pages are under way at once: the more where they are small, since those that came wait in memory.
+MOST_PAGES, FEWEST_PAGES = 8, 4
+MEMORY_BYTES = 16_000_000
 # Below this a request's wait is less than what threads cost.
 SLOW_S = 0.02
-# The first page and two more: fewer gain nothing.
-_FEWEST_PAGES = 3
+# The first page and two more: shorter lists gain nothing.
+_SHORTEST_LIST = 3
 _PREFIX = b"arrayconnection:"
 
 
 class ReadAhead:
-    """Hands out pages in order, up to four of them under way at once.
+    """Hands out pages in order, four to eight of them under way at once.
 
     The cursor of a list of runs is its offset, so that the later ones are known once the first has
     come; where a server's cursors look otherwise, where nobody waits, or where the first page came
     short, every page is asked for when it is its turn. Guesses are only about what to ask for early:
-    what is handed out is the page that was called for.
+    what is handed out is the page that was called for. Where the server gives no total, it is counted
+    beside the first guesses; of a short list a few of those may lie past the end, and come back empty.
 
     Source: `YXJyYXljb25uZWN0aW9uOjE5OQ==` is `arrayconnection:199` (wandb/wandb#6614, 2023).
     """
@@ -49,6 +52,7 @@ class ReadAhead:
         self._wall = wall
         self._cpu = cpu
         self._pool: ThreadPoolExecutor | None = None
+        self._most = FEWEST_PAGES
         self._guesses: Iterator[str] = iter(())
         self._waiting: dict[tuple[int, str], Future[Connection[RunNode]]] = {}
 
@@ -82,29 +86,45 @@ class ReadAhead:
             min(waited_s, waited_s if latency_s is None else latency_s) > SLOW_S
             and len(page.edges) == first
             and offset == first - 1
+            and page.page_info.has_next_page
         ):
-            self._start(first, self._total(page))
+            self._start(first, page)
         return page
 
-    def _total(self, page: Connection[RunNode]) -> int:
-        """How many runs are to come in all; counted where the page does not say."""
-        if self._limit is not None and self._limit <= _FEWEST_PAGES * len(page.edges):
-            return 0
-        total = self._count() if page.total_count is None else page.total_count
-        return total if self._limit is None else min(total, self._limit)
-
-    def _start(self, first: int, total: int) -> None:
-        if total > _FEWEST_PAGES * first:
-            self._guesses = (to_cursor(last) for last in range(first - 1, total - 1, first))
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="wbgql-pages")
-            self._fill(first)
+    def _start(self, first: int, page: Connection[RunNode]) -> None:
+        known = [number for number in (self._limit, page.total_count) if number is not None]
+        if known and min(known) <= _SHORTEST_LIST * first:
+            return
+        self._most = max(FEWEST_PAGES, min(MOST_PAGES, MEMORY_BYTES // (_weight(page) or 1)))
+        self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="wbgql-pages")
+        counting = self._pool.submit(self._count) if page.total_count is None else None
+        self._guesses = _cursors(first, known, counting)
+        self._fill(first)
 
     def _fill(self, first: int) -> None:
-        while self._pool is not None and len(self._waiting) < THREADS:
+        while self._pool is not None and len(self._waiting) < self._most:
             cursor = next(self._guesses, None)
             if cursor is None:
                 return
             self._waiting[first, cursor] = self._pool.submit(self._ask, first, cursor)
+
+
+def _cursors(first: int, known: list[int], counting: Future[int] | None) -> Iterator[str]:
+    """Yield the cursor of each page but the first, as far as is known when it is asked for."""
+    last = first - 1
+    while True:
+        if counting is not None and counting.done():
+            # Who calls for pages is told by them what keeps the count from coming.
+            known, counting = [*known, 0 if counting.exception() else counting.result()], None
+        if known and last >= min(known) - 1:
+            return
+        yield to_cursor(last)
+        last += first
+
+
+def _weight(page: Connection[RunNode]) -> int:
+    """About how many bytes a page's texts take."""
+    return sum(len(node.config or "") + len(node.summary_metrics or "") for node in page.nodes)
 
 
 def to_cursor(offset: int) -> str:
