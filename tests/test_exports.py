@@ -196,6 +196,33 @@ def test_several_projects_share_the_columns_and_a_missing_one_is_told(client: Cl
     assert min(table["summary.acc"].to_pylist()) > 0.5
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_where_no_run_matches_a_part_without_rows_has_the_columns(
+    client: Client, tmp_path: Path, format: Any
+) -> None:
+    def export_where(least: float, folder: str) -> Export:
+        return client.export_runs(
+            ["exports", "exports-other"],
+            to=tmp_path / folder,
+            select=[run.tags, config["lr"], summary["acc"]],
+            where=summary["acc"] > least,
+            format=format,
+        )
+
+    none, some = export_where(2.0, "none"), export_where(0.9, "some")
+
+    assert (none.rows, [file.name for file in none.files]) == (0, [f"part-00001.{format}"])
+    assert read_manifest(none.folder).columns == read_manifest(some.folder).columns
+    assert read_manifest(none.folder).complete
+    empty, full = none.files[0].read_bytes(), some.files[0].read_bytes()
+    if format == "parquet":
+        assert pq.read_schema(none.files[0]) == pq.read_schema(some.files[0])
+        assert pq.read_table(none.files[0]).num_rows == 0
+    else:
+        assert empty == (full.splitlines(keepends=True)[0] if format == "csv" else b"")
+    assert export_where(2.0, "none").files == none.files
+
+
 def test_a_single_project_that_is_missing_is_an_error(client: Client, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         client.export_runs("nowhere", to=tmp_path)

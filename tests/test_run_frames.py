@@ -134,6 +134,17 @@ def test_partitions_are_folders_by_value(client: Client, tmp_path: Path) -> None
         runs.to_parquet(tmp_path / "other", partition_by="stat")
 
 
+def test_partitions_of_no_runs_are_a_file_of_all_columns(client: Client, tmp_path: Path) -> None:
+    runs = client.runs("frames", select=[run.state, summary["acc"]], where=summary["acc"] > 2)
+
+    assert runs.to_parquet(tmp_path / "out", partition_by="state") == 0
+
+    written = pq.read_table(tmp_path / "out")
+    assert written.schema == runs.to_arrow().schema
+    assert written.num_rows == 0
+    assert written.schema.names[:4] == ["project", "id", "state", "summary.acc"]
+
+
 def test_json_lines_are_one_object_a_run(client: Client, tmp_path: Path) -> None:
     runs = client.runs("frames", select=[run.tags, config["m"], summary["acc"]])
 

@@ -184,7 +184,8 @@ class RunFrames(ABC):
         """Write the runs to a Parquet file, over what is there, and return their number.
 
         With `partition_by`, `path` is a folder, new or empty, with one `column=value` folder for each
-        value. Holds a few pages in memory. The file or folder is whole, or not there.
+        value; where no run matches, one file in it has all columns. Holds a few pages in memory. The file
+        or folder is whole, or not there.
 
         Raises:
             ConfigError: pyarrow is not installed.

@@ -72,11 +72,13 @@ def write_file(path: Path, batches: BatchSource, format: FileFormat, *, opener: 
 def write_partitions(folder: Path, batches: BatchSource, columns: Sequence[str]) -> int:
     """Write Parquet files to `column=value` folders under a new or empty folder; return the rows.
 
+    Without rows there is no value to make a folder of: one file there then has all columns, and no rows.
+
     Raises:
         UsageError: no such column, or the folder holds something.
         StoreError: the disk is full, or the folder cannot be written; nothing is left behind.
     """
-    from pyarrow import dataset
+    from pyarrow import dataset, parquet
 
     pa = arrow()
     for column in columns:
@@ -96,7 +98,9 @@ def write_partitions(folder: Path, batches: BatchSource, columns: Sequence[str])
                 partitioning=list(columns),
                 partitioning_flavor="hive",
             )
-            unfinished.mkdir(exist_ok=True)
+            if not counted.rows:
+                unfinished.mkdir(exist_ok=True)
+                parquet.write_table(batches.schema.empty_table(), unfinished / "part-0.parquet")
             unfinished.replace(folder)
             sync_folder(folder.parent)
     except BaseException:

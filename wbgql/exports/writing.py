@@ -7,12 +7,10 @@ the last run written. Killed anywhere and started again, it ends with the same f
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,12 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from wbgql.errors import FilterWarning, NotFound, StoreError, UnstableWarning, UsageError
+from wbgql.exports.cursors import Cursor, Rows
+from wbgql.exports.manifests import MANIFEST, Manifest, Part, Unread, asked_of, digest_of, open_manifest
 from wbgql.frames import (
     FORMATS,
     Batches,
     FileFormat,
-    KeyKind,
     Layout,
     Opener,
     make_writer,
@@ -34,52 +33,11 @@ from wbgql.frames import (
 )
 from wbgql.paths import ProjectPath, parse_project_path
 from wbgql.run_frames import Types
-from wbgql.runs import RunNode, RunPage, RunSelection
+from wbgql.runs import RunPage, RunSelection
 from wbgql.scalars import format_datetime, parse_datetime
 from wbgql.session import Session
 
-MANIFEST = "manifest.json"
 ROWS_PER_PART = 50_000
-
-
-class Part(msgspec.Struct, kw_only=True):
-    """One file: its rows, the SHA-256 of its bytes, and how far it came.
-
-    `since` is the latest creation time in it, `ids` the runs of that instant that are written.
-    """
-
-    file: str
-    project: str
-    rows: int
-    sha256: str
-    since: str
-    ids: list[str]
-
-
-class Unread(msgspec.Struct):
-    """A project that could not be read, and why."""
-
-    project: str
-    reason: str
-
-
-class Manifest(msgspec.Struct, kw_only=True):
-    """What an export holds. `asked` is compared before going on; the rest is fixed at the first start."""
-
-    tool: str
-    asked: dict[str, Any]
-    filters: dict[str, Any]
-    projects: list[str]
-    kinds: dict[str, list[KeyKind]] | None = None
-    columns: dict[str, str] = {}
-    started_at: datetime
-    finished_at: datetime | None = None
-    parts: list[Part] = []
-    done: list[str] = []
-    unread: list[Unread] = []
-    moved: list[str] = []
-    rows: int = 0
-    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +68,7 @@ def export_runs(
     Sends ceil(n / page_size) requests and two or three more for each project. Holds a few pages in
     memory, and the ids of the runs read in this start. Columns are those of `selection.to_arrow`, fixed
     at the first start, as are the projects and times such as `ago("7d")`. A complete export is left as it is.
+    Where no run matches there is one part, which has the columns and no rows.
 
     Raises:
         UsageError: the folder holds something else, or an order, a limit or `client_side` was given.
@@ -121,26 +80,13 @@ def export_runs(
         to.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(to / ".lock", timeout=0):
-            asked = _asked(selection, format, types, rows_per_part)
-            manifest = _open(to, asked, selection, resume=resume, clock=clock)
+            asked = asked_of(selection, format, types, rows_per_part)
+            manifest = open_manifest(to, asked, selection, resume=resume, clock=clock)
             return _Job(session, selection, to, manifest, types, opener, clock).run()
     except Timeout as error:
         raise StoreError(
             f"another process exports to the folder: {to}, wait for it or use another"
         ) from error
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read what an export holds.
-
-    Raises:
-        StoreError: there is no manifest, or it is damaged.
-    """
-    file = folder / MANIFEST
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise StoreError(f"no manifest of an export, or a damaged one: {file}, {error}") from error
 
 
 @dataclass
@@ -163,6 +109,8 @@ class _Job:
             for project in self.manifest.projects:
                 if project not in self.manifest.done:
                     self._export_project(parse_project_path(project))
+            if not self.manifest.parts:
+                self._write_columns()
             self.manifest.complete = True
             self.manifest.finished_at = self.clock()
             self._save()
@@ -176,7 +124,7 @@ class _Job:
         for part in self.manifest.parts:
             file = self.folder / part.file
             with store_errors(file):
-                found = _digest(file) if file.exists() else None
+                found = digest_of(file) if file.exists() else None
             if found != part.sha256:
                 raise StoreError(f"part is missing or was changed: {file}, export to another folder")
 
@@ -188,7 +136,7 @@ class _Job:
         return replace(layout, kinds=kinds, closed=True)
 
     def _export_project(self, path: ProjectPath) -> None:
-        cursor = _Cursor.after(self.manifest.parts, str(path))
+        cursor = Cursor.after(self.manifest.parts, str(path))
         resumed = bool(cursor.since)
         try:
             self._write_parts(path, cursor)
@@ -201,15 +149,15 @@ class _Job:
         self.manifest.done.append(str(path))
         self._save()
 
-    def _write_parts(self, path: ProjectPath, cursor: _Cursor) -> None:
+    def _write_parts(self, path: ProjectPath, cursor: Cursor) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             batches = Batches(cursor.pages(self._scan(path, cursor)), self.layout)
             if batches.has_rows:
                 self._fix(batches)
-            rows = _Rows(batches, cursor)
+            rows = Rows(batches, cursor)
             while (first := next(rows, None)) is not None:
-                self._write_part(path, first, rows, batches, cursor)
+                self._write_part(str(path), first, rows, batches, cursor)
         for warning in caught:
             if issubclass(warning.category, UnstableWarning):
                 self.manifest.moved.append(str(warning.message))
@@ -223,9 +171,13 @@ class _Job:
             self.manifest.columns = {field.name: str(field.type) for field in batches.schema}
             self._save()
 
-    def _write_part(
-        self, path: ProjectPath, first: Any, rows: _Rows, batches: Batches, cursor: _Cursor
-    ) -> None:
+    def _write_columns(self) -> None:
+        """Write a part of no rows: who reads the folder finds the columns all the same."""
+        batches, cursor = Batches((), self.layout), Cursor()
+        self._fix(batches)
+        self._write_part("", None, Rows(batches, cursor), batches, cursor)
+
+    def _write_part(self, project: str, first: Any, rows: Rows, batches: Batches, cursor: Cursor) -> None:
         format: FileFormat = self.manifest.asked["format"]
         name = f"part-{len(self.manifest.parts) + 1:05d}.{format}"
         room: int = self.manifest.asked["rows_per_part"]
@@ -239,16 +191,16 @@ class _Job:
                 written += taken.num_rows
                 batch = next(rows, None) if written < room else None
             writer.finish()
-        digest, ids = _digest(self.folder / name), sorted(cursor.ids)
-        part = Part(file=name, project=str(path), rows=written, sha256=digest, since=cursor.since, ids=ids)
+        digest, ids = digest_of(self.folder / name), sorted(cursor.ids)
+        part = Part(file=name, project=project, rows=written, sha256=digest, since=cursor.since, ids=ids)
         self.manifest.parts.append(part)
         self.manifest.rows += written
         self._save()
 
-    def _scan(self, path: ProjectPath, cursor: _Cursor) -> Iterator[RunPage]:
+    def _scan(self, path: ProjectPath, cursor: Cursor) -> Iterator[RunPage]:
         return self._select(path, cursor, "$gte").iter_frame_pages()
 
-    def _select(self, path: ProjectPath, cursor: _Cursor, operator: str) -> RunSelection:
+    def _select(self, path: ProjectPath, cursor: Cursor, operator: str) -> RunSelection:
         """The runs of one project, from the cursor on or up to it."""
         filters = self.manifest.filters
         if cursor.since:
@@ -267,7 +219,7 @@ class _Job:
                 on_unstable="warn",
             )
 
-    def _check_total(self, path: ProjectPath, cursor: _Cursor) -> None:
+    def _check_total(self, path: ProjectPath, cursor: Cursor) -> None:
         """Compare what several starts have written with the server's count: each saw its own part alone."""
         written = sum(part.rows for part in self.manifest.parts if part.project == str(path))
         counted = self._select(path, cursor, "$lte").count() if cursor.since else 0
@@ -281,60 +233,6 @@ class _Job:
             file.write(msgspec.json.format(msgspec.json.encode(self.manifest), indent=2) + b"\n")
 
 
-@dataclass
-class _Cursor:
-    """How far a project is written: the latest creation time, and the runs of that instant."""
-
-    since: str = ""
-    ids: set[str] = field(default_factory=set)
-    waiting: list[tuple[str, str]] = field(default_factory=list)
-
-    @classmethod
-    def after(cls, parts: Sequence[Part], project: str) -> _Cursor:
-        """Where the last part of a project ended."""
-        ends = [part for part in parts if part.project == project]
-        return cls(ends[-1].since, set(ends[-1].ids)) if ends else cls()
-
-    def pages(self, pages: Iterator[RunPage]) -> Iterator[RunPage]:
-        """Hand on the runs that are not written yet, and remember them."""
-        written = set(self.ids)
-        for page in pages:
-            nodes: list[RunNode] = [node for node in page if node.name not in written]
-            if nodes:
-                self.waiting = [(node.created_at, node.name) for node in nodes]
-                yield RunPage(page.project, nodes)
-
-    def advance(self, rows: int) -> None:
-        """Note that the next `rows` of what was handed on are written."""
-        for created_at, name in self.waiting[:rows]:
-            if created_at > self.since:
-                self.since, self.ids = created_at, set()
-            if created_at == self.since:
-                self.ids.add(name)
-        del self.waiting[:rows]
-
-
-class _Rows:
-    """Batches one after the other, of which a part may take only the beginning."""
-
-    def __init__(self, batches: Batches, cursor: _Cursor) -> None:
-        self._batches = iter(batches)
-        self._cursor = cursor
-        self._rest: Any = None
-
-    def __next__(self) -> Any:
-        rest, self._rest = self._rest, None
-        return next(self._batches) if rest is None else rest
-
-    def take(self, batch: Any, room: int) -> Any:
-        """The first `room` rows; what is left of the batch comes next."""
-        if batch.num_rows > room:
-            self._rest = batch.slice(room)
-            batch = batch.slice(0, room)
-        self._cursor.advance(batch.num_rows)
-        return batch
-
-
 def _check(selection: RunSelection, format: str) -> None:
     if format not in FORMATS:
         raise UsageError(f"no such format {format!r}, use {', '.join(FORMATS)}")
@@ -343,56 +241,3 @@ def _check(selection: RunSelection, format: str) -> None:
         raise UsageError("an export is of all runs that match, by creation time: leave out order and limit")
     if question.rest is not None:
         raise UsageError("an export takes conditions that the server decides: leave out client_side")
-
-
-def _asked(
-    selection: RunSelection, format: FileFormat, types: Types | None, rows_per_part: int
-) -> dict[str, Any]:
-    """What must be the same to go on, as it was written: `ago("7d")`, not the instant."""
-    question = selection.question
-    return {
-        "projects": str(selection.scope),
-        "where": None if question.where is None else str(question.where),
-        "filters": question.filters if question.where is None else None,
-        "select": "*" if question.select == "*" else [str(selected) for selected in question.select],
-        "order": question.order_text,
-        "types": dict(types or {}),
-        "format": format,
-        "rows_per_part": rows_per_part,
-    }
-
-
-def _open(
-    folder: Path,
-    asked: Mapping[str, Any],
-    selection: RunSelection,
-    *,
-    resume: bool,
-    clock: Callable[[], datetime],
-) -> Manifest:
-    """The manifest to go on with, or a new one."""
-    if (folder / MANIFEST).exists():
-        if not resume:
-            raise UsageError(f"folder holds an export: {folder}, remove it, name another, or resume")
-        manifest = read_manifest(folder)
-        different = [name for name, value in asked.items() if manifest.asked.get(name) != value]
-        if different:
-            raise UsageError(
-                f"folder holds an export that asked for something else ({', '.join(different)}): {folder},"
-                " name another"
-            )
-        return manifest
-    if any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise UsageError(f"folder is not empty: {folder}, remove what is there or name another")
-    return Manifest(
-        tool=f"wbgql {version('wbgql')}",
-        asked=dict(asked),
-        filters=selection.filters,
-        projects=[str(path) for path in selection.project_paths()],
-        started_at=clock(),
-    )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
