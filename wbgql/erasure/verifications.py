@@ -85,9 +85,9 @@ class Residual(_Part, frozen=True, kw_only=True):
 class Verification(_Part, frozen=True, kw_only=True):
     """One verification. `plan` is the plan's digest, `reader` whose eyes: the job's key or a second one.
 
-    `counts`: `runs`, `runs_absent`, `artifacts`, `artifacts_absent`, `files`, `files_absent`, `kept`,
-    `forks`, `not_claimed`, `open`, `requests` for reads; `subjects`, `absent`, `stored`, `not_looked_at` for
-    storage.
+    `counts` of reads: `runs`, `runs_absent`, `artifacts`, `artifacts_absent`, `files`, `files_absent`,
+    `kept`, `kept_present`, `forks`, `not_claimed`, `open`, `requests`; of storage: `subjects` (claimed runs
+    and versions), `absent`, `stored`, `not_looked_at`, `texts_found`.
     `equal_reads`: how many equal answers in a row each result rests on. `probe`: what looked at the bytes
     (`local`, `fsspec`), None for reads. `clocks`: the four as they were read now. `limits`: what was not
     looked at, in words.
