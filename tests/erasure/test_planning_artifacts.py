@@ -1,0 +1,211 @@
+"""What a plan decides over artifact versions, and about forks, against the local server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.erasure.planner import artifact_of, plan_runs, run_of
+from tests.stored import World
+from wbgql.erasure.planning.decisions import Policy
+from wbgql.erasure.planning.facts import read_artifact_facts
+from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
+from wbgql.erasure.plans import Plan
+from wbgql.holds import HoldRegister
+
+LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
+MANY = 30
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Path:
+    return tmp_path / "holds.json"
+
+
+@pytest.fixture
+def stage(world: World) -> World:
+    """Runs `gone1` and `gone2`, which match, and `stays`, which does not."""
+    for name in ("gone1", "gone2", "stays"):
+        world.run(name)
+        tags = ["x"] if name.startswith("gone") else []
+        world.caller.upsert(world.project, name=name, tags=tags, state="finished")
+    return world
+
+
+def plan(world: World, register: Path, **asked: object) -> Plan:
+    return plan_runs(world.client, world.path, register=register, where='"x" in tags', **asked)
+
+
+def link(world: World, version: str, *aliases: str) -> str:
+    """Link a version into the portfolio `shelf`; return the portfolio's id."""
+    target = {"artifactPortfolioName": "shelf", "entityName": "admin", "projectName": world.project}
+    given = [{"artifactCollectionName": "shelf", "alias": alias} for alias in aliases]
+    wanted = target | {"artifactID": version, "aliases": given}
+    portfolio: str = world.caller.ask(LINK, input=wanted)["linkArtifact"]["artifactCollectionID"]
+    return portfolio
+
+
+def test_a_version_that_a_planned_run_alone_logged_goes(stage: World, register: Path) -> None:
+    version = stage.log("net", {"w": b"123"}, runName="gone1", artifactTypeName="model")
+
+    made = plan(stage, register)
+
+    found = artifact_of(made, version)
+    assert found in run_of(made, "gone1").artifacts
+    assert (found.decision, found.reason, found.position) == ("erase", "exclusive", 1)
+    assert (found.name, found.type, found.size_bytes, found.aliases) == ("net:v0", "model", 3, ["latest"])
+    assert (made.totals.artifacts_erased, made.totals.artifacts_kept, made.totals.artifact_bytes) == (1, 0, 3)
+    facts = read_artifact_facts(stage.client.session, version)
+    assert facts is not None
+    assert is_artifact_as_planned(found, facts)
+
+
+def test_a_version_that_another_run_uses_stays_and_one_that_a_planned_run_uses_waits_for_it(
+    stage: World, register: Path
+) -> None:
+    shared = stage.log("shared", {"w": b"1"}, runName="gone1")
+    own = stage.log("own", {"w": b"2"}, runName="gone1")
+    derived = stage.log("derived", {"w": b"3"}, runName="gone2")
+    stage.use(shared, "stays")
+    stage.use(own, "gone2")
+
+    made = plan(stage, register)
+
+    kept, goes, last = (artifact_of(made, one) for one in (shared, own, derived))
+    assert (kept.decision, kept.reason, kept.position, kept.fingerprint) == ("keep", "used_elsewhere", 0, "")
+    assert goes.decision == "erase"
+    assert goes.with_runs == [1]
+    assert goes.users == [run_of(made, "gone2").storage_id]
+    assert goes.position > last.position > 0  # what was made with it goes first
+    facts = read_artifact_facts(stage.client.session, own)
+    assert facts is not None
+    assert is_artifact_as_planned(goes, facts)
+    assert "1 artifact version: runs that stay use them" in made.stays
+
+
+def test_many_users_are_read_to_the_last(stage: World, register: Path) -> None:
+    for number in range(MANY):
+        stage.run(f"user{number}")
+        stage.caller.upsert(stage.project, name=f"user{number}", tags=["x"], state="finished")
+    all_planned = stage.log("used", {"w": b"1"}, runName="gone1")
+    for number in range(MANY):
+        stage.use(all_planned, f"user{number}")
+
+    assert len(artifact_of(plan(stage, register), all_planned).users) == MANY
+
+    stage.use(all_planned, "stays")
+    assert artifact_of(plan(stage, register), all_planned).reason == "used_elsewhere"
+
+
+@pytest.mark.parametrize("first", ["gone1", "stays"])
+def test_a_version_that_a_run_that_stays_logged_too_stays(stage: World, register: Path, first: str) -> None:
+    version = stage.log("net", {"w": b"1"}, runName=first)
+    again = stage.log("net", {"w": b"1"}, runName="stays" if first == "gone1" else "gone1")
+    assert again == version
+
+    found = artifact_of(plan(stage, register), version)
+
+    assert (found.decision, found.reason) == ("keep", "logged_elsewhere")
+
+
+def test_a_version_that_two_planned_runs_logged_goes_once_with_its_maker(
+    stage: World, register: Path
+) -> None:
+    version = stage.log("net", {"w": b"1"}, runName="gone2")
+    assert stage.log("net", {"w": b"1"}, runName="gone1") == version
+
+    made = plan(stage, register)
+
+    found = artifact_of(made, version)
+    assert found in run_of(made, "gone2").artifacts
+    assert (found.decision, found.with_runs) == ("erase", [0])
+
+
+def test_a_version_whose_maker_is_gone_goes_unless_there_are_holds(stage: World, register: Path) -> None:
+    stage.run("maker")
+    version = stage.log("net", {"w": b"1"}, runName="maker")
+    assert stage.log("net", {"w": b"1"}, runName="gone1") == version
+    stage.delete_run("maker")
+
+    assert artifact_of(plan(stage, register), version).decision == "erase"
+
+    now = datetime.now(UTC)
+    HoldRegister(register).add("tag", "anything", reason="CASE", added_by="ada", now=now)
+    found = artifact_of(plan(stage, register), version)
+    assert (found.decision, found.reason) == ("keep", "not_decidable")
+
+
+def test_a_linked_version_stays_unless_links_are_taken_off(stage: World, register: Path) -> None:
+    version = stage.log("net", {"w": b"1"}, runName="gone1")
+    portfolio = link(stage, version, "prod")
+
+    kept = artifact_of(plan(stage, register), version)
+    goes = artifact_of(plan(stage, register, policy=Policy(unlink=True)), version)
+
+    assert (kept.decision, kept.reason) == ("keep", "linked")
+    assert (goes.decision, goes.reason, goes.links) == ("unlink", "linked", [portfolio])
+    assert goes.position == 1
+    facts = read_artifact_facts(stage.client.session, version)
+    assert facts is not None
+    assert facts.version.links == (portfolio,)
+
+
+def test_a_version_with_an_alias_of_somebodys_stays_unless_aliases_do_not_count(
+    stage: World, register: Path
+) -> None:
+    version = stage.log("net", {"w": b"1"}, runName="gone1", aliases=["best"])
+
+    kept = artifact_of(plan(stage, register), version)
+    goes = artifact_of(plan(stage, register, policy=Policy(aliased="erase")), version)
+
+    assert (kept.decision, kept.reason, kept.aliases) == ("keep", "aliased", ["best", "latest"])
+    assert (goes.decision, goes.reason) == ("erase", "aliased")
+
+
+def test_the_servers_own_versions_stay_and_are_told(stage: World, register: Path) -> None:
+    stage.caller.log(stage.project, "gone1", {"_step": 0, "loss": 1})
+    assert stage.caller.stream(stage.project, "gone1", complete=True, exitcode=0).status_code == 200
+
+    made = plan(stage, register)
+
+    (history,) = run_of(made, "gone1").artifacts
+    assert history.type == "wandb-history"
+    assert (history.decision, history.reason) == ("keep", "system")
+    assert any("the server's own" in line for line in made.stays)
+
+
+def test_more_versions_and_files_than_a_page_holds(stage: World, register: Path) -> None:
+    versions = [stage.log("net", {"w": b"%d" % number}, runName="gone1") for number in range(MANY)]
+    files = {f"f{number}": b"1" for number in range(MANY)}
+    big = stage.log("big", files, runName="gone1")
+
+    made = plan(stage, register)
+
+    assert {one.id for one in run_of(made, "gone1").artifacts} == {*versions, big}
+    assert sorted(one.position for one in run_of(made, "gone1").artifacts) == list(range(1, MANY + 2))
+    assert artifact_of(made, big).references == 0
+
+
+def fork(world: World, name: str, source: str, **fields: object) -> None:
+    config = {"_wandb": {"value": {"branch_point": {"run_id": source, "step": 1}}}}
+    world.caller.upsert(world.project, name=name, config=config, state="finished", **fields)
+
+
+def test_forks_that_stay_are_listed_and_forks_of_forks_too(stage: World, register: Path) -> None:
+    fork(stage, "child", "gone1")
+    fork(stage, "grandchild", "child")
+    fork(stage, "planned-child", "gone2", tags=["x"])
+    fork(stage, "of-another", "stays", tags=["x"])
+    fork(stage, "rewound", "rewound", tags=["x"])
+
+    made = plan(stage, register)
+
+    assert run_of(made, "gone1").forks == [f"{stage.path}/child", f"{stage.path}/grandchild"]
+    assert run_of(made, "gone1").risks == ["forked"]
+    assert (run_of(made, "gone2").forks, run_of(made, "planned-child").risks) == ([], [])
+    assert run_of(made, "of-another").risks == ["fork"]
+    assert run_of(made, "rewound").risks == ["rewound"]
+    assert any(line.startswith("2 runs forked from runs that go") for line in made.stays)
+    assert any(line.startswith("the beginning of 1 run") for line in made.stays)
