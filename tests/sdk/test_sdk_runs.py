@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.caller import Caller, new_project
+from tests.caller import new_project
 from tests.sdk.sdk_process import run_sdk
 
 pytestmark = pytest.mark.sdk
@@ -189,30 +185,6 @@ def test_a_run_is_resumed_where_it_ended_and_a_deleted_id_is_refused(local_serve
         "unknown": "UsageError",
         "quick": True,
     }
-
-
-def test_an_offline_run_is_synced_twice_without_a_second_copy_of_its_rows(local_server, tmp_path):
-    project = new_project()
-    code = """
-    import sys, wandb
-    with wandb.init(project=sys.argv[1], id="off", mode="offline") as run:
-        for _ in range(3):
-            run.log({"x": 1})
-        result = run.dir
-    """
-    folder = Path(run_sdk(local_server, tmp_path, code, project)).parent
-
-    for options in ([], ["--include-synced"]):
-        subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", *options, str(folder)],
-            env={**os.environ, **local_server.environment(tmp_path)},
-            capture_output=True,
-            check=True,
-            timeout=120,
-        )
-
-    run = Caller(local_server.base_url, local_server.api_key).run(project, "off")
-    assert (run["state"], run["historyLineCount"], len(run["history"])) == ("finished", 3, 3)
 
 
 def test_a_run_deleted_while_it_logs_does_not_come_back(tmp_path, local_server):

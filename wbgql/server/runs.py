@@ -107,7 +107,8 @@ def find_run_by_path(context: Context, entity: str | None, project: str | None, 
     refuse_deleted(context, context.db, found, name)
     run = find_run(context, found, name)
     if run is None:
-        raise NotFound(f"run {entity}/{project}/{name} not found", status=404)
+        path = f"{found['entityName']}/{found['name']}/{name}"
+        raise NotFound(f"run {path} not found", status=404)
     return run
 
 
