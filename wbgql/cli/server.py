@@ -76,6 +76,12 @@ def _data_dir() -> Path:
     "--host", default="127.0.0.1", show_default=True, callback=not_empty, help="Address to listen on."
 )
 @click.option(
+    "--prefix",
+    default="",
+    metavar="PATH",
+    help="Serve everything below a path such as /wandb, behind a proxy or without one.",
+)
+@click.option(
     "--retention", callback=_seconds, default="7d", show_default=True, help="Keep hidden runs so long."
 )
 @click.option(
@@ -97,7 +103,13 @@ def _data_dir() -> Path:
 @global_options()
 @click.pass_context
 def server_group(
-    ctx: click.Context, port: int | None, host: str, retention: float, system_artifacts: str, sync: str
+    ctx: click.Context,
+    port: int | None,
+    host: str,
+    prefix: str,
+    retention: float,
+    system_artifacts: str,
+    sync: str,
 ) -> None:
     """Run a local server that the wandb SDK and this command take for W&B, until Ctrl-C.
 
@@ -111,6 +123,7 @@ def server_group(
             data=_data_dir(),
             host=host,
             port=DEFAULT_PORT if port is None else port,
+            path_prefix=prefix,
             retention_s=retention,
             system_artifacts=system_artifacts,
             sync=sync,

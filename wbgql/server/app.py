@@ -23,6 +23,7 @@ from wbgql.resources import schema_file
 from wbgql.server import (
     accounts,
     artifacts_uploads,
+    blobs,
     files,
     filestream,
     projects,
@@ -176,7 +177,9 @@ class _Server:
 
     async def upload(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("PUT", request.path_params["token"])
-        blob = await self.backend.blobs.receive(request.stream())
+        max_bytes = self.backend.settings.max_upload_bytes
+        blobs.refuse_larger(int(request.headers.get("content-length", 0)), max_bytes)
+        blob = await self.backend.blobs.receive(request.stream(), max_bytes)
         await run_in_threadpool(UPLOADS[kind], self.backend, value, blob)
         return Response(status_code=200, headers={"ETag": f'"{blob.md5}"'})
 

@@ -13,7 +13,7 @@ from typing import IO
 
 from anyio import to_thread
 
-from wbgql.errors import StoreError
+from wbgql.errors import RequestError, StoreError
 from wbgql.server import tables
 from wbgql.server.store import Connection, store_errors
 
@@ -42,10 +42,11 @@ class Blobs:
         with store_errors(root):
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Blob:
+    async def receive(self, chunks: AsyncIterator[bytes], max_bytes: int) -> Blob:
         """Store a stream; nothing is left behind if it breaks off.
 
         Raises:
+            RequestError: larger than `max_bytes` (status 413).
             StoreError: the disk is full or not writable.
         """
         blob_id = secrets.token_hex(_ID_LENGTH // 2)
@@ -54,8 +55,9 @@ class Blobs:
         try:
             with incoming.open("xb") as file:
                 async for chunk in chunks:
-                    digest.update(chunk)
                     size += len(chunk)
+                    refuse_larger(size, max_bytes)
+                    digest.update(chunk)
                     file.write(chunk)
                 await to_thread.run_sync(_sync, file)
             await to_thread.run_sync(self._place, incoming, blob_id)
@@ -115,6 +117,16 @@ class Blobs:
         for path in self._incoming.iterdir():
             if path.stat().st_mtime < older_than:
                 path.unlink(missing_ok=True)
+
+
+def refuse_larger(size: int, max_bytes: int) -> None:
+    """Refuse what may not be stored.
+
+    Raises:
+        RequestError: with status 413, which the SDK does not repeat.
+    """
+    if size > max_bytes:
+        raise RequestError(f"upload is larger than {max_bytes} bytes", status=413)
 
 
 def _sync(file: IO[bytes]) -> None:

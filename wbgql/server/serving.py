@@ -29,6 +29,7 @@ from wbgql.server import accounts, retention
 from wbgql.server.access_log import AccessLog
 from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
+from wbgql.server.prefix import PathPrefix
 from wbgql.server.settings import PURGE, ServerSettings
 from wbgql.server.store import Store, store_errors
 
@@ -66,7 +67,7 @@ def serve(
                 if on_first_key is not None:
                     on_first_key(settings.first_user, key)
             host, port = listener.getsockname()[:2]
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.path_prefix}"
             _run(backend, listener, stop, (lambda: on_ready(url)) if on_ready is not None else None)
         finally:
             backend.close()
@@ -90,6 +91,8 @@ def _run(
             tasks.cancel_scope.cancel()
 
     app: ASGIApp = make_app(backend, lifespan)
+    if backend.settings.path_prefix:
+        app = PathPrefix(app, backend.settings.path_prefix)
     if backend.settings.access_log is not None:
         app = AccessLog(app, backend.settings.access_log)
     config = uvicorn.Config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,18 +26,23 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("wbgql")) / "server"
 
 
+_PREFIX = re.compile(r"(/[\w.~-]*[\w~-])*", re.ASCII)
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """A server's address, its store and its times. Times are in seconds.
 
     Raises:
-        ConfigError: a word that a setting does not know.
+        ConfigError: a word that a setting does not know, or not a path prefix.
     """
 
     data: Path
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     """0 takes any free port."""
+    path_prefix: str = ""
+    """Where everything is below, such as `/wandb`. A proxy may cut it off or pass it on."""
     retention_s: float = WEEK_S
     """How long a deleted run can still be restored; then its bytes go."""
     heartbeat_timeout_s: float = 300.0
@@ -48,6 +54,8 @@ class ServerSettings:
     purge_interval_s: float = 600.0
     upload_url_ttl_s: float = 24 * 3600.0
     download_url_ttl_s: float = 3600.0
+    max_upload_bytes: int = 64 * 2**30
+    """One uploaded content may be this large; a larger one is refused with 413."""
     first_user: str = "admin"
     """Name of the user made when a store has none."""
     sync: str = NORMAL
@@ -59,6 +67,8 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         _check("sync", self.sync, SYNCS)
+        if not _PREFIX.fullmatch(self.path_prefix):
+            raise ConfigError(f"path_prefix is {self.path_prefix!r}, write it like /wandb")
         _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
 
 
