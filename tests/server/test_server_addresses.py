@@ -94,4 +94,4 @@ def test_the_name_in_an_upload_address_decides_nothing(server, inside):
     assert put(elsewhere, b"plain").status_code == 200
 
     assert listed(inside, "p", names=["plain.txt"])[0]["sizeBytes"] == 5
-    assert not [path for path in server.data.parent.rglob("escaped*")]
+    assert not list(server.data.parent.rglob("escaped*"))
