@@ -11,7 +11,7 @@ import msgspec
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import make_run_storage_id, parse_run_storage_id
-from wbgql.server import accounts, projects, run_values
+from wbgql.server import accounts, forks, projects, run_values
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, row
 from wbgql.server.times import to_text
@@ -186,6 +186,7 @@ def _find_or_insert(
     if found is not None:
         if fields.get("jobProgram") is not None and not context.shared:
             _start_again(context, db, found)
+            _inherit(db, project, int(found), name, fields)
         return int(found), False
     if len(name) > MAX_NAME or set(name) & set("/\\") or not name.isprintable():
         raise UsageError(
@@ -200,7 +201,16 @@ def _find_or_insert(
     )
     pk = db.last_insert_rowid()
     db.execute("INSERT INTO run_texts (run_id) VALUES (?)", (pk,))
+    _inherit(db, project, pk, name, fields)
     return pk, True
+
+
+def _inherit(db: Connection, project: Row, pk: int, name: str, fields: dict[str, Any]) -> None:
+    if not fields.get("config"):
+        return
+    point = forks.branch_point(run_values.parse_object(fields["config"], "config"), name)
+    if point is not None:
+        forks.inherit(db, project["pk"], pk, point)
 
 
 def _start_again(context: Context, db: Connection, pk: int) -> None:

@@ -1,0 +1,48 @@
+"""Forks: a run that begins with another run's history.
+
+All that the SDK sends of `fork_from` is `_wandb.branch_point` in the config (wandb SDK 0.31.0
+`sdk/wandb_init.py`, 2026-11). W&B says that a fork shares history with its source up to the step it branched
+off at; here the fork gets a copy of the rows, so that each of the two can be deleted without the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from wbgql.server import history, lines, run_values
+from wbgql.server.store import Connection
+
+
+class BranchPoint(NamedTuple):
+    """Where a run left another: the other's id, and the last step they share."""
+
+    run: str
+    step: int
+
+
+def branch_point(config: dict[str, Any], own_name: str) -> BranchPoint | None:
+    """What a config says of a fork. A rewind leaves the same mark, with the run's own id."""
+    internal = run_values.unwrap(config.get("_wandb", {}))
+    point = internal.get("branch_point") if isinstance(internal, dict) else None
+    if not isinstance(point, dict):
+        return None
+    run, step = point.get("run_id"), point.get("step")
+    if not isinstance(run, str) or run == own_name or not run_values.is_finite(step):
+        return None
+    return BranchPoint(run, int(step))
+
+
+def inherit(db: Connection, project_pk: int, pk: int, point: BranchPoint) -> None:
+    """Copy the source's rows into a run that has none yet, so that the SDK goes on behind them.
+
+    A source that is missing or deleted gives nothing, and is no error: the fork is then a run like any other.
+    """
+    source = db.execute(
+        "SELECT id FROM runs WHERE project_id = ? AND name = ? AND deleted_at IS NULL",
+        (project_pk, point.run),
+    ).get
+    if source is None:
+        return
+    rows = history.texts(db, source, None, point.step + 1)
+    lines.write(db, pk, lines.HISTORY, 0, 0, rows)
+    history.update_keys(db, pk, 0, rows, overwrites=False)
