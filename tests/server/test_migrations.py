@@ -75,6 +75,17 @@ def test_two_that_open_an_older_store_at_once_migrate_it_once(old):
     assert layout(old)["version"] == VERSION
 
 
+def test_a_migration_changes_nothing_for_other_connections_of_the_process(old):
+    hooks = list(apsw.connection_hooks)
+
+    Store(old).close()
+
+    assert apsw.connection_hooks == hooks
+    db = apsw.Connection(str(old / "wbgql.sqlite"))
+    assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat4'").get == 0
+    db.close()
+
+
 def test_a_migration_that_fails_leaves_the_store_as_it_was(old):
     db = apsw.Connection(str(old / "wbgql.sqlite"))
     db.execute("ALTER TABLE users ADD COLUMN account_type TEXT").fetchall()

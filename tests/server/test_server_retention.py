@@ -7,6 +7,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
+import apsw
 import pytest
 import requests
 
@@ -181,6 +182,20 @@ def test_purge_leaves_no_byte_of_a_run_and_its_id_refused(caller, server):
     assert delete(caller, storage_id).status_code == 200
     bulk(caller, "undeleteRuns", "mixed", {})
     assert caller.run("mixed", "purged-run-name") is None
+
+
+def test_purge_leaves_nothing_in_the_statistics_of_the_database(caller, server):
+    storage_id, canaries = log_canaries(caller, "counted", "run-in-statistics", "statistics")
+    db = apsw.Connection(str(server.data / "wbgql.sqlite"))
+    db.execute("PRAGMA busy_timeout=10000; ANALYZE").fetchall()
+    samples = b"".join(sample for (sample,) in db.execute("SELECT sample FROM sqlite_stat4"))
+    db.close()
+    assert b"run-in-statistics" in samples
+    delete(caller, storage_id)
+
+    purge(server.data, now=datetime.now(UTC) + WEEK + timedelta(minutes=1))
+
+    assert scan_store(server.data, [*canaries, b"run-in-statistics"]) == []
 
 
 def test_purged_id_stays_refused_after_the_project_was_renamed(caller, server):

@@ -16,6 +16,8 @@ from wbgql.server.times import Clock, to_text, utc_now
 MIN_KEY_LENGTH = 40
 """The SDK refuses shorter keys (wandb SDK 0.31.0 `sdk/lib/wbauth`, 2026-11)."""
 
+CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
+
 ROLES = ("admin", "member", "viewer")
 _NAME = re.compile(r"[\w-][\w .-]{0,63}")
 
@@ -125,6 +127,8 @@ def list_users(store: Store) -> list[Row]:
 def add_org(store: Store, name: str, member: str, role: str = "member", *, clock: Clock = utc_now) -> None:
     """Add an organization if it is new, and `member` to it, or change the member's role.
 
+    An organization has an entity of its own, which holds its registries; the two that W&B makes are there.
+
     Raises:
         ConfigError: no such user, role or name.
     """
@@ -134,10 +138,24 @@ def add_org(store: Store, name: str, member: str, role: str = "member", *, clock
             "INSERT OR IGNORE INTO organizations (name, created_at) VALUES (?, ?)", (name, to_text(clock()))
         )
         organization = db.execute("SELECT id FROM organizations WHERE name = ?", (name,)).get
+        _add_registries(db, organization, name, to_text(clock()))
         db.execute(
             "INSERT OR REPLACE INTO organization_members VALUES (?, ?, ?)",
             (organization, _user_id(db, member), _role(role)),
         )
+
+
+def _add_registries(db: Connection, organization: int, name: str, now: str) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO entities (name, kind, organization_id, created_at)"
+        " VALUES (?, 'organization', ?, ?)",
+        (f"{name}_registries", organization, now),
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO projects (entity_id, name, access, created_at, updated_at)"
+        " SELECT id, ?, 'PRIVATE', ?, ? FROM entities WHERE organization_id = ? AND kind = 'organization'",
+        [(registry, now, now, organization) for registry in CORE_REGISTRIES],
+    )
 
 
 def add_team(
@@ -238,6 +256,12 @@ def role_in(db: Connection, viewer: Viewer, entity_id: int) -> str | None:
     role = db.execute(
         "SELECT role FROM team_members WHERE entity_id = ? AND user_id = ?", (entity_id, viewer.user_id)
     ).get
+    if role is None:
+        role = db.execute(
+            "SELECT role FROM organization_members AS members JOIN entities USING (organization_id)"
+            " WHERE entities.id = ? AND entities.kind = 'organization' AND user_id = ?",
+            (entity_id, viewer.user_id),
+        ).get
     return None if role is None else str(role)
 
 

@@ -217,7 +217,6 @@ def _collection_node(values: Row) -> Row:
         "state": "READY" if values["deletedAt"] is None else "DELETED",
         "tagNames": json.loads(values["tagNames"]),
         "defaultArtifactType": _type_node(kind),
-        "hasArtifactVersionLinkedToGlobalRegistry": False,
         "digestAlgorithm": "MANIFEST_MD5",
     }
 
@@ -367,7 +366,6 @@ def _version_node(values: Row) -> Row:
         "storageBytes": values["size"],
         "digestAlgorithm": "MANIFEST_MD5",
         "isGenerated": False,
-        "isLinkedToGlobalRegistry": False,
     }
 
 

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from wbgql.errors import NotFound, UsageError
-from wbgql.server import accounts, artifacts, projects, run_values, system_artifacts
+from wbgql.server import (
+    accounts,
+    artifacts,
+    artifacts_protection,
+    projects,
+    run_values,
+    system_artifacts,
+)
 from wbgql.server.artifacts import LATEST, PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
@@ -78,6 +85,7 @@ def change_aliases(context: Context, storage_id: str, given: list[dict[str, Any]
             collection = artifacts.find_collection(now, project, name)
             if collection is None or collection["pk"] not in collections:
                 raise NotFound(f"artifact {storage_id!r} is not in collection {name!r}", status=404)
+            artifacts_protection.require_right_to(now, collection, [one["alias"]])
             if add:
                 set_alias(now.db, collection["pk"], version["pk"], check_alias(one["alias"]))
             else:
@@ -110,7 +118,11 @@ def update_version(context: Context, fields: dict[str, Any]) -> Row:
         changes = _version_changes(version, fields) | {"updated_at": now.backend.now()}
         assignments = ", ".join(f"{column} = ?" for column in changes)
         now.db.execute(f"UPDATE artifacts SET {assignments} WHERE id = ?", (*changes.values(), version["pk"]))  # noqa: S608
-        for one in fields.get("aliases") or []:
+        wanted = fields.get("aliases") or []
+        artifacts_protection.require_right_to(
+            now, artifacts.collection_of_version(now, version), [one["alias"] for one in wanted]
+        )
+        for one in wanted:
             set_alias(now.db, version["sequencePk"], version["pk"], check_alias(one["alias"]))
     return artifacts.find_version_by_id(context, fields["artifactID"])
 
@@ -154,6 +166,7 @@ def link(context: Context, fields: dict[str, Any]) -> Row:
         if number is None:
             number = add_member(now, portfolio["pk"], version["pk"])
         wanted = {check_alias(one["alias"]) for one in fields.get("aliases") or []}
+        artifacts_protection.require_right_to(now, portfolio, wanted)
         for alias in sorted(wanted | {LATEST}):
             set_alias(now.db, portfolio["pk"], version["pk"], alias)
     found = artifacts.find_member(context, portfolio, f"v{number}")
@@ -209,6 +222,7 @@ def unlink(context: Context, storage_id: str, portfolio_id: str) -> None:
             raise UsageError(
                 f"artifact {storage_id!r} was logged to {portfolio['name']!r}, delete it instead"
             )
+        artifacts_protection.require_right_to_unlink(now, portfolio, version["pk"])
         remove_members(now.db, portfolio["pk"], version["pk"])
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wbgql.errors import UsageError
-from wbgql.server import artifacts, system_artifacts
+from wbgql.server import artifacts, artifacts_protection, system_artifacts
 from wbgql.server.artifacts import PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_changes import move_latest, remove_members, writable_collection
 from wbgql.server.artifacts_logging import RESERVED_PREFIX
@@ -51,13 +51,14 @@ def delete_version(context: Context, storage_id: str, *, delete_aliases: bool = 
     Source: wandb SDK 0.31.0 `Artifact.delete`: a version with aliases needs `delete_aliases` (2026-11).
 
     Raises:
-        NotFound, PermissionDenied: not visible or not writable.
+        NotFound, PermissionDenied: not visible or not writable, or it has a protected alias.
         UsageError: it has aliases, and `delete_aliases` is not set; or it is a system artifact.
     """
     with writing(context) as now:
         version = artifacts.find_version_by_id(now, storage_id)
         require_writer(now, version)
         system_artifacts.refuse_change(artifacts.collection_of_version(now, version), "deleting")
+        artifacts_protection.refuse_protected(now.db, version["pk"])
         aliases = sorted({alias for _, alias, _ in version["aliasRows"]})
         if aliases and not delete_aliases:
             raise UsageError(f"artifact has aliases {aliases!r}: set deleteAliases, or remove them first")
@@ -70,7 +71,7 @@ def delete_collection(context: Context, storage_id: str, kind: str) -> Row:
     """Delete a sequence with all its versions, or a portfolio with all its links.
 
     Raises:
-        NotFound, PermissionDenied: not visible or not writable.
+        NotFound, PermissionDenied: not visible or not writable, or a version has a protected alias.
         UsageError: a collection of the other kind, or one of system artifacts.
     """
     with writing(context) as now:
@@ -79,8 +80,17 @@ def delete_collection(context: Context, storage_id: str, kind: str) -> Row:
             raise UsageError(f"artifact collection {collection['name']!r} is not an {kind}")
         if kind == SEQUENCE:
             system_artifacts.refuse_change(collection, "deleting")
+        _check_members(now, collection)
         _hide_collection(now, collection["pk"], kind)
     return artifacts.find_collection_by_id(context, storage_id)
+
+
+def _check_members(now: Context, collection: Row) -> None:
+    if collection["__typename"] == PORTFOLIO:
+        artifacts_protection.require_right_to_unlink(now, collection)
+        return
+    for pk in _column(now.db, "SELECT id FROM artifacts WHERE sequence_id = ?", (collection["pk"],)):
+        artifacts_protection.refuse_protected(now.db, pk)
 
 
 def _hide_collection(now: Context, pk: int, kind: str) -> None:
@@ -96,7 +106,7 @@ def hide_outputs(context: Context, db: Connection, run_pks: Iterable[int]) -> No
     """Delete what runs logged, after the runs were hidden. `db` is in a transaction.
 
     A version that another run logged too, and that is not deleted, stays: its content was the same.
-    System artifacts stay too.
+    System artifacts stay too, and so does what has a protected alias.
     """
     sql = (
         "SELECT mine.artifact_id FROM artifact_runs AS mine JOIN artifacts ON artifacts.id = mine.artifact_id"  # noqa: S608
@@ -106,7 +116,8 @@ def hide_outputs(context: Context, db: Connection, run_pks: Iterable[int]) -> No
     )
     now = replace(context, db=db, memo={})
     for run_pk in run_pks:
-        _hide(now, _column(db, sql, (run_pk,)))
+        outputs = _column(db, sql, (run_pk,))
+        _hide(now, [pk for pk in outputs if not artifacts_protection.is_protected(db, pk)])
 
 
 def hide_project(context: Context, db: Connection, project: Row) -> None:

@@ -8,6 +8,7 @@ from wbgql.server import (
     artifacts_commit,
     artifacts_deletion,
     artifacts_logging,
+    artifacts_protection,
     artifacts_uploads,
 )
 from wbgql.server.artifacts import PORTFOLIO, SEQUENCE
@@ -100,6 +101,12 @@ def add_aliases(context: Context, given: Row) -> Row:
 def delete_aliases(context: Context, given: Row) -> Row:
     artifacts_changes.change_aliases(context, given["artifactID"], given["aliases"], add=False)
     return {"success": True}
+
+
+@mutation("addProtectedAliases")
+def add_protected_aliases(context: Context, given: Row) -> Row:
+    aliases = artifacts_protection.protect(context, given["entityName"], given["aliases"])
+    return {"aliases": aliases, "clientMutationID": given.get("clientMutationID")}
 
 
 @mutation("linkArtifact")

@@ -15,6 +15,7 @@ from wbgql.server import (
     runs,
 )
 from wbgql.server.artifacts import Scope
+from wbgql.server.artifacts_protection import REGISTRY_PREFIX
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
 from wbgql.server.projects import make_id
@@ -98,7 +99,7 @@ def version_type(version: Row, info: Info) -> Row:
 
 @field("Artifact", "aliases")
 def version_aliases(version: Row, info: Info, artifactCollectionName: str | None = None) -> list[Row]:  # noqa: N803
-    nodes = [alias_node(one) for one in version["aliasRows"]]
+    nodes = [alias_node(one) for one in version["aliasRows"] if _is_seen(info.context, one[2])]
     if artifactCollectionName is None:
         return nodes
     return [one for one in nodes if alias_collection_name(one, info) == artifactCollectionName]
@@ -131,14 +132,50 @@ def tag_nodes(owner: str, names: list[str]) -> list[Row]:
 
 @field("Artifact", "artifactMemberships")
 def version_memberships(version: Row, info: Info) -> Row:
-    return slice_connection(artifacts.memberships(info.context, version), None, None)
+    return slice_connection(_memberships(info.context, version), None, None)
 
 
 @field("Artifact", "artifactCollections")
 def version_collections(version: Row, info: Info) -> Row:
-    members = artifacts.memberships(info.context, version)
+    members = _memberships(info.context, version)
     found = [artifacts.collection_of(info.context, member["collectionPk"]) for member in members]
     return slice_connection(found, None, None, totalCount=len(found))
+
+
+def _memberships(context: Context, version: Row) -> list[Row]:
+    """Memberships in projects the viewer may see: a link into a hidden registry is not told."""
+    return [
+        member
+        for member in artifacts.memberships(context, version)
+        if _is_seen(context, member["collectionPk"])
+    ]
+
+
+def _is_seen(context: Context, collection_pk: int) -> bool:
+    found = artifacts.collection_of(context, collection_pk)
+    return found is not None and artifacts.project_of(context, found["projectPk"]) is not None
+
+
+@field("Artifact", "isLinkedToGlobalRegistry")
+def version_in_registry(version: Row, info: Info) -> bool:
+    return _in_registry(info.context, "members.artifact_id = ?", version["pk"])
+
+
+@field("ArtifactSequence", "hasArtifactVersionLinkedToGlobalRegistry")
+@field("ArtifactPortfolio", "hasArtifactVersionLinkedToGlobalRegistry")
+def collection_in_registry(collection: Row, info: Info) -> bool:
+    return _in_registry(info.context, "artifacts.sequence_id = ?", collection["pk"])
+
+
+def _in_registry(context: Context, where: str, pk: int) -> bool:
+    sql = (
+        "SELECT 1 FROM artifact_members AS members JOIN artifacts ON artifacts.id = artifact_id"  # noqa: S608
+        " JOIN artifact_collections AS links ON links.id = collection_id"
+        " JOIN projects ON projects.id = project_id"
+        f" WHERE {where} AND links.kind = 'ArtifactPortfolio' AND projects.name GLOB '{REGISTRY_PREFIX}*'"
+        " LIMIT 1"
+    )
+    return context.db.execute(sql, (pk,)).get is not None
 
 
 @field("Artifact", "createdBy")

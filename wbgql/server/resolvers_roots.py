@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wbgql.server import projects
+from wbgql.server import artifacts_protection, projects
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
 from wbgql.server.projects import make_id
@@ -181,7 +181,7 @@ def entity_node(found: Row) -> Row:
         "id": make_id("Entity", found["id"]),
         "name": found["name"],
         "isTeam": team,
-        "entityType": "team" if team else "user",
+        "entityType": found["kind"],
         "createdAt": found["created_at"],
         "organizationPk": found["organization_id"],
         "available": True,
@@ -192,7 +192,6 @@ def entity_node(found: Row) -> Row:
         "readOnlyAdmin": False,
         "artifactTTLDurationSeconds": 0,
         "referenceBytes": 0,
-        "protectedAliases": [],
         "tagCategories": [],
         "workflowsAdmins": [],
         "xxhashDigestsEnabled": False,
@@ -231,6 +230,11 @@ def entity_project_count(source: Row, info: Info) -> int:
 @field("Entity", "readOnly")
 def entity_read_only(source: Row, info: Info) -> bool:
     return info.context.role(source["pk"]) not in ("admin", "member")
+
+
+@field("Entity", "protectedAliases")
+def entity_protected_aliases(source: Row, info: Info, **_: Any) -> list[str]:
+    return artifacts_protection.protected_in(info.context.db, source["pk"])
 
 
 @field("Entity", "storageBytes")
@@ -281,14 +285,15 @@ def organization_node(found: Row) -> Row:
 
 @field("Organization", "teams")
 def organization_teams(source: Row, info: Info) -> list[Row]:
-    sql = "SELECT * FROM entities WHERE organization_id = ? ORDER BY name"
+    sql = "SELECT * FROM entities WHERE organization_id = ? AND kind = 'team' ORDER BY name"
     return [entity_node(one) for one in rows(info.context.db, sql, (source["pk"],))]
 
 
 @field("Organization", "orgEntity")
 def organization_entity(source: Row, info: Info) -> Row | None:
-    teams = organization_teams(source, info)
-    return teams[0] if teams else None
+    sql = "SELECT * FROM entities WHERE organization_id = ? AND kind = 'organization'"
+    found = row(info.context.db, sql, (source["pk"],))
+    return None if found is None else entity_node(found)
 
 
 @field("Organization", "members")

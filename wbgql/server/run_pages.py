@@ -194,6 +194,12 @@ def field_indexes(db: Connection) -> list[str]:
 
 
 def drop_field_indexes(db: Connection) -> None:
-    """Forget them all: their definitions hold key names, which may be a purged run's."""
+    """Forget them all: their definitions hold key names, which may be a purged run's.
+
+    Statistics go too, whoever made them: they hold copies of values.
+    """
     for name in field_indexes(db):
         db.execute(f'DROP INDEX "{name}"')
+    sql = "SELECT name FROM sqlite_schema WHERE name GLOB 'sqlite_stat[1-4]'"
+    for (table,) in db.execute(sql).fetchall():
+        db.execute(f"DELETE FROM {table}")  # noqa: S608
