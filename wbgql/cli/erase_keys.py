@@ -69,8 +69,8 @@ def new_command(app: App, file: Path, encrypt: bool, format_: str | None, output
 def show_command(app: App, file: Path, format_: str | None, output: Path | None) -> None:
     """Show the id and the public half of the keys in FILE, which may be private or public."""
     with server_extra("jobs"):
-        from wbgql.erasure.case_files import read_small
         from wbgql.erasure.keys import MAX_KEY_BYTES, read_public_keys
+        from wbgql.erasure.small_files import read_small
     content = read_small(file, MAX_KEY_BYTES, "a key")
     if b"PUBLIC KEY-----" in content:
         found = read_public_keys(content, repr(str(file)))
@@ -191,8 +191,8 @@ def approve_command(
     """
     with server_extra("jobs"):
         from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
-        from wbgql.erasure.case_files import approvals_path, read_plan
-    plan = read_plan(plan_path)
+        from wbgql.erasure.case import approvals_path, load_plan
+    plan = load_plan(plan_path)
     if digest is not None:
         plan.check_digest(digest)
     approvers = open_approvers(app, approvers_path)
@@ -263,8 +263,8 @@ def _new_passphrase(app: App) -> str:
 
 
 def _public_key(file: Path) -> PublicKey:
-    from wbgql.erasure.case_files import read_small
     from wbgql.erasure.keys import MAX_KEY_BYTES, read_public_keys
+    from wbgql.erasure.small_files import read_small
 
     found = read_public_keys(read_small(file, MAX_KEY_BYTES, "a key"), repr(str(file)))
     if len(found) != 1:

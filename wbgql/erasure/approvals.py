@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from wbgql.erasure.canonical import digest, encode, is_digest
-from wbgql.erasure.case_files import read_small
 from wbgql.erasure.keys import KEY_ID, PrivateKey, PublicKey
 from wbgql.erasure.plans import Plan
+from wbgql.erasure.small_files import read_small
 from wbgql.errors import NotApproved, StoreError, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
 
@@ -161,6 +161,17 @@ def check_approvals(
         PlanChanged: the plan has expired.
     """
     plan.check_fresh(now)
+    return check_given(plan, approvals, approvers, now)
+
+
+def check_given(
+    plan: Plan, approvals: Sequence[Approval], approvers: ApproversFile | None, now: datetime
+) -> list[Approved]:
+    """Return the approvals that count, also those of a plan that has expired since: for evidence, not to act.
+
+    Raises:
+        NotApproved: as `check_approvals`.
+    """
     if plan.approvers is None:
         return []
     if approvers is None:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wbgql.erasure.canonical import encode
-from wbgql.erasure.case_files import read_small
+from wbgql.erasure.small_files import read_small
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
 
 KEY_ID = r"^ed25519:[0-9a-f]{32}\Z"

@@ -1,0 +1,164 @@
+"""No sentence says more than its stage: every text of every stage is held to what may not stand in it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.erasure.made_plans import clocks, make_plan, planned_artifact, planned_run
+from wbgql.erasure.limitations import limitations, what_stays
+from wbgql.erasure.plans import Clock, NotRead
+from wbgql.erasure.population import Counts
+from wbgql.erasure.stages import STAGES
+from wbgql.erasure.verifications import Controls, Residual
+from wbgql.erasure.wording import (
+    OUTCOMES,
+    REASONS,
+    RESIDUALS,
+    STAGE_NAMES,
+    TITLES,
+    Facts,
+    describe_clock,
+    describe_span,
+    statement,
+)
+
+# What nobody can claim who only read answers of an API.
+_FINAL = r"permanent|irrevers|irrecover|for good|for ever|forever|destroy|wiped?\b|shred|purged?\b|sanitiz"
+_DELETED = r"\b(was|were|is|are|been|has|have) (\w+ )?(deleted|erased|removed)\b|\bno longer stored\b"
+NEVER = {
+    "HIDDEN": rf"{_FINAL}|{_DELETED}|none of their rows",
+    "WINDOW_PASSED": rf"{_FINAL}|{_DELETED}|none of their rows",
+    "STORAGE_VERIFIED": _FINAL,
+    "PROVIDER_ATTESTED": rf"{_FINAL}|none of their rows",
+}
+CONTROLS = Controls(positive=1, empty=1, negative=2)
+
+
+def _facts(**fields: Any) -> Facts:
+    values: dict[str, Any] = {
+        "matched": 3,
+        "claimed": 2,
+        "controls": CONTROLS,
+        "by_others": 1,
+        "projects": 2,
+        "hidden_at": "2026-01-01T00:00:00Z",
+        "window": clocks()[0],
+        "window_ends_at": "2026-01-08T00:00:00Z",
+        "window_at": "2026-01-08T01:00:00Z",
+        "store_at": "2026-01-09T00:00:00Z",
+        "store": "local",
+        "reference": "TICKET-1",
+    }
+    return Facts(**values | fields)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@given(
+    claimed=st.integers(1, 3),
+    by_others=st.integers(0, 2),
+    known=st.booleans(),
+    is_test=st.booleans(),
+    controls=st.sampled_from([CONTROLS, Controls(positive=1, negative=1), Controls(empty=1, negative=1)]),
+)
+def test_no_text_says_more_than_its_stage(stage, claimed, by_others, known, is_test, controls):
+    fields: dict[str, Any] = {} if known else {"window": clocks(undelete=None)[0], "window_ends_at": None}
+    facts = _facts(claimed=claimed, by_others=by_others, controls=controls, **fields)
+    said = " ".join([TITLES[stage], STAGE_NAMES[stage], *statement(stage, facts, is_test=is_test)])
+
+    assert not re.search(NEVER[stage], _without_denials(said), re.IGNORECASE)
+    assert ("TEST" in said) == is_test
+    assert "does not certify that these are all data about a person" in said
+    assert "another person" not in said
+
+
+def _without_denials(said: str) -> str:
+    """What is said not to be known is no claim."""
+    return said.replace("Whether the provider has removed what they held was not observed.", "")
+
+
+def test_the_check_on_wording_can_fail():
+    for stage in STAGES:
+        assert re.search(NEVER[stage], "the runs were permanently deleted")
+    assert re.search(NEVER["HIDDEN"], "10 runs were deleted")
+
+
+def test_a_hidden_run_can_be_brought_back_until_a_time_or_for_an_unknown_one():
+    known = " ".join(statement("HIDDEN", _facts(), is_test=False))
+    unknown = " ".join(
+        statement("HIDDEN", _facts(window=clocks(undelete=None)[0], window_ends_at=None), is_test=False)
+    )
+
+    assert "still bring them back, until 2026-01-08T00:00:00Z (the server's own figure)" in known
+    assert "still bring them back, for how long is not known" in unknown
+
+
+def test_who_says_a_clock_is_said():
+    declared = Clock(
+        name="backups",
+        seconds=90 * 86400,
+        source="declared",
+        declared_by="IT",
+        declared_at="2026-01-01T00:00:00Z",
+    )
+
+    assert describe_clock(clocks()[0], "T") == "undelete window: 7 days, as the server says; ends T"
+    assert describe_clock(clocks()[3], None) == "backups: unknown"
+    assert describe_clock(declared, None) == "backups: 90 days, as declared by the IT on 2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 seconds"), (1, "1 second"), (90, "90 seconds"), (3600, "1 hour"), (86400, "1 day")],
+)
+def test_a_length_of_time_is_in_its_largest_whole_unit(seconds, words):
+    assert describe_span(seconds) == words
+
+
+def test_what_stays_is_counted_and_says_why():
+    plan = make_plan(
+        planned_run(
+            "r1", planned_artifact("a", references=3), planned_artifact("b", decision="keep", reason="linked")
+        )
+    )
+    counts = Counts(matched=1, planned=1, runs={}, artifacts={}, files={}, excluded={}, kept={"linked": 1})
+    left = [Residual(subject="5" * 64, kind="system_artifact", reason="x")] * 2
+    said = " / ".join(what_stays(plan, counts, left))
+
+    assert "2 system artifacts that hold" in said
+    assert "1 artifact versions kept: linked into a portfolio" in said
+    assert "3 references to storage outside" in said
+    assert "backups" in said
+
+
+def test_limits_name_what_could_not_be_read_by_number_only():
+    plan = make_plan(
+        not_read=[NotRead(path="acme/secret", reason="not visible: acme/secret")],
+        rights=[],
+        server=make_plan().server,
+    )
+    counts = Counts(
+        matched=2, planned=2, runs={"open": 1}, artifacts={}, files={}, excluded={"held": 1}, kept={}
+    )
+    said = " / ".join(limitations(plan, counts, []))
+
+    assert "1 of what was named could not be read" in said
+    assert "acme" not in said
+    assert "1 things of the plan are not done yet" in said
+    assert "matched the rule and were left out" in said
+
+
+def test_every_code_has_words():
+    from typing import get_args
+
+    from wbgql.erasure.plans import Exclusion, Reason
+    from wbgql.erasure.population import ItemOutcome
+    from wbgql.erasure.verifications import ResidualKind
+
+    assert set(OUTCOMES) == set(get_args(ItemOutcome))
+    assert set(REASONS) >= {*get_args(Reason), *get_args(Exclusion)}
+    assert set(RESIDUALS) == set(get_args(ResidualKind))

@@ -1,0 +1,148 @@
+"""A certificate's folder: `certificate.json`, `journal.jsonl`, `population.csv`. Whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from wbgql.erasure import canonical
+from wbgql.erasure.certificates import MAX_BYTES, SignedCertificate, parse_certificate
+from wbgql.erasure.journals import Entry
+from wbgql.erasure.population import Item, from_csv, to_csv
+from wbgql.erasure.small_files import read_small
+from wbgql.errors import NotVerified, StoreError, UsageError
+
+CERTIFICATE, JOURNAL, POPULATION = "certificate.json", "journal.jsonl", "population.csv"
+_MAX_POPULATION = 1024**3
+_MAX_LINE = 1024 * 1024
+_ENTRY = msgspec.json.Decoder(Entry)
+
+
+def bundle_path(plan: Path) -> Path:
+    """The folder of a plan's certificate, where no other is named."""
+    return plan.with_name(f"{plan.name}.certificate")
+
+
+def write_bundle(
+    folder: Path, signed: SignedCertificate, items: Iterable[Item], entries: Iterable[Entry]
+) -> Path | None:
+    """Write a bundle; a former one is moved aside and its new place returned. Durable when this returns.
+
+    Raises:
+        UsageError: `folder` is there and is no bundle.
+        StoreError: it cannot be written.
+    """
+    _check_place(folder)
+    fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        fresh.mkdir(mode=0o700, parents=True)
+        _write(fresh / JOURNAL, (canonical.encode(entry) + b"\n" for entry in entries))
+        _write(fresh / POPULATION, (line.encode() for line in to_csv(items)))
+        _write(fresh / CERTIFICATE, [signed.to_bytes()])
+        former = _move_aside(folder)
+        fresh.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        with suppress(OSError):
+            shutil.rmtree(fresh)
+        raise StoreError(f"cannot write {str(folder)!r}: {(error.strerror or str(error)).lower()}") from error
+    return former
+
+
+def read_certificate(path: Path) -> SignedCertificate:
+    """Read a certificate from its file, or from the folder it lies in.
+
+    Raises:
+        NotVerified: it is none, or was changed in form.
+        StoreError: it cannot be read.
+    """
+    file = path / CERTIFICATE if path.is_dir() else path
+    try:
+        content = read_small(file, MAX_BYTES, "a certificate")
+    except UsageError as error:
+        raise NotVerified(str(error)) from error
+    return parse_certificate(content)
+
+
+def read_population(path: Path) -> list[Item]:
+    """Read `population.csv`.
+
+    Raises:
+        NotVerified: it is none, or a line was changed; names the first.
+        StoreError: it cannot be read.
+    """
+    try:
+        content = read_small(path, _MAX_POPULATION, "a population")
+    except UsageError as error:
+        raise NotVerified(str(error)) from error
+    return from_csv(content)
+
+
+def read_journal(path: Path) -> Iterator[Entry]:
+    """Yield the entries of `journal.jsonl`, each held to its canonical form. Streams.
+
+    Raises:
+        NotVerified: a line is no entry, or is not written as one is; names the first.
+        StoreError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(_MAX_LINE):
+                number += 1
+                yield _parse_entry(line, number)
+    except OSError as error:
+        reason = (error.strerror or "it is no file").lower()
+        raise StoreError(f"cannot read {str(path)!r}: {reason}") from error
+
+
+def _parse_entry(line: bytes, number: int) -> Entry:
+    try:
+        entry = _ENTRY.decode(line)
+        written = canonical.encode(entry) + b"\n"
+    except (ValueError, RecursionError) as error:
+        raise NotVerified(f"journal.jsonl: entry {number}: it is not an entry") from error
+    if written != line:
+        raise NotVerified(f"journal.jsonl: entry {number}: it is not written as an entry is")
+    return entry
+
+
+def _check_place(folder: Path) -> None:
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CERTIFICATE).exists()):
+        raise UsageError(f"{str(folder)!r} is there and holds no certificate: name another folder with -o")
+
+
+def _move_aside(folder: Path) -> Path | None:
+    if not folder.exists():
+        return None
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.superseded-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    with path.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

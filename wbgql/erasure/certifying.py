@@ -1,0 +1,386 @@
+"""Makes a certificate of a case from its plan, its ledger and its approvals, and gives it out as a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+from pathlib import Path
+
+import msgspec
+
+from wbgql import __version__
+from wbgql.erasure.approvals import Approval, ApproversFile, check_given
+from wbgql.erasure.bundles import write_bundle
+from wbgql.erasure.canonical import encode
+from wbgql.erasure.case import Case
+from wbgql.erasure.certificates import (
+    Certificate,
+    Checked,
+    Execution,
+    JournalNamed,
+    PlanNamed,
+    Retention,
+    Scope,
+    ScopedProject,
+    ScopedRights,
+    SignedCertificate,
+    Timed,
+    make_approvals,
+    sign_certificate,
+    summarize,
+)
+from wbgql.erasure.journals import Entry, Head, find_break
+from wbgql.erasure.keys import PrivateKey
+from wbgql.erasure.limitations import limitations, what_stays
+from wbgql.erasure.plans import Clock, Plan, Rule
+from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items, root_of
+from wbgql.erasure.stages import Evidence, Reached, Seen, binding_clock, ends_at, reached_stage
+from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.trails import Trail, follow
+from wbgql.erasure.verifications import Controls, Residual, Verification
+from wbgql.erasure.wording import Facts, statement
+from wbgql.errors import FilterError, NotVerified, PlanChanged
+from wbgql.expressions import parse_expression
+from wbgql.paths import ProjectPath
+from wbgql.scalars import format_datetime
+
+_DECODER = msgspec.json.Decoder(Verification)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the operator brings to a certificate.
+
+    `attest`: the reference under which the provider confirmed the removal. `keep_until` and `keep_basis`: how
+    long the record itself is kept, and why.
+    """
+
+    approvers: ApproversFile | None = None
+    approvals: Sequence[Approval] = ()
+    attest: str | None = None
+    keep_until: str | None = None
+    keep_basis: str | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """A certificate as it was given out, and where the former one of the same folder was moved."""
+
+    signed: SignedCertificate
+    folder: Path
+    former: Path | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A case as it stands: what the ledger and the journal say of it, read once and held to each other."""
+
+    trail: Trail
+    seen: list[Seen]
+    items: list[Item]
+    counts: Counts
+    reached: Reached
+    residuals: list[Residual] = field(default_factory=list)
+
+    @property
+    def verifications(self) -> list[Verification]:
+        """Every verification, in the journal's order."""
+        return [seen.verification for seen in self.seen]
+
+    @property
+    def last_gone_at(self) -> str | None:
+        """When the last run was recorded as gone."""
+        return _last_gone_at(self.items)
+
+
+def read_standing(case: Case, now: datetime) -> Standing:
+    """Read how a case stands. Changes nothing.
+
+    Raises:
+        PlanChanged: the ledger's job was made from another plan.
+        NotVerified: the ledger contradicts itself; names the first bad entry.
+        UsageError: no such job, or the case key is missing.
+    """
+    key = case.require_key()
+    job = case.ledger.job(case.job)
+    if job.digest != case.plan.digest:
+        raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
+    _check_chain(case, job.head)
+    trail = follow(journal_until(case, job.head))
+    seen = _read_seen(case, trail)
+    proved = _proved(seen, trail)
+    items = list(make_items(case.plan, case.ledger.latest(case.job), key, proved))
+    counts = count_items(items, matched=case.plan.totals.matched)
+    evidence = Evidence(
+        claimed=counts.claimed,
+        last_gone_at=_last_gone_at(items),
+        changed_seq=trail.changed_seq,
+        seen=seen,
+        attestations=trail.attestations,
+    )
+    reached = reached_stage(case.plan, evidence, now)
+    return Standing(
+        trail=trail, seen=seen, items=items, counts=counts, reached=reached, residuals=_residuals(seen)
+    )
+
+
+def certify(
+    case: Case, key: PrivateKey, folder: Path, terms: Terms, *, now: datetime, new_id: Callable[[], str]
+) -> Given:
+    """Give out a certificate of what was proved so far, and note it in the journal.
+
+    A former certificate in the same folder is moved aside; the new one names it as superseded.
+
+    Raises:
+        NotVerified: not even "hidden" was proved, or the ledger contradicts itself.
+        NotApproved: the approvals do not fit the plan.
+        StoreError: the folder cannot be written.
+    """
+    check_given(case.plan, terms.approvals, terms.approvers, now)
+    standing = read_standing(case, now)
+    if standing.reached.stage is None:
+        raise NotVerified(f"nothing can be certified: {standing.reached.missing}")
+    if terms.attest is not None:
+        case.ledger.note(case.job, "attested", {"reference": terms.attest})
+        standing = read_standing(case, now)
+    made = make_certificate(
+        case.plan,
+        case.require_key(),
+        standing,
+        terms,
+        certified_by=key.key_id,
+        now=now,
+        certificate_id=new_id(),
+    )
+    signed = sign_certificate(made, key)
+    former = write_bundle(folder, signed, standing.items, journal_until(case, standing.trail.head))
+    case.ledger.note(case.job, "certificate", {"stage": made.stage, "digest": made.digest})
+    return Given(signed=signed, folder=folder, former=former)
+
+
+def make_certificate(
+    plan: Plan,
+    key: CaseKey,
+    standing: Standing,
+    terms: Terms,
+    *,
+    certified_by: str,
+    now: datetime,
+    certificate_id: str,
+) -> Certificate:
+    """Put a certificate together from a case as it stands.
+
+    Raises:
+        NotVerified: no stage was reached.
+    """
+    reached = standing.reached
+    if reached.stage is None:
+        raise NotVerified(f"nothing can be certified: {reached.missing}")
+    trail, counts, verifications = standing.trail, standing.counts, standing.verifications
+    return Certificate(
+        certificate_id=certificate_id,
+        issued_at=format_datetime(now),
+        issued_by_version=__version__,
+        certified_by=certified_by,
+        supersedes=trail.issued[-1].digest if trail.issued else None,
+        is_test=plan.server.is_test,
+        stage=reached.stage,
+        statement=statement(reached.stage, _facts(plan, standing), is_test=plan.server.is_test),
+        missing=reached.missing,
+        request=plan.request,
+        server=plan.server,
+        tool=plan.tool,
+        plan=_named(plan),
+        scope=_scope(plan, key),
+        approvals=make_approvals(plan, terms.approvers, terms.approvals),
+        execution=_execution(trail),
+        population=counts,
+        items=len(standing.items),
+        merkle_root=root_of(standing.items),
+        steps=reached.steps,
+        clocks=[
+            _timed(binding_clock(plan, verifications, clock.name), standing.last_gone_at)
+            for clock in plan.clocks
+        ],
+        verifications=[_checked(seen) for seen in standing.seen],
+        attestations=trail.attestations,
+        stays=what_stays(plan, counts, standing.residuals),
+        limitations=limitations(plan, counts, verifications),
+        journal=JournalNamed(first_seq=min(trail.head.seq, 1), last_seq=trail.head.seq, head=trail.head.hash),
+        retention=Retention(until=terms.keep_until, basis=terms.keep_basis),
+    )
+
+
+def journal_until(case: Case, head: Head) -> Iterator[Entry]:
+    """Yield the journal up to `head`, whatever is added meanwhile."""
+    return takewhile(lambda entry: entry.seq <= head.seq, case.ledger.entries(case.job))
+
+
+def _check_chain(case: Case, head: Head) -> None:
+    found = find_break(journal_until(case, head), head)
+    if found is not None:
+        raise NotVerified(
+            f"the ledger's journal is broken at entry {found.seq}: {found.reason}; nothing was certified"
+        )
+
+
+def _read_seen(case: Case, trail: Trail) -> list[Seen]:
+    """Every stored verification with its place in the journal; one that has none there is no proof."""
+    seen = []
+    for stored in case.ledger.verifications(case.job):
+        try:
+            verification = _DECODER.decode(stored.results)
+        except ValueError as error:
+            raise NotVerified(f"verification {stored.no} in the ledger is damaged") from error
+        seq = trail.told.get(verification.digest)
+        if seq is None:
+            raise NotVerified(
+                f"verification {stored.no} in the ledger is not the one that the journal tells of; "
+                "nothing was certified"
+            )
+        seen.append(Seen(no=stored.no, seq=seq, verification=verification))
+    return sorted(seen, key=lambda one: one.seq)
+
+
+def _proved(seen: Sequence[Seen], trail: Trail) -> Proved:
+    """What the last reads and the last look at the store say, since anything changed."""
+    last = {one.verification.kind: one.verification for one in seen if one.seq > trail.changed_seq}
+    reads, store = last.get("reads"), last.get("storage")
+    findings = {
+        finding.subject: finding.state
+        for verification in (store, reads)  # what can be read outweighs what is stored
+        if verification is not None
+        for finding in verification.findings
+    }
+    return Proved(read=reads is not None, in_store=store is not None, findings=findings)
+
+
+def _residuals(seen: Sequence[Seen]) -> list[Residual]:
+    """What the last verification of each kind found to be left, each thing once."""
+    last = {one.verification.kind: one.verification for one in seen}
+    found = {
+        (residual.kind, residual.subject): residual
+        for verification in last.values()
+        for residual in verification.residuals
+    }
+    return list(found.values())
+
+
+def _last_gone_at(items: Sequence[Item]) -> str | None:
+    return max(
+        (item.at for item in items if item.kind == "run" and item.is_claimed and item.at), default=None
+    )
+
+
+def _facts(plan: Plan, standing: Standing) -> Facts:
+    at = {step.stage: step.at for step in standing.reached.steps}
+    stores = [one for one in standing.verifications if one.kind == "storage"]
+    attestations = standing.trail.attestations
+    return Facts(
+        matched=plan.totals.matched,
+        claimed=standing.counts.claimed,
+        controls=_controls_of(standing),
+        by_others=standing.counts.runs.get("erased_by_other", 0),
+        projects=len(plan.projects),
+        hidden_at=at["HIDDEN"],
+        window=binding_clock(plan, standing.verifications, "undelete_window"),
+        window_ends_at=standing.reached.window_ends_at,
+        window_at=at.get("WINDOW_PASSED"),
+        store_at=at.get("STORAGE_VERIFIED"),
+        store=stores[-1].probe if stores else None,
+        reference=attestations[-1].reference if attestations else None,
+    )
+
+
+def _controls_of(standing: Standing) -> Controls:
+    """The controls of the verification that proved "hidden"."""
+    number = standing.reached.steps[0].by
+    return next(seen.verification.controls for seen in standing.seen if seen.no == number)
+
+
+def _named(plan: Plan) -> PlanNamed:
+    return PlanNamed(
+        plan_id=plan.plan_id,
+        digest=plan.digest,
+        created_at=plan.created_at,
+        expires_at=plan.expires_at,
+        planner_key=plan.planner.key_id,
+        case_key_id=plan.case_key_id,
+        holds=plan.holds,
+        max_runs=plan.caps.max_runs,
+        max_percent=plan.caps.max_percent,
+        canaries=len(plan.canaries),
+    )
+
+
+def _scope(plan: Plan, key: CaseKey) -> Scope:
+    base_url = plan.server.base_url
+    return Scope(
+        rule=key.text("rule", encode(plan.rule).decode()),
+        asks=_asks(plan.rule),
+        ids=plan.rule.ids,
+        entire_project=plan.rule.entire_project,
+        rights=[
+            ScopedRights(entity=key.text("entity", rights.entity), role=rights.role) for rights in plan.rights
+        ],
+        projects=[
+            ScopedProject(
+                subject=key.project(base_url, ProjectPath(*project.path.split("/", 1))),
+                runs=project.runs,
+                matched=project.matched,
+                planned=project.planned,
+            )
+            for project in plan.projects
+        ],
+        not_read=[key.text("not read", part.path) for part in plan.not_read],
+    )
+
+
+def _asks(rule: Rule) -> list[str]:
+    """The rule without its values and keys, which may name people: `created_at <`, `config[...] ==`."""
+    if rule.where is None:
+        return []
+    try:
+        conditions = parse_expression(rule.where, client_side=True).conditions()
+    except FilterError:
+        return ["a rule that this version cannot take apart"]
+    asks = (
+        f"{found.path.parts[0] if found.path.section == 'run' else f'{found.path.section}[...]'} {found.op}"
+        for found in conditions
+    )
+    return list(dict.fromkeys(asks))
+
+
+def _execution(trail: Trail) -> Execution:
+    return Execution(
+        started_at=trail.first("started") or trail.first("job_created"),
+        finished_at=trail.last("outcome"),
+        starts=trail.kinds.get("started", 0),
+        requests=trail.kinds.get("intent", 0),
+        reopened=trail.kinds.get("reopened", 0),
+    )
+
+
+def _checked(seen: Seen) -> Checked:
+    verification = seen.verification
+    return Checked(
+        no=seen.no,
+        at=verification.at,
+        kind=verification.kind,
+        verdict=verification.verdict,
+        reader=verification.reader,
+        equal_reads=verification.equal_reads,
+        counts=verification.counts,
+        controls=verification.controls,
+        findings=summarize(finding.state for finding in verification.findings),
+        residuals=summarize(residual.kind for residual in verification.residuals),
+        probe=verification.probe,
+        digest=verification.digest,
+    )
+
+
+def _timed(clock: Clock, start: str | None) -> Timed:
+    ends = ends_at(clock, start)
+    return Timed(clock=clock, ends_at=None if ends is None else format_datetime(ends))

@@ -1,0 +1,189 @@
+"""How far a case has come, computed from what was proved and from nothing else. No I/O.
+
+Each stage needs the one before it. What is not known never helps: an unknown clock advances nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+import msgspec
+
+from wbgql.erasure.plans import Clock, ClockName, Plan
+from wbgql.erasure.trails import Attestation
+from wbgql.erasure.verifications import Residual, Verification
+from wbgql.scalars import format_datetime, parse_datetime
+
+Stage = Literal["HIDDEN", "WINDOW_PASSED", "STORAGE_VERIFIED", "PROVIDER_ATTESTED"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+# A declared clock is somebody's word for another's setting; a day more costs nothing.
+DECLARED_MARGIN = timedelta(days=1)
+_SKEW = timedelta(minutes=5)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One verification with its number and its place in the journal."""
+
+    no: int
+    seq: int
+    verification: Verification
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage is computed from.
+
+    `claimed`: runs that are said to be gone; `last_gone_at`: when the last of them was recorded as such.
+    `changed_seq`: the journal's last entry that changed what is gone.
+    """
+
+    claimed: int
+    last_gone_at: str | None
+    changed_seq: int
+    seen: Sequence[Seen] = ()
+    attestations: Sequence[Attestation] = ()
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One stage that was reached: when, by verification number `by`, or by an attestation (None)."""
+
+    stage: Stage
+    at: str
+    by: int | None
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """The stages reached, in order, and what the next one is missing, in words; None: nothing is."""
+
+    steps: list[Step]
+    missing: str | None
+    window_ends_at: str | None
+
+    @property
+    def stage(self) -> Stage | None:
+        """The last stage that was reached."""
+        return self.steps[-1].stage if self.steps else None
+
+
+def binding_clock(plan: Plan, verifications: Sequence[Verification], name: ClockName) -> Clock:
+    """Return the clock that counts: the longest that anybody named, unknown where the server stopped saying.
+
+    The provider may have changed it since the plan; then the cautious reading is the longer one.
+    """
+    planned = plan.clock(name)
+    later = [clock for verification in verifications for clock in verification.clocks if clock.name == name]
+    if later and later[-1].seconds is None and planned.source != "declared":
+        return later[-1]
+    known = [clock for clock in (planned, *later) if clock.seconds is not None]
+    if not known:
+        return planned
+    return max(known, key=lambda clock: (clock.seconds or 0, clock.source == "declared"))
+
+
+def ends_at(clock: Clock, start: str | None) -> datetime | None:
+    """When a clock that started at `start` has run out for certain; None where nobody knows."""
+    if clock.seconds is None or start is None:
+        return None
+    margin = DECLARED_MARGIN if clock.source == "declared" else timedelta()
+    return parse_datetime(start) + timedelta(seconds=clock.seconds) + margin
+
+
+def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
+    """Compute which stages a case has reached."""
+    verifications = [seen.verification for seen in evidence.seen]
+    window = ends_at(binding_clock(plan, verifications, "undelete_window"), evidence.last_gone_at)
+    steps: list[Step] = []
+    missing: str | None = None
+    for reach in (_hidden, _window_passed, _last):
+        step, missing = reach(plan, evidence, window, now)
+        if step is None:
+            break
+        steps.append(step)
+    ends = None if window is None else format_datetime(window)
+    return Reached(steps=steps, missing=missing, window_ends_at=ends)
+
+
+_Answer = tuple[Step | None, str | None]
+
+
+def _hidden(plan: Plan, evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
+    if not evidence.claimed:
+        return None, "no run of the plan is said to be gone"
+    good = _good_reads(plan, evidence)
+    if good:
+        return Step(stage="HIDDEN", at=good[0].verification.at, by=good[0].no), None
+    reads = [
+        seen for seen in _since(plan, evidence, evidence.changed_seq) if seen.verification.kind == "reads"
+    ]
+    match reads[-1].verification.verdict if reads else None:
+        case "not_hidden":
+            return None, "the last verification could read runs that were hidden"
+        case "cannot_verify":
+            return None, "the last verification could not verify: a control failed, or answers did not settle"
+        case _:
+            return None, "no verification was made since the last change: `wbgql erase verify` makes one"
+
+
+def _window_passed(plan: Plan, evidence: Evidence, window: datetime | None, now: datetime) -> _Answer:
+    if window is None:
+        return None, "how long the server lets hidden runs be brought back is not known"
+    for seen in _good_reads(plan, evidence):
+        at = parse_datetime(seen.verification.at)
+        if window <= at <= now + _SKEW:
+            return Step(stage="WINDOW_PASSED", at=seen.verification.at, by=seen.no), None
+    return (
+        None,
+        f"no verification was made since the undelete window ended, or ends, at {format_datetime(window)}",
+    )
+
+
+def _last(plan: Plan, evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
+    since = _started(plan, evidence)
+    looks = [seen for seen in _since(plan, evidence, since) if seen.verification.kind == "storage"]
+    left = _left(plan, evidence, since)
+    if looks and looks[-1].verification.verdict == "absent" and not left:
+        return Step(stage="STORAGE_VERIFIED", at=looks[-1].verification.at, by=looks[-1].no), None
+    attested = [one for one in evidence.attestations if one.seq > since]
+    if attested:
+        return Step(stage="PROVIDER_ATTESTED", at=attested[0].at, by=None), None
+    if not looks:
+        return None, "nobody looked at the stored bytes, and the provider attested nothing"
+    if looks[-1].verification.verdict == "absent":
+        return None, f"{len(left)} things are left that only the provider can remove"
+    return None, "the last look at the store found something, or could not look everywhere"
+
+
+def _since(plan: Plan, evidence: Evidence, seq: int) -> list[Seen]:
+    """The verifications of this plan that the journal tells of behind entry `seq`, in its order."""
+    later = (seen for seen in evidence.seen if seen.seq > seq and seen.verification.plan == plan.digest)
+    return sorted(later, key=lambda seen: seen.seq)
+
+
+def _started(plan: Plan, evidence: Evidence) -> int:
+    """The entry behind which nothing changed and nothing was seen to be back."""
+    return max(
+        (
+            seen.seq
+            for seen in _since(plan, evidence, evidence.changed_seq)
+            if seen.verification.verdict == "not_hidden"
+        ),
+        default=evidence.changed_seq,
+    )
+
+
+def _good_reads(plan: Plan, evidence: Evidence) -> list[Seen]:
+    return [
+        seen
+        for seen in _since(plan, evidence, _started(plan, evidence))
+        if seen.verification.verdict == "hidden" and seen.verification.controls.held
+    ]
+
+
+def _left(plan: Plan, evidence: Evidence, since: int) -> list[Residual]:
+    """What the last verification of each kind found to be left."""
+    last: dict[str, Verification] = {
+        seen.verification.kind: seen.verification for seen in _since(plan, evidence, since)
+    }
+    return [residual for verification in last.values() for residual in verification.residuals]

@@ -1,0 +1,97 @@
+"""What a journal tells, in one pass: what happened in which order, and how often. No I/O.
+
+The order of things is the journal's, never that of clocks: a clock that was set back would put a verification
+before the deletion that it verified.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from wbgql.erasure.journals import Entry, Head
+
+# After one of these, what was verified before is not verified any more.
+_CHANGES = ("outcome", "reopened", "retried")
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator's word that the provider confirmed the removal: under which reference, and when."""
+
+    reference: str
+    at: str
+    seq: int
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A certificate that was given out before: its stage and its digest."""
+
+    stage: str
+    digest: str
+    at: str
+    seq: int
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """One journal, followed to `head`. `kinds` counts entries by kind, `told` gives the place of a digest.
+
+    `changed_seq`: the last entry that changed what is gone, 0 for none. `at`: times of the first and the last
+    entry of each kind.
+    """
+
+    head: Head
+    kinds: dict[str, int]
+    told: dict[str, int]
+    changed_seq: int
+    at: dict[str, tuple[str, str]]
+    attestations: list[Attestation]
+    issued: list[Issued]
+
+    def first(self, kind: str) -> str | None:
+        """When an entry of this kind was first written."""
+        return self.at[kind][0] if kind in self.at else None
+
+    def last(self, kind: str) -> str | None:
+        """When an entry of this kind was last written."""
+        return self.at[kind][1] if kind in self.at else None
+
+
+def follow(entries: Iterable[Entry]) -> Trail:
+    """Read a journal once. Checks no hash: `journals.find_break` does. Streams."""
+    kinds: Counter[str] = Counter()
+    told: dict[str, int] = {}
+    at: dict[str, tuple[str, str]] = {}
+    attestations: list[Attestation] = []
+    issued: list[Issued] = []
+    head, changed = Head(), 0
+    for entry in entries:
+        kinds[entry.kind] += 1
+        at[entry.kind] = (at[entry.kind][0] if entry.kind in at else entry.at, entry.at)
+        head = Head(seq=entry.seq, hash=entry.hash)
+        if entry.kind in _CHANGES:
+            changed = entry.seq
+        elif entry.kind == "attested":
+            reference = _text(entry.body, "reference")
+            attestations.append(Attestation(reference=reference, at=entry.at, seq=entry.seq))
+        elif entry.kind == "certificate":
+            stage, digest = _text(entry.body, "stage"), _text(entry.body, "digest")
+            issued.append(Issued(stage=stage, digest=digest, at=entry.at, seq=entry.seq))
+        elif "digest" in entry.body:
+            told[_text(entry.body, "digest")] = entry.seq
+    return Trail(
+        head=head,
+        kinds=dict(kinds),
+        told=told,
+        changed_seq=changed,
+        at=at,
+        attestations=attestations,
+        issued=issued,
+    )
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
