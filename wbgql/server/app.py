@@ -18,11 +18,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from wbgql.errors import AuthenticationError, NotFound, RequestError, UsageError, WbgqlError
+from wbgql.errors import (
+    AuthenticationError,
+    NotFound,
+    PermissionDenied,
+    RequestError,
+    UsageError,
+    WbgqlError,
+)
 from wbgql.resources import schema_file
 from wbgql.server import (
     accounts,
     artifacts_uploads,
+    audit,
     blobs,
     files,
     filestream,
@@ -39,7 +47,8 @@ from wbgql.server import (
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
-from wbgql.server.graphql import Answer, Api, status_of
+from wbgql.server.graphql import Answer, Api
+from wbgql.server.statuses import status_of
 from wbgql.server.store import Row, frozen
 
 log = logging.getLogger("wbgql.server")
@@ -99,6 +108,7 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         ),
         Route("/storage/{token}/{name:path}", server.upload, methods=["PUT"]),
         Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
+        Route("/admin/audit_logs", server.audit_logs, methods=["GET"]),
         Route("/healthz", server.health, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {WbgqlError: _on_error, HTTPException: _on_http_error, Exception: _on_bug}
@@ -174,6 +184,22 @@ class _Server:
             given = request.path_params
             path = (given["entity"], given["project"], given["collection"])
             return artifacts_uploads.find_content_by_path(context, *path, given["md5"])
+
+    async def audit_logs(self, request: Request) -> Response:
+        entries = await run_in_threadpool(self._audit_logs, request)
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        return Response(lines, media_type="application/x-ndjson")
+
+    def _audit_logs(self, request: Request) -> list[Row]:
+        with self.context(request) as context:
+            if not context.viewer.admin:
+                raise PermissionDenied("permission denied: the audit log is for admins", status=403)
+            given = request.query_params
+            if not set(given) <= {"startDate", "numDays", "anonymize"}:
+                raise UsageError("this server's audit log knows startDate, numDays and anonymize")
+            today = self.backend.clock().date()
+            start, end = audit.read_days(given.get("startDate"), given.get("numDays"), today)
+            return audit.wandb_entries(context.db, start, end, anonymize=given.get("anonymize") == "true")
 
     async def upload(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("PUT", request.path_params["token"])

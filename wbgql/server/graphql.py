@@ -34,6 +34,7 @@ from wbgql.errors import (
 )
 from wbgql.server.backend import Context
 from wbgql.server.registry import Resolvers, bind
+from wbgql.server.statuses import status_of
 
 log = logging.getLogger("wbgql.server")
 
@@ -139,15 +140,6 @@ def _answer(result: ExecutionResult) -> Answer:
 
 def _status(errors: Sequence[GraphQLError]) -> int:
     return max(status_of(error.original_error or error) for error in errors)
-
-
-def status_of(error: BaseException) -> int:
-    """The HTTP status for an error: what it carries, 400 for the caller's, 503 for the store's, else 500."""
-    if isinstance(error, RequestError):
-        return error.status or 400
-    if isinstance(error, (UsageError, GraphQLError)):
-        return 400
-    return 503 if isinstance(error, StoreError) else 500
 
 
 def error_body(error: GraphQLError) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
 
 from wbgql.errors import DocumentError, ResponseError
+from wbgql.server import audit
 from wbgql.server.backend import Context
 
 Info = GraphQLResolveInfo[Context]
@@ -32,11 +33,15 @@ class Resolvers:
         return register
 
     def mutation(self, name: str) -> Callable[[R], R]:
-        """Register a function `(context, input)` for a mutation; `clientMutationId` is echoed for it."""
+        """Register a function `(context, input)` for a mutation; `clientMutationId` is echoed for it.
+
+        The audit log notes it if it is one of those that delete or restore.
+        """
 
         def register(resolver: R) -> R:
             def resolve(_root: Any, info: Any, input: dict[str, Any]) -> dict[str, Any]:
-                payload: dict[str, Any] = resolver(info.context, input)
+                with audit.noted(info.context, name, input):
+                    payload: dict[str, Any] = resolver(info.context, input)
                 return {"clientMutationId": input.get("clientMutationId"), **payload}
 
             self.fields["Mutation", name] = resolve

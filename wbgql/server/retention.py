@@ -166,14 +166,12 @@ def _size(data: Path) -> int:
 
 
 def audit_rows(store: Store) -> list[Row]:
-    """The audit log, oldest first: `at`, `actor`, `action`, `entity`, `project`, `subject`, `code`, `digest`.
+    """The audit log, oldest first: `at`, `actor`, `action`, `entity`, `project`, `subject`.
 
     `subject` is a keyed hash of the run; see `subject_of`.
     """
     with store.read() as db:
-        return rows(
-            db, "SELECT at, actor, action, entity, project, subject, code, digest FROM audit ORDER BY id"
-        )
+        return rows(db, "SELECT at, actor, action, entity, project, subject FROM audit ORDER BY id")
 
 
 def subject_of(store: Store, entity: str, project: str, run: str) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wbgql.errors import StoreError
-from wbgql.server import accounts, retention
+from wbgql.server import accounts, audit, retention
 from wbgql.server.blobs import Blobs
 from wbgql.server.retention import Finding, PurgeReport
 from wbgql.server.settings import PURGE, WEEK_S
@@ -82,6 +82,12 @@ def audit_log(data: Path) -> list[Row]:
     """Deletions, restorations and purges, oldest first. See `retention.audit_rows`."""
     with _opened(data) as store:
         return retention.audit_rows(store)
+
+
+def audit_requests(data: Path) -> list[Row]:
+    """Every request to delete, restore, stop or move, refused ones too. See `audit.list_requests`."""
+    with _opened(data) as store:
+        return audit.list_requests(store)
 
 
 def audit_subject(data: Path, entity: str, project: str, run: str) -> str | None:

@@ -65,8 +65,11 @@ CREATE TABLE run_texts (
 CREATE TABLE tombstones (subject BLOB PRIMARY KEY, purged_at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
-    entity TEXT NOT NULL, project TEXT NOT NULL, subject TEXT, code INTEGER NOT NULL DEFAULT 200,
-    digest TEXT);
+    entity TEXT NOT NULL, project TEXT NOT NULL, subject TEXT);
+CREATE TABLE audit_requests (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, user_id INTEGER NOT NULL, mutation TEXT NOT NULL,
+    entity TEXT, project TEXT, artifact_id INTEGER, digest TEXT, code INTEGER);
+CREATE INDEX audit_requests_at ON audit_requests (at);
 """
 
 # A line is known by its place, as the SDK sends it, so that a chunk sent twice changes nothing.

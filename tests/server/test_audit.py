@@ -1,0 +1,141 @@
+"""The audit log: every request to delete or restore, refused ones too, as W&B's log has it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from tests.caller import Caller, new_project
+from tests.server.artifact_logger import ArtifactLogger
+from wbgql.server import add_team, add_user, audit_requests, purge, scan_store, start
+
+DELETE = "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
+BULK = "mutation B($input: %sInput!) { %s(input: $input) { clientMutationId } }"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with start(tmp_path_factory.mktemp("audit")) as running:
+        yield running
+
+
+@pytest.fixture
+def caller(server) -> Caller:
+    return Caller(server.base_url, server.api_key)
+
+
+def bulk(caller: Caller, name: str, project: str, **given: Any) -> None:
+    document = BULK % (name[0].upper() + name[1:], name)
+    caller.ask(document, input={"entityName": "admin", "projectName": project, "filters": "{}"} | given)
+
+
+def read(caller: Caller, **params: Any) -> requests.Response:
+    return requests.get(
+        f"{caller.base_url}/admin/audit_logs", params=params, auth=("api", caller.api_key), timeout=10
+    )
+
+
+def entries(caller: Caller, project: str, **params: Any) -> list[dict[str, Any]]:
+    answer = read(caller, **params)
+    assert answer.status_code == 200, answer.text
+    found = [json.loads(line) for line in answer.text.splitlines()]
+    return [entry for entry in found if entry.get("project_name") == project]
+
+
+def requests_about(server, project: str) -> list[tuple[str, str, int]]:
+    found = audit_requests(server.data)
+    return [(one["actor"], one["mutation"], one["code"]) for one in found if one["project"] == project]
+
+
+def test_deletions_and_what_undoes_them_are_listed_without_a_run(caller):
+    project = new_project()
+    storage_id = caller.upsert(project, name="the-run-itself")["bucket"]["id"]
+    caller.ask(DELETE, id=storage_id)
+    bulk(caller, "undeleteRuns", project)
+    bulk(caller, "deleteRuns", project)
+
+    found = entries(caller, project)
+
+    assert [entry["action"] for entry in found] == ["run:delete", "run:undelete_many", "run:delete_many"]
+    assert {(one["actor_email"], one["entity_name"], one["response_code"]) for one in found} == {
+        ("admin@localhost", "admin", 200)
+    }
+    assert "the-run-itself" not in json.dumps(found)
+    assert datetime.fromisoformat(found[0]["timestamp"]) <= datetime.now(UTC)
+
+
+def test_the_deletion_of_an_artifact_carries_its_digest_and_outlives_its_purge(caller, server):
+    project = new_project()
+    logger = ArtifactLogger(caller, project)
+    artifact_id = logger.log("a-secret-name", {"a": b"1"})
+    digest = logger.get(artifact_id)["digest"]
+    logger.delete(artifact_id, aliases=True)
+
+    purge(server.data, now=datetime.now(UTC) + timedelta(days=30))
+
+    (entry,) = entries(caller, project)
+    assert (entry["action"], entry["artifact_digest"], entry["artifact_asset"]) == (
+        "artifact:delete",
+        digest,
+        artifact_id,
+    )
+    assert scan_store(server.data, [b"a-secret-name"]) == []
+
+
+def test_refused_requests_are_noted_with_their_answer(caller, server):
+    project, name = new_project(), f"ann-{secrets.token_hex(3)}"
+    ann = Caller(server.base_url, add_user(server.data, name))
+    add_team(server.data, f"team-{name}", member=name)
+    theirs = caller.upsert(project, name="r1", entityName=f"team-{name}")["bucket"]["id"]
+
+    assert ann.post(DELETE, id=theirs).status_code == 403
+    assert caller.post(DELETE, id="UnVuOnYxOm5vbmU6cHJvamVjdDphZG1pbg==").status_code == 404
+
+    assert requests_about(server, project) == [(name, "deleteRun", 403)]
+    assert [entry["response_code"] for entry in entries(caller, project)] == [403]
+
+
+def test_what_wandb_has_no_word_for_is_noted_here_alone(caller, server):
+    project = new_project()
+    caller.upsert(project, name="r1")
+    given = {"entityName": "admin", "projectName": project, "runName": "r1", "files": ["a.txt"]}
+    document = "mutation C($input: CreateRunFilesInput!) { createRunFiles(input: $input) { files { id } } }"
+    (file,) = caller.ask(document, input=given)["createRunFiles"]["files"]
+
+    caller.ask("mutation D($ids: [ID!]!) { deleteFiles(input: {files: $ids}) { success } }", ids=[file["id"]])
+    caller.run(project, "r1")
+
+    assert requests_about(server, project) == [("admin", "deleteFiles", 200)]
+    assert entries(caller, project) == []
+
+
+def test_days_are_chosen_and_people_left_out(caller):
+    project = new_project()
+    storage_id = caller.upsert(project, name="r1")["bucket"]["id"]
+    caller.ask(DELETE, id=storage_id)
+    today = datetime.now(UTC).date()
+
+    assert len(entries(caller, project, startDate=str(today), numDays=1)) == 1
+    assert len(entries(caller, project, startDate=str(today - timedelta(days=3)), numDays=5)) == 1
+    assert entries(caller, project, startDate=str(today - timedelta(days=3)), numDays=2) == []
+    assert "actor_email" not in entries(caller, project, anonymize="true")[0]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"startDate": "yesterday"}, {"numDays": "0"}, {"numDays": "x"}, {"numDays": "9" * 20}, {"limit": "3"}],
+)
+def test_what_it_does_not_understand_is_refused(caller, params):
+    assert read(caller, **params).status_code == 400
+
+
+def test_only_admins_may_read_it(server):
+    ann = Caller(server.base_url, add_user(server.data, f"ann-{secrets.token_hex(3)}"))
+
+    assert read(ann).status_code == 403
+    assert requests.get(f"{server.base_url}/admin/audit_logs", timeout=10).status_code == 401

@@ -1,0 +1,245 @@
+"""Who asked for what: each request to delete, restore, stop or move, noted before it is done, and its answer.
+
+The changes themselves stand in the table `audit`, one row for each run or version, under a keyed hash; here
+is one row for each mutation received, as W&B's audit log has it, without a field for the run.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from wbgql.errors import UsageError
+from wbgql.scalars import parse_run_storage_id
+from wbgql.server.artifacts import parse_id
+from wbgql.server.backend import Context
+from wbgql.server.projects import make_id
+from wbgql.server.statuses import status_of
+from wbgql.server.store import Connection, Row, Store, row, rows
+from wbgql.server.times import to_text
+
+ACTIONS: dict[str, str | None] = {
+    "deleteRun": "run:delete",
+    "deleteRuns": "run:delete_many",
+    "undeleteRuns": "run:undelete_many",
+    "modifyRuns": "run:update_many",
+    "stopRun": "run:stop",
+    "moveRuns": None,
+    "deleteFiles": None,
+    "deleteArtifact": "artifact:delete",
+    "deleteArtifactSequence": None,
+    "deleteArtifactPortfolio": None,
+    "unlinkArtifact": None,
+    "deleteModel": "project:delete",
+    "deleteSweep": None,
+    "deleteSweeps": None,
+}
+"""Mutations that are noted, and W&B's word for each; None where its log has none.
+
+Source: W&B docs, audit logging (2026-11).
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a request is about, as far as it can be told from its input."""
+
+    entity: str | None = None
+    project: str | None = None
+    artifact_pk: int | None = None
+    digest: str | None = None
+
+
+@contextlib.contextmanager
+def noted(context: Context, mutation: str, given: Row) -> Iterator[None]:
+    """Note a mutation before the block runs it, and its status after; those not in `ACTIONS` pass by.
+
+    A request whose row has no status was cut short by the death of the server.
+    """
+    if mutation not in ACTIONS:
+        yield
+        return
+    target = _target(context.db, given)
+    with context.store.write() as db:
+        db.execute(
+            "INSERT INTO audit_requests (at, user_id, mutation, entity, project, artifact_id, digest)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                context.backend.now(),
+                context.viewer.user_id,
+                mutation,
+                target.entity,
+                target.project,
+                target.artifact_pk,
+                target.digest,
+            ),
+        )
+        pk = db.last_insert_rowid()
+    try:
+        yield
+    except Exception as error:
+        _set_code(context.store, pk, status_of(error))
+        raise
+    _set_code(context.store, pk, 200)
+
+
+def _set_code(store: Store, pk: int, code: int) -> None:
+    with store.write() as db:
+        db.execute("UPDATE audit_requests SET code = ? WHERE id = ?", (code, pk))
+
+
+# ---- what a request is about ----
+
+_ARTIFACT = """
+SELECT entities.name AS entity, projects.name AS project, artifacts.id AS artifact_pk, digest
+FROM artifacts JOIN artifact_collections ON artifact_collections.id = sequence_id
+    JOIN projects ON projects.id = project_id JOIN entities ON entities.id = entity_id
+WHERE artifacts.id = ?
+"""
+_COLLECTION = """
+SELECT entities.name AS entity, projects.name AS project
+FROM artifact_collections JOIN projects ON projects.id = project_id JOIN entities ON entities.id = entity_id
+WHERE artifact_collections.id = ?
+"""
+_FILE = """
+SELECT entities.name AS entity, projects.name AS project
+FROM files JOIN runs ON runs.id = run_id JOIN projects ON projects.id = project_id
+    JOIN entities ON entities.id = entity_id
+WHERE files.id = ?
+"""
+
+
+def _target(db: Connection, given: Row) -> Target:
+    for keys, read in _READERS:
+        if given.get(keys[-1]):
+            return read(db, given, *keys)
+    return Target()
+
+
+def _named(_db: Connection, given: Row, entity: str, project: str) -> Target:
+    return Target(given.get(entity), given[project])
+
+
+def _by_artifact(db: Connection, given: Row, key: str) -> Target:
+    return _looked_up(db, _ARTIFACT, parse_id("Artifact", given[key]))
+
+
+def _by_collection(db: Connection, given: Row, key: str) -> Target:
+    return _looked_up(db, _COLLECTION, parse_id("ArtifactCollection", given[key]))
+
+
+def _by_file(db: Connection, given: Row, key: str) -> Target:
+    return _looked_up(db, _FILE, parse_id("File", given[key][0]))
+
+
+def _by_id(_db: Connection, given: Row, key: str) -> Target:
+    path = parse_run_storage_id(given[key])
+    if path is not None:
+        return Target(path[0], path[1])
+    try:
+        parts = base64.b64decode(given[key], validate=True).decode().split(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return Target()
+    return Target(parts[3], parts[2]) if parts[:2] == ["Project", "v1"] and len(parts) == 4 else Target()
+
+
+def _looked_up(db: Connection, sql: str, pk: int) -> Target:
+    found = row(db, sql, (pk,))
+    return Target() if found is None else Target(**found)
+
+
+_READERS: tuple[tuple[tuple[str, ...], Callable[..., Target]], ...] = (
+    (("entityName", "projectName"), _named),
+    (("sourceEntityName", "sourceProjectName"), _named),
+    (("artifactID",), _by_artifact),
+    (("artifactSequenceID",), _by_collection),
+    (("artifactPortfolioID",), _by_collection),
+    (("files",), _by_file),
+    (("id",), _by_id),
+)
+"""The field of an input that tells, tried in order."""
+
+
+# ---- reading ----
+
+
+def list_requests(store: Store) -> list[Row]:
+    """Every mutation noted, oldest first.
+
+    `at`, `actor`, `mutation`, `action` (W&B's word or None), `entity`, `project`, `digest` and `code`, the
+    HTTP status, which is None for one that was cut short.
+    """
+    with store.read() as db:
+        found = rows(
+            db,
+            "SELECT at, username AS actor, mutation, entity, project, code, digest FROM audit_requests"
+            " JOIN users ON users.id = user_id ORDER BY audit_requests.id",
+        )
+    return [one | {"action": ACTIONS[one["mutation"]]} for one in found]
+
+
+def read_days(text: str | None, num_days: str | None, today: date) -> tuple[date, date]:
+    """The first day and the day after the last, of `startDate` and `numDays`; by default today alone.
+
+    Raises:
+        UsageError: not a date, or not a number of days.
+    """
+    try:
+        days = int(num_days or 1)
+        start = date.fromisoformat(text) if text else today - timedelta(days=days - 1)
+        end = start + timedelta(days=days)
+    except (ValueError, OverflowError) as error:
+        raise _not_days(text, num_days) from error
+    if days < 1:
+        raise _not_days(text, num_days)
+    return start, end
+
+
+def _not_days(text: str | None, num_days: str | None) -> UsageError:
+    return UsageError(
+        f"not days: startDate={text!r} numDays={num_days!r}, write a date such as 2026-01-31 and a number"
+    )
+
+
+def wandb_entries(db: Connection, start: date, end: date, *, anonymize: bool) -> list[Row]:
+    """Entries as W&B's log has them, oldest first, of whole days in UTC; `end` is not included."""
+    found = rows(
+        db,
+        "SELECT at, mutation, entity, project, code, digest, artifact_id, user_id, email,"
+        " (SELECT id FROM entities WHERE name = entity) AS entity_pk,"
+        " (SELECT projects.id FROM projects JOIN entities ON entities.id = entity_id"
+        " WHERE entities.name = entity AND projects.name = project) AS project_pk"
+        " FROM audit_requests JOIN users ON users.id = user_id"
+        " WHERE at >= ? AND at < ? AND code IS NOT NULL ORDER BY audit_requests.id",
+        (_midnight(start), _midnight(end)),
+    )
+    return [_entry(one, anonymize) for one in found if ACTIONS[one["mutation"]] is not None]
+
+
+def _midnight(day: date) -> str:
+    return to_text(datetime.combine(day, time(), UTC))
+
+
+def _entry(found: Row, anonymize: bool) -> Row:
+    entry: dict[str, Any] = {
+        "timestamp": found["at"],
+        "action": ACTIONS[found["mutation"]],
+        "actor_user_id": found["user_id"],
+        "actor_email": None if anonymize else found["email"],
+        "response_code": found["code"],
+        "entity_asset": found["entity_pk"],
+        "entity_name": found["entity"],
+        "project_asset": found["project_pk"],
+        "project_name": found["project"],
+    }
+    if found["artifact_id"] is not None:
+        entry |= {
+            "artifact_asset": make_id("Artifact", found["artifact_id"]),
+            "artifact_digest": found["digest"],
+        }
+    return {key: value for key, value in entry.items() if value is not None}
