@@ -16,6 +16,7 @@ from wbgql.server.times import Clock, to_text, utc_now
 MIN_KEY_LENGTH = 40
 """The SDK refuses shorter keys (wandb SDK 0.31.0 `sdk/lib/wbauth`, 2026-11)."""
 
+KEY_NAME_LENGTH = 8
 CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
 
 ROLES = ("admin", "member", "viewer")
@@ -76,11 +77,17 @@ def add_user(
         if owner not in (None, user_id):
             raise ConfigError(f"key belongs to another user: {name!r}, make a new one")
         if owner is None:
-            db.execute(
-                "INSERT INTO api_keys (user_id, hash, hint, created_at) VALUES (?, ?, ?, ?)",
-                (user_id, hash_key(key), key[-4:], now),
-            )
+            insert_key(db, user_id, key, now)
     return key
+
+
+def insert_key(db: Connection, user_id: int, key: str, now: str) -> int:
+    """Keep a key: its hash, and its beginning to tell it by, as W&B names keys. Returns its row number."""
+    db.execute(
+        "INSERT INTO api_keys (user_id, hash, hint, created_at) VALUES (?, ?, ?, ?)",
+        (user_id, hash_key(key), key[:KEY_NAME_LENGTH], now),
+    )
+    return db.last_insert_rowid()
 
 
 def _find_or_add_user(db: Connection, name: str, email: str, now: str) -> int:
@@ -89,6 +96,11 @@ def _find_or_add_user(db: Connection, name: str, email: str, now: str) -> int:
         return int(found)
     if db.execute("SELECT 1 FROM entities WHERE name = ?", (name,)).get:
         raise ConfigError(f"name belongs to a team: {name!r}, choose another")
+    return insert_user(db, name, email, now)
+
+
+def insert_user(db: Connection, name: str, email: str, now: str) -> int:
+    """Add a user and the entity of the same name, both new; return the user's row number."""
     db.execute("INSERT INTO entities (name, kind, created_at) VALUES (?, 'user', ?)", (name, now))
     db.execute(
         "INSERT INTO users (username, name, email, admin, entity_id, created_at) VALUES (?, ?, ?, 0, ?, ?)",
@@ -141,7 +153,7 @@ def add_org(store: Store, name: str, member: str, role: str = "member", *, clock
         _add_registries(db, organization, name, to_text(clock()))
         db.execute(
             "INSERT OR REPLACE INTO organization_members VALUES (?, ?, ?)",
-            (organization, _user_id(db, member), _role(role)),
+            (organization, _user_id(db, member), check_role(role)),
         )
 
 
@@ -191,7 +203,7 @@ def add_team(
         if member is not None:
             db.execute(
                 "INSERT OR REPLACE INTO team_members VALUES (?, ?, ?)",
-                (team, _user_id(db, member), _role(role)),
+                (team, _user_id(db, member), check_role(role)),
             )
 
 
@@ -202,7 +214,12 @@ def _user_id(db: Connection, username: str) -> int:
     return int(found)
 
 
-def _role(role: str) -> str:
+def check_role(role: str) -> str:
+    """Return a role that there is.
+
+    Raises:
+        ConfigError: there is no such role.
+    """
     if role not in ROLES:
         raise ConfigError(f"no such role: {role!r}, choose one of {', '.join(ROLES)}")
     return role

@@ -157,7 +157,7 @@ def user_api_keys(source: Row, info: Info, **_: Any) -> Row:
     if not context.viewer.admin and source["pk"] != context.viewer.user_id:
         return slice_connection([], None, None)
     found = rows(context.db, "SELECT id, hint FROM api_keys WHERE user_id = ? ORDER BY id", (source["pk"],))
-    keys = [{"id": make_id("ApiKey", key["id"]), "name": f"...{key['hint']}", "ips": []} for key in found]
+    keys = [{"id": make_id("ApiKey", key["id"]), "name": key["hint"], "ips": []} for key in found]
     return slice_connection(keys, None, None)
 
 
@@ -246,9 +246,18 @@ def entity_storage(source: Row, info: Info) -> int:
     return int(info.context.db.execute(sql, (source["pk"],)).get)
 
 
+@field("Entity", "integrations", "triggers")
+def entity_no_connection(_source: Row, _info: Info, **_: Any) -> Row:
+    return slice_connection([], None, None)
+
+
 @field("Entity", "members")
 def entity_members(source: Row, info: Info) -> list[Row]:
+    """The members of a team; the one user of a personal entity."""
     context: Context = info.context
+    owner = entity_user(source, info)
+    if owner is not None:
+        return [owner | {"role": "admin", "pending": False}]
     found = rows(context.db, "SELECT user_id, role FROM team_members WHERE entity_id = ?", (source["pk"],))
     return [
         context.users[member["user_id"]] | {"role": member["role"], "pending": False}

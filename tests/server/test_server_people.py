@@ -1,0 +1,130 @@
+"""Keys, users, teams and members, changed through the API."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from tests.caller import Caller
+from tests.server.test_server_accounts import user
+from wbgql.server import RunningServer
+
+TEAM = """
+mutation T($input: CreateTeamInput!) { createTeam(input: $input) { entity { name isTeam members { id username role } } } }
+"""
+INVITE = "mutation I($input: CreateInviteInput!) { createInvite(input: $input) { success invite { toUser { username } } } }"
+REMOVE = "mutation R($input: DeleteInviteInput!) { deleteInvite(input: $input) { success } }"
+MEMBERS = "query M($name: String!) { entity(name: $name) { members { id username role accountType } } }"
+NEW_KEY = "mutation { generateApiKey(input: {}) { apiKey { id name } } }"
+DELETE_KEY = "mutation D($id: String) { deleteApiKey(input: {id: $id}) { success } }"
+KEYS = "{ viewer { username apiKeys { edges { node { id name } } } } }"
+NEW_USER = (
+    "mutation U($input: CreateUserInput!) { createUser(input: $input) { user { username email admin } } }"
+)
+
+
+def unique(word: str) -> str:
+    return f"{word}-{secrets.token_hex(4)}"
+
+
+def keys(caller: Caller) -> dict[str, str]:
+    """Ids by name."""
+    edges = caller.ask(KEYS)["viewer"]["apiKeys"]["edges"]
+    return {edge["node"]["name"]: edge["node"]["id"] for edge in edges}
+
+
+@pytest.fixture
+def ada(local_server: RunningServer) -> Caller:
+    return user(local_server, unique("ada"))
+
+
+def name_of(caller: Caller) -> str:
+    return str(caller.ask(KEYS)["viewer"]["username"])
+
+
+def members(caller: Caller, team: str) -> dict[str, dict[str, Any]]:
+    return {one["username"]: one for one in caller.ask(MEMBERS, name=team)["entity"]["members"]}
+
+
+def test_a_key_is_shown_whole_once_and_named_by_its_beginning_from_then_on(ada):
+    made = ada.ask(NEW_KEY)["generateApiKey"]["apiKey"]
+    second = Caller(ada.base_url, made["name"])
+
+    assert keys(ada) == keys(second)
+    assert list(keys(ada)) == [ada.api_key[:8], made["name"][:8]]
+
+    second.ask(DELETE_KEY, id=made["id"])
+    assert second.post(KEYS).status_code == 401
+    assert ada.post(DELETE_KEY, id=made["id"]).status_code == 404
+
+
+def test_only_an_admin_deletes_keys_of_others(ada, caller, local_server):
+    (key_id,) = keys(ada).values()
+
+    assert user(local_server, unique("eve")).post(DELETE_KEY, id=key_id).status_code == 404
+    assert caller.ask(DELETE_KEY, id=key_id) == {"deleteApiKey": {"success": True}}
+
+
+def test_a_team_has_its_maker_for_admin_who_invites_and_removes(ada, local_server):
+    team, bob = unique("team"), user(local_server, unique("bob"))
+
+    made = ada.ask(TEAM, input={"teamName": team})["createTeam"]["entity"]
+    assert made["isTeam"] is True
+    assert [one["role"] for one in made["members"]] == ["admin"]
+    given = {"entityName": team, "email": f"{name_of(bob)}@localhost"}
+    assert bob.post(INVITE, input=given).status_code == 404
+    assert ada.ask(INVITE, input=given)["createInvite"]["invite"]["toUser"] == {"username": name_of(bob)}
+    assert ada.post(INVITE, input=given).status_code == 409
+    assert members(bob, team)[name_of(bob)]["role"] == "member"
+    assert bob.post(INVITE, input=given | {"email": None, "username": "admin"}).status_code == 403
+
+    gone = {"entityName": team, "id": members(ada, team)[name_of(bob)]["id"]}
+    assert [ada.ask(REMOVE, input=gone)["deleteInvite"]["success"] for _ in range(2)] == [True, False]
+    assert list(members(ada, team)) == [name_of(ada)]
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"email": "nobody@example.org"}, 404),
+        ({}, 400),
+        ({"username": "admin", "role": "king"}, 400),
+        ({"username": "admin", "entityName": "no such team"}, 404),
+    ],
+)
+def test_an_invitation_that_cannot_be_is_refused(ada, given, status):
+    team = unique("team")
+    ada.ask(TEAM, input={"teamName": team})
+
+    assert ada.post(INVITE, input={"entityName": team} | given).status_code == status
+
+
+def test_names_are_given_once_and_teams_of_others_by_admins_only(ada, caller):
+    team = unique("team")
+    ada.ask(TEAM, input={"teamName": team})
+
+    assert ada.post(TEAM, input={"teamName": team}).status_code == 409
+    assert ada.post(TEAM, input={"teamName": "a/b"}).status_code == 400
+    assert ada.post(TEAM, input={"teamName": unique("t"), "teamAdminUserName": "admin"}).status_code == 403
+    other = {"teamName": unique("t"), "teamAdminUserName": name_of(ada)}
+    assert caller.ask(TEAM, input=other)["createTeam"]["entity"]["members"][0]["username"] == name_of(ada)
+
+
+def test_a_personal_entity_has_its_user_for_member(ada):
+    name = name_of(ada)
+
+    (member,) = members(ada, name).values()
+
+    assert (member["username"], member["accountType"]) == (name, "USER")
+
+
+def test_an_admin_adds_users_by_email(ada, caller):
+    name = unique("new")
+    given = {"email": f"{name}@example.org", "admin": False}
+
+    assert ada.post(NEW_USER, input=given).status_code == 403
+    made = caller.ask(NEW_USER, input=given)["createUser"]["user"]
+    assert made == {"username": name, "email": f"{name}@example.org", "admin": False}
+    assert caller.post(NEW_USER, input=given).status_code == 409

@@ -1,0 +1,160 @@
+"""What users change about each other through the API: keys, teams and their members."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from wbgql.errors import NotFound, PermissionDenied, ResponseError
+from wbgql.server import accounts
+from wbgql.server.backend import Context
+from wbgql.server.projects import make_id
+from wbgql.server.store import Connection, Row, row
+
+TAKEN = 409
+
+
+def add_key(context: Context, description: str | None) -> Row:
+    """Make one more key for the viewer; this once its node has the key itself for a name."""
+    key = accounts.make_key()
+    with context.store.write() as db:
+        pk = accounts.insert_key(db, context.viewer.user_id, key, context.backend.now())
+    return {"id": make_id("ApiKey", pk), "name": key, "description": description, "ips": []}
+
+
+def delete_key(context: Context, storage_id: str | None) -> None:
+    """Delete a key: one's own, or as an admin anybody's.
+
+    Raises:
+        NotFound: no such key, or it is another user's.
+    """
+    pk = _row_number("ApiKey", storage_id)
+    with context.store.write() as db:
+        db.execute(
+            "DELETE FROM api_keys WHERE id = ? AND (user_id = ? OR ?)",
+            (pk, context.viewer.user_id, context.viewer.admin),
+        )
+        if not db.changes():
+            raise NotFound(f"API key {storage_id!r} not found", status=404)
+
+
+def add_user(context: Context, email: str, admin: bool) -> Row:
+    """Add a user named like the first part of `email`; only an admin may. The user has no key yet.
+
+    Raises:
+        PermissionDenied: the viewer is no admin.
+        ResponseError: name or email is taken (status 409).
+        ConfigError: the first part is no name.
+    """
+    if not context.viewer.admin:
+        raise PermissionDenied("permission denied", status=403)
+    name = email.partition("@")[0]
+    accounts.check_name(name)
+    with context.store.write() as db:
+        if _find_user(db, email) is not None:
+            raise ResponseError(f"user {email!r} already exists", status=TAKEN)
+        _refuse_taken(db, name)
+        pk = accounts.insert_user(db, name, email, context.backend.now())
+        db.execute("UPDATE users SET admin = ? WHERE id = ?", (admin, pk))
+    return _user(context, pk)
+
+
+def add_team(context: Context, name: str, admin: str | None) -> Row:
+    """Add a team with the viewer, or as an admin somebody else, for its admin; return its row.
+
+    Raises:
+        PermissionDenied: for somebody else, and the viewer is no admin.
+        NotFound: no such user.
+        ResponseError: the name is taken (status 409).
+        ConfigError: not a name.
+    """
+    accounts.check_name(name)
+    with context.store.write() as db:
+        member = context.viewer.user_id if admin is None else _require_user(db, admin)
+        if member != context.viewer.user_id and not context.viewer.admin:
+            raise PermissionDenied("permission denied", status=403)
+        _refuse_taken(db, name)
+        at = context.backend.now()
+        db.execute("INSERT INTO entities (name, kind, created_at) VALUES (?, 'team', ?)", (name, at))
+        team = db.last_insert_rowid()
+        db.execute("INSERT INTO team_members VALUES (?, ?, 'admin')", (team, member))
+    found = row(context.db, "SELECT * FROM entities WHERE id = ?", (team,))
+    assert found is not None
+    return found
+
+
+def invite(context: Context, entity: str, user: str, role: str) -> Row:
+    """Make a user who is known by name or email a member of a team, at once; return the user.
+
+    Raises:
+        PermissionDenied: the viewer is not an admin of the team.
+        NotFound: no such team or user: nobody is invited by mail here.
+        ResponseError: a member already (status 409).
+        ConfigError: no such role.
+    """
+    accounts.check_role(role)
+    with context.store.write() as db:
+        team = _require_team(context, db, entity)
+        pk = _require_user(db, user)
+        db.execute("INSERT INTO team_members VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (team, pk, role))
+        if not db.changes():
+            raise ResponseError(f"user {user!r} is a member of {entity!r} already", status=TAKEN)
+    return _user(context, pk)
+
+
+def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
+    """Take a user out of a team; whether there was one to take out.
+
+    Raises:
+        PermissionDenied: neither an admin of the team nor the user.
+        NotFound: no such team.
+    """
+    pk = _row_number("User", user_id)
+    with context.store.write() as db:
+        team = _require_team(context, db, entity, unless=pk)
+        db.execute("DELETE FROM team_members WHERE entity_id = ? AND user_id = ?", (team, pk))
+        return db.changes() > 0
+
+
+def _require_team(context: Context, db: Connection, name: str, unless: int | None = None) -> int:
+    """The row number of a team the viewer is an admin of, or is himself the user `unless`."""
+    team = db.execute("SELECT id FROM entities WHERE name = ? AND kind = 'team'", (name,)).get
+    role = None if team is None else accounts.role_in(db, context.viewer, team)
+    if role is None:
+        raise NotFound(f"team {name!r} not found", status=404)
+    if role != "admin" and unless != context.viewer.user_id:
+        raise PermissionDenied("permission denied", status=403)
+    return int(team)
+
+
+def _find_user(db: Connection, name_or_email: str) -> int | None:
+    sql = "SELECT id FROM users WHERE username = ?1 OR email = ?1"
+    found: int | None = db.execute(sql, (name_or_email,)).get
+    return found
+
+
+def _require_user(db: Connection, name_or_email: str) -> int:
+    found = _find_user(db, name_or_email)
+    if found is None:
+        raise NotFound(f"user {name_or_email!r} not found", status=404)
+    return found
+
+
+def _refuse_taken(db: Connection, name: str) -> None:
+    if db.execute("SELECT 1 FROM entities WHERE name = ?", (name,)).get:
+        raise ResponseError(f"name is taken: {name!r}, choose another", status=TAKEN)
+
+
+def _user(context: Context, pk: int) -> Row:
+    context.__dict__.pop("users", None)
+    user: dict[str, Any] = context.users[pk]
+    return user
+
+
+def _row_number(kind: str, storage_id: str | None) -> int:
+    try:
+        prefix, _, number = base64.b64decode(storage_id or "", validate=True).decode().partition(":")
+        return int(number) if prefix == kind else -1
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return -1

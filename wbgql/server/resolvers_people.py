@@ -1,0 +1,61 @@
+"""Resolvers for mutations of keys, users, teams and their members."""
+
+from __future__ import annotations
+
+from wbgql.errors import UsageError
+from wbgql.server import people
+from wbgql.server.backend import Context
+from wbgql.server.projects import make_id
+from wbgql.server.registry import Resolvers
+from wbgql.server.resolvers_roots import entity_node
+from wbgql.server.store import Row
+
+resolvers = Resolvers()
+mutation = resolvers.mutation
+
+
+@mutation("generateApiKey")
+def generate_api_key(context: Context, given: Row) -> Row:
+    return {"apiKey": people.add_key(context, given.get("description"))}
+
+
+@mutation("deleteApiKey")
+def delete_api_key(context: Context, given: Row) -> Row:
+    people.delete_key(context, given.get("id"))
+    return {"success": True}
+
+
+@mutation("createUser")
+def create_user(context: Context, given: Row) -> Row:
+    return {"user": people.add_user(context, given["email"], bool(given.get("admin")))}
+
+
+@mutation("createTeam")
+def create_team(context: Context, given: Row) -> Row:
+    return {
+        "entity": entity_node(people.add_team(context, given["teamName"], given.get("teamAdminUserName")))
+    }
+
+
+@mutation("createInvite")
+def create_invite(context: Context, given: Row) -> Row:
+    who = given.get("username") or given.get("email")
+    if not who:
+        raise UsageError("createInvite needs a username or an email")
+    role = given.get("role") or ("admin" if given.get("admin") else "member")
+    user = people.invite(context, given.get("entityName") or "", who, role)
+    invitation = {
+        "id": make_id("Invite", user["pk"]),
+        "name": user["name"],
+        "email": user["email"],
+        "accepted": True,
+        "createdAt": context.backend.now(),
+        "toUser": user,
+    }
+    return {"success": True, "invite": invitation}
+
+
+@mutation("deleteInvite")
+def delete_invite(context: Context, given: Row) -> Row:
+    """Members are taken out through this: the SDK sends the id of a member."""
+    return {"success": people.remove_member(context, given.get("entityName") or "", given.get("id"))}
