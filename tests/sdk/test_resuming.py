@@ -116,9 +116,9 @@ def test_a_rewound_run_loses_what_came_later_and_keeps_its_config(seen):
     assert "/unknown not found" in seen["rewind missing"]
 
 
-def test_a_fork_starts_behind_the_step_and_names_where_it_comes_from(seen):
+def test_a_fork_goes_on_behind_the_shared_rows_and_names_where_it_comes_from(seen):
     assert seen["fork"][:2] == [False, 2]
-    assert seen["forked"]["steps"] == [2, 3]
+    assert seen["forked"]["steps"] == [0, 1, 2, 3]
     assert seen["forked"]["branch"] == {"run_id": "a", "step": 1}
 
 
