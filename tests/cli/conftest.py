@@ -48,6 +48,7 @@ class Command:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    now: datetime = NOW
 
     @property
     def register(self) -> HoldRegister:
@@ -65,7 +66,7 @@ class Command:
             make_client=self._maker(transport),
             is_interactive=lambda: interactive,
             environ={"WBGQL_HOLDS": str(self.register.path)} | self.environ,
-            now=lambda: NOW,
+            now=lambda: self.now,
         )
         with CliRunner().isolation(input=stdin) as (out, err, _):
             code = main(argv, app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wbgql.cli import erase_keys, erase_verify
+from wbgql.cli import erase_certify, erase_keys, erase_verify
 from wbgql.cli.app import examples
 
 
@@ -29,5 +29,7 @@ for _command in (
     erase_keys.approve_command,
     erase_verify.verify_command,
     erase_verify.watch_command,
+    erase_certify.certify_command,
+    erase_certify.check_command,
 ):
     erase_group.add_command(_command)

@@ -9,6 +9,7 @@ import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.approval import ask_for
+from wbgql.cli.erase_options import FILE, plan_argument
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
 from wbgql.cli.terminal import note
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 PASSPHRASE_VARIABLE = "WBGQL_KEY_PASSPHRASE"  # noqa: S105  # the name of a variable
 APPROVERS_VARIABLE = "WBGQL_APPROVERS"
-_FILE = click.Path(path_type=Path)
 
 
 @click.group(
@@ -36,7 +36,7 @@ def key_group() -> None:
     short_help="Make a key.",
     epilog=examples("wbgql erase key new officer.pem", "wbgql erase key new officer.pem --passphrase"),
 )
-@click.argument("file", metavar="FILE", type=_FILE)
+@click.argument("file", metavar="FILE", type=FILE)
 @click.option(
     "--passphrase", "encrypt", is_flag=True, help=f"Encrypt it; asks, or takes ${PASSPHRASE_VARIABLE}."
 )
@@ -62,7 +62,7 @@ def new_command(app: App, file: Path, encrypt: bool, format_: str | None, output
     short_help="Show the id of keys.",
     epilog=examples("wbgql erase key show officer.pem.pub", "wbgql erase key show officer.pem"),
 )
-@click.argument("file", metavar="FILE", type=_FILE)
+@click.argument("file", metavar="FILE", type=FILE)
 @list_options()
 @switches()
 @click.pass_obj
@@ -102,7 +102,7 @@ def approvers_group() -> None:
     ),
 )
 @click.option(
-    "--key", "keys", multiple=True, required=True, metavar="FILE", type=_FILE, help="A public key; repeat."
+    "--key", "keys", multiple=True, required=True, metavar="FILE", type=FILE, help="A public key; repeat."
 )
 @click.option(
     "--role",
@@ -113,7 +113,7 @@ def approvers_group() -> None:
     callback=not_empty,
     help="What the key's owner is, never a name; one for each --key, in order.",
 )
-@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write to FILE, whole or not at all.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to FILE, whole or not at all.")
 @switches()
 @click.pass_obj
 def make_command(app: App, keys: tuple[Path, ...], roles: tuple[str, ...], output: Path | None) -> None:
@@ -138,7 +138,7 @@ def make_command(app: App, keys: tuple[Path, ...], roles: tuple[str, ...], outpu
     short_help="Show an approvers file.",
     epilog=examples("wbgql erase approvers show approvers.json"),
 )
-@click.argument("file", metavar="FILE", type=_FILE)
+@click.argument("file", metavar="FILE", type=FILE)
 @object_options()
 @switches()
 def show_approvers_command(file: Path, format_: str | None, output: Path | None) -> None:
@@ -159,12 +159,12 @@ def show_approvers_command(file: Path, format_: str | None, output: Path | None)
         "wbgql erase approve plan.json --key officer.pem --yes --digest sha256:...",
     ),
 )
-@click.argument("plan_path", metavar="PLAN", type=_FILE)
-@click.option("--key", "key_path", required=True, type=_FILE, metavar="FILE", help="Your private key.")
+@plan_argument
+@click.option("--key", "key_path", required=True, type=FILE, metavar="FILE", help="Your private key.")
 @click.option(
     "--approvers",
     "approvers_path",
-    type=_FILE,
+    type=FILE,
     metavar="FILE",
     help=f"The file that lists it  [default: ${APPROVERS_VARIABLE}]",
 )
@@ -175,7 +175,7 @@ def show_approvers_command(file: Path, format_: str | None, output: Path | None)
 @click.pass_obj
 def approve_command(
     app: App,
-    plan_path: Path,
+    plan: Path,
     key_path: Path,
     approvers_path: Path | None,
     yes: bool,
@@ -192,26 +192,26 @@ def approve_command(
     with server_extra("jobs"):
         from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
         from wbgql.erasure.case import approvals_path, load_plan
-    plan = load_plan(plan_path)
+    read = load_plan(plan)
     if digest is not None:
-        plan.check_digest(digest)
+        read.check_digest(digest)
     approvers = open_approvers(app, approvers_path)
-    file = approvals_path(plan_path)
-    given = check_each(plan, read_approvals(file), approvers, app.now())
-    approval = make_approval(plan, open_key(app, key_path), approvers, app.now())
+    file = approvals_path(plan)
+    given = check_each(read, read_approvals(file), approvers, app.now())
+    approval = make_approval(read, open_key(app, key_path), approvers, app.now())
     if approval.key_id in [one.key_id for one in given]:
         app.tell(f"{approval.key_id} has approved this plan already; nothing was added")
     else:
-        note(_summary(plan))
-        _confirm(app, plan, yes=yes, digest=digest)
+        note(_summary(read))
+        _confirm(app, read, yes=yes, digest=digest)
         append_approval(file, approval)
-        given = check_each(plan, read_approvals(file), approvers, app.now())
+        given = check_each(read, read_approvals(file), approvers, app.now())
     record = {
-        "plan": plan.digest,
+        "plan": read.digest,
         "key_id": approval.key_id,
         "role": approval.role,
         "approvals": len(given),
-        "required": plan.approvers.required if plan.approvers else 0,
+        "required": read.approvers.required if read.approvers else 0,
     }
     write_object(record, format_, output)
 

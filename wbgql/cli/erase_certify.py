@@ -1,0 +1,243 @@
+"""`wbgql erase certify | check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wbgql.cli.app import App, examples, not_empty, switches
+from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers, open_key
+from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
+from wbgql.cli.extras import server_extra
+from wbgql.cli.output import Listing, list_options, write_list, write_object
+from wbgql.errors import NotVerified
+
+if TYPE_CHECKING:
+    from wbgql.erasure.case import Case
+    from wbgql.erasure.certificates import Certificate
+    from wbgql.erasure.certifying import Terms
+    from wbgql.erasure.checking import Asked, Check, Report
+    from wbgql.erasure.subjects import CaseKey
+
+
+@click.command(
+    "certify",
+    short_help="Sign what was proved so far.",
+    epilog=examples(
+        "wbgql erase certify plan.json --key certifier.pem",
+        "wbgql erase certify plan.json --key certifier.pem --attest TICKET-9 -o evidence/DSR-4711",
+    ),
+)
+@plan_argument
+@click.option("--key", "key_path", required=True, type=FILE, metavar="FILE", help="The key that signs.")
+@click.option(
+    "--approvers",
+    "approvers_path",
+    type=FILE,
+    metavar="FILE",
+    help=f"Who might approve, if the plan asks for it  [default: ${APPROVERS_VARIABLE}]",
+)
+@click.option(
+    "--attest",
+    metavar="REF",
+    callback=not_empty,
+    help="The provider confirmed the removal under REF: a reference, never a name.",
+)
+@click.option("--keep-until", metavar="DATE", callback=not_empty, help="How long this record is kept.")
+@click.option("--keep-basis", metavar="REF", callback=not_empty, help="Why it is kept so long.")
+@database_option
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=FILE,
+    metavar="DIR",
+    help="Where it goes; a former one is moved aside  [default: PLAN.certificate]",
+)
+@click.option("--format", "format_", type=click.Choice(("table", "json")), help="How to print what was made.")
+@switches()
+@click.pass_obj
+def certify_command(
+    app: App,
+    plan: Path,
+    key_path: Path,
+    approvers_path: Path | None,
+    attest: str | None,
+    keep_until: str | None,
+    keep_basis: str | None,
+    database: str | None,
+    folder: Path | None,
+    format_: str | None,
+) -> None:
+    """Sign what was proved of PLAN so far: certificate.json, journal.jsonl and population.csv in one folder.
+
+    The stage comes from verifications alone: HIDDEN, WINDOW_PASSED, STORAGE_VERIFIED or PROVIDER_ATTESTED;
+    where not even HIDDEN was proved, nothing is given out (exit 10). A later certificate supersedes the
+    former. It holds no names: runs, projects and the rule are keyed hashes.
+    """
+    with server_extra("jobs"):
+        from wbgql.erasure.bundles import bundle_path
+        from wbgql.erasure.certifying import certify
+    case = open_the_case(app, plan, database)
+    given = certify(
+        case,
+        open_key(app, key_path),
+        folder or bundle_path(plan),
+        _terms(app, case, approvers_path, attest, keep_until, keep_basis),
+        now=app.now(),
+        new_id=_new_id,
+    )
+    certificate = given.signed.certificate
+    if given.former is not None:
+        app.tell(f"the former certificate was moved to {str(given.former)!r}")
+    for sentence in certificate.statement:
+        app.tell(sentence)
+    if certificate.missing:
+        app.tell(f"for the next stage: {certificate.missing}")
+    write_object(_made(certificate, given.folder), format_, None)
+
+
+@click.command(
+    "check",
+    short_help="Check a certificate, offline.",
+    epilog=examples(
+        "wbgql erase check plan.json.certificate --trusted-keys certifier.pem.pub",
+        "wbgql erase check evidence/DSR-4711 --trusted-keys trusted.pem --journal later.jsonl",
+        "wbgql erase check evidence/DSR-4711 --trusted-keys trusted.pem"
+        " --case-key plan.json.key --run acme/vision/3f2a9c1e",
+    ),
+)
+@click.argument("path", metavar="DIR|FILE", type=FILE)
+@click.option(
+    "--trusted-keys",
+    "trusted_path",
+    required=True,
+    type=FILE,
+    metavar="FILE",
+    help="Public keys in PEM, one or more, or an approvers file.",
+)
+@click.option("--journal", type=FILE, metavar="FILE", help="A later export of the journal.")
+@click.option("--plan", "plan_path", type=FILE, metavar="FILE", help="The plan it should be of.")
+@click.option("--newer", type=FILE, metavar="DIR|FILE", help="A later certificate of the same case.")
+@click.option("--case-key", "key_path", type=FILE, metavar="FILE", help="The case key, to ask about a run.")
+@click.option("--run", metavar="PATH", callback=not_empty, help="Was this run in it? entity/project/id.")
+@list_options()
+@switches()
+def check_command(
+    path: Path,
+    trusted_path: Path,
+    journal: Path | None,
+    plan_path: Path | None,
+    newer: Path | None,
+    key_path: Path | None,
+    run: str | None,
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Check a certificate, offline: signature, trusted key, population, journal, approvals.
+
+    Nothing is trusted but the keys given. The first bad entry is named. Exit 0: every check passed; 10: at
+    least one failed. With the case key, it answers whether a run was in it; the key is personal data, and is
+    gone once the case is closed.
+    """
+    if (key_path is None) != (run is None):
+        raise click.UsageError("--case-key and --run go together: the key names the run")
+    with server_extra("jobs"):
+        from wbgql.erasure.checking import check_bundle, read_trusted
+    asked = _asked(journal, plan_path, newer, key_path, run)
+    report = check_bundle(path, read_trusted(trusted_path), asked)
+    listing: Listing[Check] = Listing(
+        _lines(report),
+        columns={"check": lambda check: check.name, "result": _result, "detail": lambda check: check.detail},
+    )
+    write_list(listing, format_, output)
+    if not report.is_good:
+        failed = ", ".join(check.name for check in report.checks if check.ok is False)
+        raise NotVerified(f"the certificate is rejected: {failed}")
+
+
+def _terms(
+    app: App,
+    case: Case,
+    approvers: Path | None,
+    attest: str | None,
+    keep_until: str | None,
+    keep_basis: str | None,
+) -> Terms:
+    from wbgql.erasure.approvals import read_approvals
+    from wbgql.erasure.case import approvals_path
+    from wbgql.erasure.certifying import Terms
+
+    asked_for = case.plan.approvers is not None
+    return Terms(
+        approvers=open_approvers(app, approvers) if asked_for else None,
+        approvals=read_approvals(approvals_path(case.path)) if asked_for else (),
+        attest=attest,
+        keep_until=keep_until,
+        keep_basis=keep_basis,
+    )
+
+
+def _made(certificate: Certificate, folder: Path) -> dict[str, Any]:
+    return {
+        "certificate": str(folder),
+        "digest": certificate.digest,
+        "stage": certificate.stage,
+        "runs": certificate.population.runs,
+        "supersedes": certificate.supersedes,
+        "is_test": certificate.is_test,
+        "missing": certificate.missing,
+    }
+
+
+def _asked(
+    journal: Path | None, plan: Path | None, newer: Path | None, key: Path | None, run: str | None
+) -> Asked:
+    from wbgql.erasure.bundles import read_certificate
+    from wbgql.erasure.case import load_plan
+    from wbgql.erasure.checking import Asked
+    from wbgql.paths import parse_run_path
+
+    return Asked(
+        journal=journal,
+        plan=load_plan(plan) if plan else None,
+        newer=read_certificate(newer) if newer else None,
+        case_key=_case_key(key) if key else None,
+        run=parse_run_path(run) if run else None,
+    )
+
+
+def _case_key(path: Path) -> CaseKey:
+    from wbgql.erasure.small_files import read_small
+    from wbgql.erasure.subjects import CaseKey
+
+    return CaseKey.from_hex(read_small(path, 1024, "a case key").decode("ascii", "replace"))
+
+
+def _lines(report: Report) -> list[Check]:
+    """The checks, then what the certificate is about, then the answer that was asked for."""
+    from wbgql.erasure.checking import Check
+
+    certificate = report.certificate
+    said = [Check(name="says", ok=None, detail=sentence) for sentence in certificate.statement]
+    answer = report.answer
+    if answer is not None:
+        if answer.found:
+            said.append(Check(name="run", ok=None, detail=f"yes: {answer.outcome}, {answer.proof}"))
+        else:
+            said.append(Check(name="run", ok=None, detail="no: the case has no such run"))
+    return [*report.checks, *said]
+
+
+def _result(check: Check) -> str:
+    if check.ok is None:
+        return "-"
+    return "ok" if check.ok else "FAILED"
+
+
+def _new_id() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
