@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wbgql.cli import erase_certify, erase_keys, erase_verify
+from wbgql.cli import erase_certify, erase_keys, erase_probe, erase_verify
 from wbgql.cli.app import examples
 
 
@@ -31,5 +31,6 @@ for _command in (
     erase_verify.watch_command,
     erase_certify.certify_command,
     erase_certify.check_command,
+    erase_probe.probe_command,
 ):
     erase_group.add_command(_command)

@@ -77,6 +77,26 @@ class _GetDeletedMark(Result, frozen=True):
     project: _DeletedRun | None
 
 
+class _Field(Result, frozen=True):
+    name: str
+
+
+class TypeFields(Result, frozen=True):
+    """The fields of one type of the server's schema."""
+
+    fields: list[_Field] | None
+    input_fields: list[_Field] | None
+
+    @property
+    def names(self) -> set[str]:
+        """Names of its fields."""
+        return {field.name for field in [*(self.fields or ()), *(self.input_fields or ())]}
+
+
+class _GetTypeFields(Result, frozen=True):
+    type: TypeFields | None
+
+
 def _places(name: str, letter: str, type_: Any, base: type[Result]) -> Any:
     """A Struct with one field for each place of a document."""
     fields = [(f"{letter}{place}", type_) for place in range(BATCH)]
@@ -103,9 +123,11 @@ LOOK_UP_RUNS: Operation[Any] = Operation("LookUpRuns", _LookUpRuns)
 LOOK_UP_VERSIONS: Operation[Any] = Operation("LookUpVersions", _LookUpVersions)
 LOOK_UP_COLLECTIONS: Operation[Any] = Operation("LookUpCollections", _LookUpCollections)
 GET_DELETED_MARK = Operation("GetDeletedMark", _GetDeletedMark)
+GET_TYPE_FIELDS = Operation("GetTypeFields", _GetTypeFields)
 OPERATIONS: tuple[Operation[Any], ...] = (
     LOOK_UP_RUNS,
     LOOK_UP_VERSIONS,
     LOOK_UP_COLLECTIONS,
     GET_DELETED_MARK,
+    GET_TYPE_FIELDS,
 )

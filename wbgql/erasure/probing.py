@@ -1,0 +1,271 @@
+"""Finds out how one server deletes, with runs that are made for it and hidden again.
+
+What public material leaves open differs between servers; guessing it would make evidence of guesses.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from wbgql.deletes import delete_run, look_up, undelete_runs
+from wbgql.deletes.runs import DELETE_RUN
+from wbgql.deletes.sending import send_once
+from wbgql.documents import Prepared
+from wbgql.erasure.profiles import UNANSWERED, Answer, Profile, Question
+from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
+from wbgql.erasure.verifying.reads import Reads
+from wbgql.errors import NotVisible, PartialError, RequestError, UsageError, WbgqlError
+from wbgql.gate import Gate
+from wbgql.holds import HoldRegister, HoldTarget
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.runs import list_run_ids
+from wbgql.scalars import format_datetime
+from wbgql.session import Session
+from wbgql.transport import Reply, Transport
+from wbgql.upserts import upsert_run
+from wbgql.viewer import GET_RETENTION, LOCAL_DEPLOYMENT, get_rights, get_server_info, get_undo_window
+
+_RATE_HEADERS = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after")
+_TAG = "wbgql-probe"
+_NEED_HIDDEN: tuple[Question, ...] = (
+    "run_after_delete",
+    "list_after_delete",
+    "deleted_at",
+    "second_delete",
+    "id_refused",
+    "undelete",
+    "undelete_honours_filter",
+)
+_NO_ARTIFACTS = "wbgql makes no artifacts: log one with the wandb SDK and look"
+_LEFT_REASON = "hidden like any other: the server removes them when it purges"
+
+
+class HeaderRecorder:
+    """A transport that passes everything on, and remembers which rate-limit headers came with status 200."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.seen: set[str] = set()
+        self.answers = 0
+        self._inner = inner
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        """Send through the inner transport."""
+        reply = self._inner.send(prepared, variables)
+        if reply.status == 200:
+            self.answers += 1
+            self.seen |= {name for name in _RATE_HEADERS if name in reply.headers}
+        return reply
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        self._inner.close()
+
+
+class Probe:
+    """Puts the questions, one after the other, and leaves its runs hidden whatever happens.
+
+    `project` must not exist: undeleting may bring back every run of a project, so only one that holds nothing
+    else is safe. Two runs are made; about 40 requests.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        project: ProjectPath,
+        holds: HoldRegister,
+        *,
+        headers: HeaderRecorder | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        self._session = session
+        self._project = project
+        self._holds = holds
+        self._headers = headers
+        self._now = now
+        self._sleep = sleep
+        self._answers: list[Answer] = []
+        self._runs = [RunPath(project.entity, project.project, f"probe-{new_id()}") for _ in range(2)]
+        self._reads = Reads(session, {project: [run.run_id for run in self._runs]}, new_id)
+        self._ids: dict[RunPath, str] = {}
+
+    def run(self, base_url: str) -> Profile:
+        """Put every question and return the profile.
+
+        Raises:
+            UsageError: the project is there already; nothing was made.
+            Held: a hold covers it; nothing was made.
+            RequestError: the runs cannot be made.
+        """
+        self._refuse_existing()
+        for path in self._runs:
+            self._check_holds(path)
+        try:
+            self._make_runs()
+            self._ask_all()
+        finally:
+            left = self._clean_up()
+        return self._profile(base_url, left)
+
+    def _refuse_existing(self) -> None:
+        try:
+            look_up(self._session, self._runs[0])
+        except NotVisible:
+            return
+        raise UsageError(
+            f"project {str(self._project)!r} is there already: name one that is not, because a server that "
+            "undeletes everything would bring back the runs of others; nothing was done"
+        )
+
+    def _make_runs(self) -> None:
+        for path in self._runs:
+            made = upsert_run(self._session, path, state="finished", tags=[_TAG])
+            self._ids[path] = made.run.storage_id
+
+    def _check_holds(self, path: RunPath) -> None:
+        target = HoldTarget(
+            entity=path.entity, project=path.project, run_id=path.run_id, tags=(_TAG,), user=None
+        )
+        Gate(self._session, self._holds).check_holds(target)
+
+    def _ask_all(self) -> None:
+        with self._answering(*_NEED_HIDDEN):
+            self._after_delete()
+            with self._answering("second_delete"):
+                self._second_delete()
+            with self._answering("id_refused"):
+                self._id_refused()
+            with self._answering("undelete", "undelete_honours_filter"):
+                self._undelete()
+        with self._answering("undelete_window"):
+            self._window()
+        with self._answering("delete_all_children", "storage_tree"):
+            self._schema()
+        self._rate_headers()
+        self._not_put()
+
+    def _after_delete(self) -> None:
+        for path in self._runs:
+            delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+        first = self._runs[0]
+        seen = look_up(self._session, first).run
+        self._say("run_after_delete", "null" if seen is None else "visible")
+        listed = list_run_ids(self._session, self._project)
+        self._say("list_after_delete", "listed" if first.run_id in listed else "not_listed")
+        mark = self._reads.deleted_mark(first)
+        self._say("deleted_at", "shown" if mark else "null" if self._has("Run", "deletedAt") else "no_field")
+
+    def _second_delete(self) -> None:
+        path = self._runs[0]
+        self._check_holds(path)
+        lost = send_once(self._session, DELETE_RUN, {"id": self._ids[path]})
+        self._say("second_delete", "ok" if lost is None else f"error {_code(lost)}")
+
+    def _id_refused(self) -> None:
+        path = self._runs[1]
+        try:
+            upsert_run(self._session, path, state="finished")
+        except RequestError as error:
+            self._say("id_refused", UNANSWERED if error.retryable else "refused", _code(error))
+        else:
+            self._say("id_refused", "accepted", "a hidden id can be logged to again")
+            delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+
+    def _undelete(self) -> None:
+        wanted = self._runs[0].run_id
+        try:
+            done = undelete_runs(self._session, self._project, [wanted])
+            restored, others = done.restored, []
+        except PartialError as error:
+            restored, others = list(error.done), list(error.failed)
+        self._say("undelete", "works" if restored or others else "does_nothing")
+        if others or restored:
+            self._say("undelete_honours_filter", "no" if others else "yes")
+
+    def _window(self) -> None:
+        window = get_undo_window(self._session)
+        self._say("undelete_window", "not_told" if window is None else str(int(window.total_seconds())))
+
+    def _schema(self) -> None:
+        children = self._has("DeleteRunInput", "deleteAllChildren")
+        self._say("delete_all_children", "in_schema" if children else "not_in_schema")
+        self._say("storage_tree", "in_schema" if self._has("Entity", "storageTree") else "not_in_schema")
+
+    def _has(self, type_: str, field: str) -> bool:
+        """Whether a type of the server's schema has a field, as far as the server tells."""
+        found = self._session.execute(GET_TYPE_FIELDS, type=type_).type
+        return found is not None and field in found.names
+
+    def _rate_headers(self) -> None:
+        if self._headers is None or not self._headers.answers:
+            self._say("rate_headers", UNANSWERED, "headers were not recorded")
+            return
+        self._say("rate_headers", ", ".join(sorted(self._headers.seen)) or "none")
+
+    def _not_put(self) -> None:
+        self._say("artifacts_of_run", UNANSWERED, _NO_ARTIFACTS)
+        self._say("system_artifacts", UNANSWERED, "they are made days later, from the history of real runs")
+        self._say("file_urls", UNANSWERED, "wbgql uploads no files: store one with the wandb SDK and look")
+
+    @contextmanager
+    def _answering(self, *questions: Question) -> Iterator[None]:
+        """Answer what is still open with the kind of error that stood in the way."""
+        reason = "nothing was seen that answers it"
+        try:
+            yield
+        except WbgqlError as error:
+            reason = _code(error)
+        put = {answer.question for answer in self._answers}
+        for question in questions:
+            if question not in put:
+                self._say(question, UNANSWERED, reason)
+
+    def _say(self, question: Question, answer: str, detail: str | None = None) -> None:
+        self._answers.append(Answer(question=question, answer=answer, detail=detail))
+
+    def _clean_up(self) -> list[str]:
+        """Hide what is visible; say what is left."""
+        visible = 0
+        for path in self._ids:
+            try:
+                if look_up(self._session, path).run is not None:
+                    delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+            except WbgqlError:
+                visible += 1
+        left = [f"{len(self._ids) - visible} runs, {_LEFT_REASON}", "a project without visible runs"]
+        if visible:
+            left.append(f"{visible} runs that could not be hidden: delete them by hand")
+        return left
+
+    def _profile(self, base_url: str, left: list[str]) -> Profile:
+        info = get_server_info(self._session)
+        local = info.latest_local_version_info if info else None
+        return Profile(
+            made_at=format_datetime(self._now()),
+            base_url=base_url,
+            deployment=(deployment := self._deployment()),
+            version=local.version_on_this_instance_string if local else None,
+            is_test=deployment == LOCAL_DEPLOYMENT,
+            role=get_rights(self._session, self._project.entity).role,
+            answers=self._answers,
+            left=left,
+        )
+
+    def _deployment(self) -> str | None:
+        try:
+            info = self._session.execute(GET_RETENTION).server_info
+        except RequestError:
+            return None
+        return info.deployment_id if info else None
+
+
+def _code(error: Exception) -> str:
+    """What kind of error it was, without its words: they may quote names."""
+    status = getattr(error, "status", None)
+    return f"{type(error).__name__}{f' {status}' if status else ''}"
