@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from wbgql.cli import erase_certify, erase_keys, erase_probe, erase_verify
+from wbgql.cli import (
+    erase_certify,
+    erase_keys,
+    erase_plan,
+    erase_probe,
+    erase_show,
+    erase_verify,
+)
 from wbgql.cli.app import examples
 
 
@@ -24,6 +31,8 @@ def erase_group() -> None:
 
 
 for _command in (
+    erase_plan.plan_command,
+    erase_show.show_command,
     erase_keys.key_group,
     erase_keys.approvers_group,
     erase_keys.approve_command,

@@ -88,6 +88,36 @@ def save_case(path: Path, plan: Plan, key: CaseKey) -> None:
     write_private(path, canonical.encode(plan) + b"\n")
 
 
+def refuse_existing(path: Path) -> None:
+    """Pass quietly where no case lies at this path.
+
+    Raises:
+        UsageError: there is a part of one: a plan is never overwritten.
+    """
+    for file in (path, key_path(path), approvals_path(path)):
+        if file.exists() or file.is_symlink():
+            raise UsageError(
+                f"{str(file)!r} is there already, and a plan is never overwritten: name another file, or "
+                "close the case that it belongs to (`wbgql erase close`)"
+            )
+
+
+def create_case(path: Path, plan: Plan, key: CaseKey) -> None:
+    """Write a new plan and its key, as `save_case`, but never over what is there.
+
+    Raises:
+        UsageError: a part of a case lies there.
+        StoreError: they cannot be written.
+    """
+    refuse_existing(path)
+    _take(path)  # of two planners at once, one is refused
+    try:
+        save_case(path, plan, key)
+    except StoreError:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan.
 
@@ -142,6 +172,15 @@ def write_private(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _take(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise UsageError(f"{str(path)!r} was made meanwhile by somebody else; nothing was written") from error
+    except OSError as error:
         raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
 
 

@@ -16,6 +16,7 @@ from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import ProjectScope
 
 DEFAULT_TTL = timedelta(days=7)
+MAX_TEXT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,7 @@ class Ask:
             )
         if self.ttl <= timedelta(0) or self.caps.max_runs < 1 or not 0 <= self.caps.max_percent <= 100:
             raise UsageError("a plan lives longer than nothing, takes a run at least, and 0 to 100 percent")
-        for name, text in (("a reference", self.request.reference), ("a legal basis", self.request.basis)):
-            if not text.strip():
-                raise UsageError(f"a plan needs {name}")
+        _check_request(self.request)
 
     def frozen_where(self, now: datetime) -> Expr | None:
         """The rule with every `ago()` fixed to an instant; None where runs are named, or all are meant.
@@ -75,3 +74,13 @@ class Ask:
             return None
         expr = parse_expression(self.where) if isinstance(self.where, str) else self.where
         return freeze(expr, now)
+
+
+def _check_request(request: Request) -> None:
+    for name, text in (("reference", request.reference), ("legal basis", request.basis)):
+        if not text.strip() or not text.isprintable() or len(text) > MAX_TEXT:
+            raise UsageError(f"the {name} must be 1 to {MAX_TEXT} printable characters")
+        if "@" in text:
+            raise UsageError(f"the {name} holds an address: it is copied into the evidence, so name a ticket")
+    if request.received_at and request.due_at and request.due_at < request.received_at:
+        raise UsageError(f"due on {request.due_at}, before it was received on {request.received_at}")

@@ -1,0 +1,304 @@
+"""`wbgql erase plan | show` against the local server."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.conftest import Command, Outcome
+from tests.stored import World
+from wbgql.cli import exit_codes
+from wbgql.cli.app import App
+from wbgql.cli.main import main
+from wbgql.client import Client
+from wbgql.erasure.case import load_plan
+from wbgql.erasure.showing import write_out
+from wbgql.erasure.subjects import CaseKey
+from wbgql.holds import HoldRegister
+from wbgql.server import RunningServer
+from wbgql.settings import Settings
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@dataclass
+class Erase:
+    """`erase("plan", ...)` runs the command against the local server, with a register of its own."""
+
+    server: RunningServer
+    folder: Path
+
+    def __call__(self, *argv: str, stdin: str = "", interactive: bool = False) -> Outcome:
+        app = App(
+            make_client=self._make_client,
+            is_interactive=lambda: interactive,
+            shows_bars=lambda: False,
+            environ={},
+            now=lambda: NOW,
+        )
+        with CliRunner().isolation(input=stdin) as (out, err, _):
+            code = main(["erase", *argv], app)
+            streams = [stream.getvalue().decode() for stream in (out, err)]
+        return Outcome(code, *streams)
+
+    @property
+    def register(self) -> HoldRegister:
+        return HoldRegister(self.folder / "holds.json")
+
+    def _make_client(self, **_: object) -> Client:
+        settings = Settings(base_url=self.server.base_url, api_key=self.server.api_key)
+        return Client(settings=settings, holds=self.register)
+
+
+@pytest.fixture
+def erase(local_server: RunningServer, tmp_path: Path) -> Erase:
+    return Erase(local_server, tmp_path)
+
+
+@pytest.fixture
+def stage(world: World) -> World:
+    """Twenty runs, two of them with the tag `x`; the first logged a version."""
+    for number in range(20):
+        world.run(f"r{number:02}")
+        tags = ["x"] if number < 2 else []
+        world.caller.upsert(world.project, name=f"r{number:02}", tags=tags, state="finished")
+    world.log("net", {"w": b"123"}, runName="r00")
+    return world
+
+
+@pytest.fixture
+def plan(erase: Erase, stage: World, tmp_path: Path) -> Callable[..., Outcome]:
+    """Plan the runs with the tag `x` into `plan.json`."""
+
+    def run(*more: str, **options: object) -> Outcome:
+        given = ["--request", "DSR-1", "--basis", "gdpr-17", "-o", str(tmp_path / "plan.json")]
+        where = [] if "--where" in more or "--ids-from" in more else ["--where", '"x" in tags']
+        scope = [] if "--ids-from" in more else [stage.path]
+        return erase("plan", *scope, *where, *given, *more, **options)  # type: ignore[arg-type]  # str and bool
+
+    return run
+
+
+def test_plan_writes_the_plan_and_its_key_for_its_owner_alone(plan, tmp_path: Path) -> None:
+    got = plan("--received", "2026-11-01", "--due", "2026-12-01")
+
+    summary = json.loads(got.out)
+    written = load_plan(tmp_path / "plan.json")
+    assert got.code == exit_codes.OK, got.err
+    assert (summary["runs"], summary["artifacts_erased"], summary["nothing_to_do"]) == (2, 1, False)
+    assert summary["digest"] == written.digest
+    assert summary["next"] == f"wbgql erase apply {tmp_path / 'plan.json'} --digest {written.digest}"
+    for name in ("plan.json", "plan.json.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    key = CaseKey.from_hex((tmp_path / "plan.json.key").read_text())
+    assert key.key_id == written.case_key_id
+    assert (written.request.received_at, written.request.due_at) == ("2026-11-01", "2026-12-01")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "plan.json.key"]
+
+
+def test_a_plan_is_never_overwritten_nor_its_key(plan, tmp_path: Path) -> None:
+    for name in ("plan.json", "plan.json.key"):
+        (tmp_path / name).write_text("mine")
+
+        got = plan()
+
+        assert got.code == exit_codes.USAGE
+        assert "never overwritten" in got.err
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_nothing_to_do_is_no_error_and_writes_nothing(plan, tmp_path: Path) -> None:
+    got = plan("--where", '"y" in tags')
+
+    assert got.code == exit_codes.OK
+    assert json.loads(got.out)["nothing_to_do"] is True
+    assert json.loads(got.out)["next"] is None
+    assert "nothing to do" in got.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_key_is_an_error_and_not_nothing_to_do(plan, stage: World, tmp_path: Path) -> None:
+    stage.caller.upsert(stage.project, name="r00", config={"subject": {"value": "4711"}})
+
+    got = plan("--where", 'config["subjetc"] == "4711"')
+
+    assert got.code == exit_codes.USAGE
+    assert "subject" in got.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (["--max-runs", "1"], exit_codes.CAP, "--max-runs"),
+        (["--max-percent", "5"], exit_codes.CAP, "--max-percent 5"),
+        (["--canary", "tag:x"], exit_codes.CAP, "must never go"),
+        (["--canary", "nonsense"], exit_codes.USAGE, "canary"),
+        (["--where", 'created_at > "2020-01-01T00:00:00Z"'], exit_codes.CAP, "--entire-project"),
+        (["--declare", "backups=30d"], exit_codes.USAGE, "--declared-by"),
+        (["--required", "2"], exit_codes.USAGE, "--approvers"),
+        (["--due", "tomorrow"], exit_codes.USAGE, "no date"),
+        (["--ttl", "soon"], exit_codes.USAGE, "length of time"),
+        (["--ids-from", "/does/not/exist"], exit_codes.USAGE, "cannot read ids"),
+    ],
+)
+def test_what_is_refused_leaves_no_plan(plan, tmp_path: Path, more: list[str], code: int, said: str) -> None:
+    got = plan(*more)
+
+    assert got.code == code, got.err
+    assert said in got.err
+    assert got.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_that_names_a_person_is_refused(erase: Erase, stage: World, tmp_path: Path) -> None:
+    given = ("--where", '"x" in tags', "--basis", "gdpr-17", "-o", str(tmp_path / "p.json"))
+
+    got = erase("plan", stage.path, *given, "--request", "ada@example.org")
+
+    assert got.code == exit_codes.USAGE
+    assert "name a ticket" in got.err
+
+
+def test_held_runs_are_left_out_and_where_all_are_held_the_code_says_so(
+    plan, erase: Erase, stage: World, tmp_path: Path
+) -> None:
+    erase.register.add("run", f"{stage.path}/r00", reason="CASE", added_by="ada", now=NOW)
+    partly = plan()
+    erase.register.add("tag", "x", reason="CASE", added_by="ada", now=NOW)
+    (tmp_path / "plan.json").rename(tmp_path / "old.json")
+    (tmp_path / "plan.json.key").unlink()
+
+    got = plan()
+
+    assert (partly.code, json.loads(partly.out)["excluded"]) == (exit_codes.OK, 1)
+    assert got.code == exit_codes.HELD
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_an_entire_project_is_typed_on_a_terminal_or_named(
+    plan, erase: Erase, stage: World, tmp_path: Path
+) -> None:
+    everything = ["--where", 'created_at > "2020-01-01T00:00:00Z"']
+    wrong = plan(*everything, stdin="yes\n", interactive=True)
+    typed = plan(*everything, stdin=f"{stage.path}\n", interactive=True)
+    given = ["--request", "R", "--basis", "b", "-o", str(tmp_path / "named.json")]
+    named = erase("plan", stage.path, "--entire-project", stage.path, *given)
+
+    assert wrong.code == exit_codes.NOT_APPROVED
+    assert (typed.code, json.loads(typed.out)["runs"]) == (exit_codes.OK, 20)
+    assert (named.code, json.loads(named.out)["runs"]) == (exit_codes.OK, 20)
+    assert load_plan(tmp_path / "named.json").rule.entire_project
+
+
+def test_ids_are_read_from_a_file_and_a_missing_one_is_refused(plan, stage: World, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text(f"{stage.path}/r05\n\n{stage.path}/r05\n")
+
+    got = plan("--ids-from", str(ids))
+    assert got.code == exit_codes.OK, got.err
+    assert [run.id for run in load_plan(tmp_path / "plan.json").runs] == ["r05"]
+
+    (tmp_path / "plan.json").rename(tmp_path / "old.json")
+    (tmp_path / "plan.json.key").unlink()
+    ids.write_text(f"{stage.path}/r05\n{stage.path}/nowhere\n")
+    assert plan("--ids-from", str(ids)).code == exit_codes.NOT_FOUND
+    partly = plan("--ids-from", str(ids), "--allow-missing")
+    assert (partly.code, json.loads(partly.out)["not_read"]) == (exit_codes.OK, [f"{stage.path}/nowhere"])
+
+
+def test_a_plan_with_a_key_and_approvers_says_who_must_sign(plan, erase: Erase, tmp_path: Path) -> None:
+    keys = [str(tmp_path / f"{name}.pem") for name in ("me", "officer")]
+    for key in keys:
+        assert erase("key", "new", key).code == 0
+    listed = str(tmp_path / "approvers.json")
+    pairs = [part for key in keys for part in ("--key", f"{key}.pub", "--role", "officer")]
+    assert erase("approvers", "make", "-o", listed, *pairs).code == 0
+
+    too_many = plan("--key", keys[0], "--approvers", listed, "--required", "2")
+    got = plan("--key", keys[0], "--approvers", listed)
+
+    assert too_many.code == exit_codes.USAGE
+    assert "1 keys that can" in too_many.err
+    written = load_plan(tmp_path / "plan.json")
+    assert got.code == exit_codes.OK, got.err
+    assert (json.loads(got.out)["approvals"], written.approvers.required) == (1, 1)
+    assert written.planner.key_id.startswith("ed25519:")
+    assert json.loads(got.out)["next"].startswith("wbgql erase approve")
+    approved = erase(
+        "approve", str(tmp_path / "plan.json"), "--key", keys[1], "--approvers", listed, "--yes",
+        "--digest", written.digest,
+    )  # fmt: skip
+    assert approved.code == exit_codes.OK, approved.err
+
+
+# ---- show ----
+
+
+def test_show_says_what_goes_and_what_stays_and_asks_no_server(
+    plan, erase: Erase, command: Command, stage: World, tmp_path: Path
+) -> None:
+    erase.register.add("run", f"{stage.path}/r01", reason="CASE-9", added_by="ada", now=NOW)
+    plan("--declare", "backups=30d", "--declared-by", "data steward", "--due", "2026-12-24")
+
+    shown = command("erase", "show", str(tmp_path / "plan.json"), "--format", "table")
+    data = command("erase", "show", str(tmp_path / "plan.json"))
+
+    assert (shown.code, shown.sent, data.sent) == (0, [], [])
+    seen = json.loads(data.out)
+    assert seen["digest"] == load_plan(tmp_path / "plan.json").digest
+    assert (seen["totals"]["planned"], seen["excluded"]) == (1, {"held": 1})
+    assert seen["artifacts"] == {"erase": {"exclusive": 1}}
+    ends = {clock["name"]: clock["ends_at"] for clock in seen["clocks"]}
+    assert ends["undelete_window"].startswith("2026-01-08")  # the command's clock stands at 1 January
+    assert ends["artifact_collection"] is None
+    for words in (
+        seen["digest"],
+        "DSR-1 (gdpr-17)",
+        "1 of 2 that match",
+        "is held by H1 (run, CASE-9)",
+        "unknown: the server does not say",
+        "declared by data steward: 30 d",
+        "backups and replicas, until they expire",
+        "a local test server",
+    ):
+        assert words in shown.out
+
+
+def test_show_lists_runs_versions_and_what_is_excluded(plan, command: Command, tmp_path: Path) -> None:
+    plan()
+    file = str(tmp_path / "plan.json")
+
+    runs = command("erase", "show", file, "--runs")
+    versions = command("erase", "show", file, "--artifacts", "--format", "csv")
+    excluded = command("erase", "show", file, "--excluded")
+
+    assert [row["path"].rpartition("/")[2] for row in runs.rows] == ["r00", "r01"]
+    assert runs.rows[0]["artifacts_go"] == 1
+    assert "net:v0,dataset,r00,erase,exclusive,1,3" in versions.out
+    assert (excluded.code, excluded.out) == (0, "")
+    assert command("erase", "show", file, "--format", "csv").code == exit_codes.USAGE
+
+
+def test_show_refuses_what_is_no_plan_and_tells_an_expired_one(
+    plan, command: Command, tmp_path: Path
+) -> None:
+    plan("--ttl", "1s")
+    (tmp_path / "no.json").write_text('{"schema": "other", "secret": "ada"}')
+
+    refused = command("erase", "show", str(tmp_path / "no.json"))
+    missing = command("erase", "show", str(tmp_path / "nowhere.json"))
+
+    assert (refused.code, missing.code) == (exit_codes.USAGE, exit_codes.STORE)
+    assert "ada" not in refused.err
+    written = load_plan(tmp_path / "plan.json")
+    assert "has passed" not in write_out(written, NOW)
+    assert "has passed" in write_out(written, NOW + timedelta(seconds=1))
