@@ -116,6 +116,14 @@ class Session:
             warnings.warn(warning, InsecureTransportWarning, stacklevel=2)
         return cls(GqlTransport(settings), documents=documents, **options)
 
+    def through(self, wrap: Callable[[Transport], Transport], **options: Any) -> Session:
+        """Return a session whose requests go through what `wrap` makes of this one's transport.
+
+        For a job that paces its requests. `options` are the constructor's; documents stay the same. Closing
+        either closes the connection of both.
+        """
+        return Session(wrap(self._transport), documents=self._documents, **options)
+
     def execute(self, operation: Operation[T], /, **variables: Any) -> T:
         """Send an operation and return its decoded data. One request, unless repeated.
 

@@ -9,6 +9,8 @@ from typing import Any
 from wbgql.deletes.parts import (
     DELETE_ARTIFACT,
     DELETE_FILES,
+    STOP_RUN,
+    UNLINK_ARTIFACT,
     ArtifactDeletion,
     FileDeletion,
     delete_artifact,
@@ -26,7 +28,7 @@ from wbgql.deletes.runs import (
     preview_delete,
     undelete_runs,
 )
-from wbgql.deletes.sending import LOOK_UP_RUN, LookUp, look_up
+from wbgql.deletes.sending import LOOK_UP_RUN, LookUp, look_up, send_once
 from wbgql.documents import Operation
 
 OPERATIONS: tuple[Operation[Any], ...] = (
@@ -35,10 +37,17 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     UNDELETE_RUNS,
     DELETE_FILES,
     DELETE_ARTIFACT,
+    STOP_RUN,
+    UNLINK_ARTIFACT,
 )
 
 __all__ = [
+    "DELETE_ARTIFACT",
+    "DELETE_FILES",
+    "DELETE_RUN",
     "OPERATIONS",
+    "STOP_RUN",
+    "UNLINK_ARTIFACT",
     "ArtifactDeletion",
     "Deletion",
     "FileDeletion",
@@ -52,5 +61,6 @@ __all__ = [
     "delete_runs",
     "look_up",
     "preview_delete",
+    "send_once",
     "undelete_runs",
 ]

@@ -26,6 +26,14 @@ class _DeleteFiles(Result, frozen=True):
     delete_files: _Success | None
 
 
+class _StopRun(Result, frozen=True):
+    stop_run: _Success | None
+
+
+class _UnlinkArtifact(Result, frozen=True):
+    unlink_artifact: _Success | None
+
+
 class _ArtifactState(Result, frozen=True):
     id: str
     state: str
@@ -41,6 +49,8 @@ class _DeleteArtifact(Result, frozen=True):
 
 DELETE_FILES = Operation("DeleteFiles", _DeleteFiles, destructive=True)
 DELETE_ARTIFACT = Operation("DeleteArtifact", _DeleteArtifact, destructive=True)
+STOP_RUN = Operation("StopRun", _StopRun, destructive=True)
+UNLINK_ARTIFACT = Operation("UnlinkArtifact", _UnlinkArtifact, destructive=True)
 
 
 class FileDeletion(msgspec.Struct, frozen=True, kw_only=True):

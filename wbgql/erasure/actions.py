@@ -50,8 +50,9 @@ class NewAction(msgspec.Struct, frozen=True, kw_only=True):
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """An action as the ledger has it. `outcome` None: open.
 
-    `target` is the thing itself; `run` the planned run it belongs to (without its artifacts and files) and
-    `run_outcome` what became of that. `attempts` counts requests that may have reached the server, `sent_at`
+    `target` is the thing itself; `run` the planned run it belongs to (without its artifacts and files),
+    `run_outcome` what became of that, and `run_tags` its tags when it was hidden (None: never read).
+    `attempts` counts requests that may have reached the server, `sent_at`
     is the last one; `stopped_at` when the run was told to stop. Open with `attempts` above 0: look first.
     """
 
@@ -62,6 +63,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     target: PlannedRun | PlannedArtifact | PlannedFile
     run: PlannedRun
     run_outcome: Outcome | None
+    run_tags: tuple[str, ...] | None = None
     attempts: int = 0
     sent_at: str | None = None
     stopped_at: str | None = None

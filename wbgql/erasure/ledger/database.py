@@ -54,8 +54,14 @@ class Database:
     """
 
     def __init__(
-        self, engine: sa.Engine, tables: Tables, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        url: str,
+        engine: sa.Engine,
+        tables: Tables,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.url = url
         self.engine = engine
         self._tables = tables
         self._writer = engine.execution_options(writes=True)
@@ -84,7 +90,7 @@ class Database:
                     connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('wbgql ledger'))"))
                     connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
                 tables.metadata.create_all(connection)
-        return cls(engine, tables, now=now)
+        return cls(url, engine, tables, now=now)
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""

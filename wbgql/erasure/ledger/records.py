@@ -1,4 +1,4 @@
-"""Jobs and their actions: made once, changed only in step with the journal."""
+"""Actions: made once with their job, changed only in step with the journal."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ import sqlalchemy as sa
 from wbgql.erasure import canonical
 from wbgql.erasure.actions import GONE, Action, ActionKind, NewAction, Outcome, make_actions
 from wbgql.erasure.journals import GENESIS, Head
-from wbgql.erasure.ledger.checks import Checks
 from wbgql.erasure.ledger.database import PAGE, JobState
+from wbgql.erasure.ledger.jobs import Jobs
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
-from wbgql.errors import PlanChanged
+from wbgql.errors import Locked, PlanChanged
 
 _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
     "run": msgspec.json.Decoder(PlannedRun),
     "artifact": msgspec.json.Decoder(PlannedArtifact),
     "file": msgspec.json.Decoder(PlannedFile),
 }
-_STAMPS = {"applied": "applied_at", "partial": "applied_at", "verified": "verified_at"}
 
 
-class Ledger(Checks):
+class Ledger(Jobs):
     """One open ledger: jobs, actions, and with its bases the journal, verifications and schedule."""
 
     def create(self, plan: Plan, *, target: str, body: Mapping[str, Any]) -> bool:
@@ -49,35 +48,6 @@ class Ledger(Checks):
                 connection.execute(sa.insert(self._tables.actions), rows)
             self._append(connection, plan.plan_id, Head(), "job_created", body)
         return True
-
-    def set_state(self, job: str, state: JobState, kind: str, body: Mapping[str, Any]) -> None:
-        """Set a job's state, with the journal entry that says why."""
-        values: dict[str, Any] = {"state": state}
-        if state in _STAMPS:
-            values[_STAMPS[state]] = self._stamp()
-        with self._writing() as connection:
-            head = self._lock(connection, job)
-            self._set(connection, job, values)
-            self._append(connection, job, head, kind, body)
-
-    def request_stop(self, job: str, *, wanted: bool = True) -> None:
-        """Ask whoever works on a job to stop between two items, or take that back."""
-        with self._writing() as connection:
-            self._set(connection, job, {"stop_requested": wanted})
-
-    def stop_requested(self, job: str) -> bool:
-        """Whether somebody asked the job to stop."""
-        jobs = self._tables.jobs
-        with self._reading() as connection:
-            query = sa.select(jobs.c.stop_requested).where(jobs.c.job == job)
-            return bool(connection.execute(query).scalar())
-
-    def next_generation(self, job: str) -> int:
-        """Count one more resume and return its number."""
-        jobs = self._tables.jobs
-        bumped = sa.update(jobs).where(jobs.c.job == job).values(generation=jobs.c.generation + 1)
-        with self._writing() as connection:
-            return int(connection.execute(bumped.returning(jobs.c.generation)).scalar_one())
 
     def actions(
         self, job: str, lo: int = 0, hi: int | None = None, *, open_only: bool = False
@@ -112,21 +82,65 @@ class Ledger(Checks):
                 return
             run_no, action_no = page[-1].run_no, page[-1].action_no
 
-    def intend(self, job: str, action: Action, subject: str) -> int:
-        """Record that a request is about to leave, and return the attempt's number, from 1."""
+    def claim(self, job: str, generation: int, lo: int, hi: int, owner: str) -> int:
+        """Make `owner` the only one who may work on a range; how often it was claimed in this generation.
+
+        Whoever had it before, and does not know yet that it was taken for dead, is shut out: `intend`,
+        `mark_stopped` and `finish` refuse an owner that is not the present one.
+        """
+        actions, batches = self._tables.actions, self._tables.batches
+        ours = sa.and_(batches.c.job == job, batches.c.generation == generation, batches.c.lo == lo)
+        with self._writing() as connection:
+            self._lock(connection, job)
+            taken = sa.update(actions).where(
+                actions.c.job == job,
+                actions.c.round == self._present_round(job),
+                actions.c.number >= lo,
+                actions.c.number < hi,
+                actions.c.outcome.is_(None),
+            )
+            connection.execute(taken.values(owner=owner))
+            again = sa.update(batches).where(ours).values(starts=batches.c.starts + 1)
+            starts = connection.execute(again.returning(batches.c.starts)).scalar()
+            if starts is None:
+                row = {"job": job, "generation": generation, "lo": lo, "starts": 1}
+                connection.execute(sa.insert(batches), row)
+        return int(starts or 1)
+
+    def intend(
+        self,
+        job: str,
+        action: Action,
+        subject: str,
+        *,
+        owner: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> int:
+        """Record that a request is about to leave, and return the attempt's number, from 1.
+
+        `tags`: those the run carries now.
+
+        Raises:
+            Locked: the action has an outcome, or another worker took it over; nothing may be sent.
+        """
         table = self._tables.actions
-        intent = self._open_row(job, action).values(attempts=table.c.attempts + 1, sent_at=self._stamp())
+        values: dict[str, Any] = {"attempts": table.c.attempts + 1, "sent_at": self._stamp()}
+        if tags is not None:
+            values["tags"] = canonical.encode(sorted(tags)).decode()
+        intent = self._open_row(job, action, owner).values(**values)
         with self._writing() as connection:
             head = self._lock(connection, job)
-            attempt = int(connection.execute(intent.returning(table.c.attempts)).scalar_one())
+            attempt: int | None = connection.execute(intent.returning(table.c.attempts)).scalar()
+            if attempt is None:
+                raise Locked("another worker took this over; nothing was sent")
             body = {"subject": subject, "action": action.kind, "attempt": attempt}
             self._append(connection, job, head, "intent", body)
         return attempt
 
-    def mark_stopped(self, job: str, action: Action, subject: str) -> bool:
+    def mark_stopped(self, job: str, action: Action, subject: str, *, owner: str | None = None) -> bool:
         """Record that a run is about to be told to stop; False where that was recorded before."""
         table = self._tables.actions
-        marked = self._open_row(job, action).where(table.c.stopped_at.is_(None))
+        marked = self._open_row(job, action, owner).where(table.c.stopped_at.is_(None))
         with self._writing() as connection:
             head = self._lock(connection, job)
             if connection.execute(marked.values(stopped_at=self._stamp())).rowcount == 0:
@@ -134,10 +148,24 @@ class Ledger(Checks):
             self._append(connection, job, head, "stop", {"subject": subject})
         return True
 
-    def finish(self, job: str, action: Action, outcome: Outcome, detail: str | None, subject: str) -> bool:
-        """Set the outcome of an action, once; False where it had one. `detail` is a code, never a name."""
+    def finish(
+        self,
+        job: str,
+        action: Action,
+        outcome: Outcome,
+        detail: str | None,
+        subject: str,
+        *,
+        owner: str | None = None,
+    ) -> bool:
+        """Set the outcome of an action, once; False where it had one, or another worker took it over.
+
+        `detail` is a code, never a name.
+        """
         table = self._tables.actions
-        done = self._open_row(job, action).values(outcome=outcome, detail=detail, done_at=self._stamp())
+        done = self._open_row(job, action, owner).values(
+            outcome=outcome, detail=detail, done_at=self._stamp()
+        )
         with self._writing() as connection:
             head = self._lock(connection, job)
             attempts = connection.execute(done.returning(table.c.attempts)).scalar()
@@ -167,6 +195,29 @@ class Ledger(Checks):
                 counts.setdefault(kind, {})[outcome or "open"] = number
         return counts
 
+    def touched(self, job: str) -> int:
+        """How many runs a deletion was sent for, or may have been, in any round."""
+        table = self._tables.actions
+        query = sa.select(sa.func.count()).where(
+            table.c.job == job, table.c.action_no == 0, table.c.attempts > 0
+        )
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def outcomes(self, job: str, run_nos: Sequence[int]) -> dict[int, Outcome | None]:
+        """What became of some runs, by their numbers, as things stand."""
+        if not run_nos:
+            return {}
+        table = self._tables.actions
+        query = sa.select(table.c.run_no, table.c.outcome).where(
+            table.c.job == job,
+            table.c.action_no == 0,
+            table.c.run_no.in_(list(run_nos)),
+            table.c.round == self._last_round(),
+        )
+        with self._reading() as connection:
+            return {row.run_no: row.outcome for row in connection.execute(query)}
+
     def ranges(self, job: str) -> dict[ActionKind, tuple[int, int, int]]:
         """Of each kind in the present round: its first number, one past its last, and how many are open."""
         table = self._tables.actions
@@ -194,26 +245,6 @@ class Ledger(Checks):
         """Open a new round for everything that has not gone. Returns its number."""
         return self._open_round(job, self._tables.actions.c.outcome.not_in(GONE), "applying", "retried", body)
 
-    def destroy(self, job: str, body: Mapping[str, Any]) -> None:
-        """Remove every row that holds run ids, record that, and leave nothing of them in the file.
-
-        The journal, the verifications and the job's own row stay: they name runs by keyed hashes only.
-        """
-        with self._writing() as connection:
-            head = self._lock(connection, job)
-            connection.execute(sa.delete(self._tables.actions).where(self._tables.actions.c.job == job))
-            self._set(connection, job, {"state": "closed", "frame": None})
-            self._append(connection, job, head, "closed", body)
-        if self.engine.dialect.name == "sqlite":
-            # Deleted rows are overwritten (secure_delete); old pages may stand in the write-ahead log.
-            self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        with self._reading() as connection:
-            raw = connection.connection.dbapi_connection
-            assert raw is not None
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def _job_row(self, plan: Plan, target: str) -> dict[str, Any]:
         frame = msgspec.structs.replace(plan, runs=[], excluded=[])
         return {
@@ -227,10 +258,12 @@ class Ledger(Checks):
             "head_hash": GENESIS,
         }
 
-    def _open_row(self, job: str, action: Action) -> sa.Update:
+    def _open_row(self, job: str, action: Action, owner: str | None) -> sa.Update:
         """An update of one action of the present round, which does nothing where it has an outcome."""
         table = self._tables.actions
+        mine = [] if owner is None else [table.c.owner == owner]
         return sa.update(table).where(
+            *mine,
             table.c.job == job,
             table.c.round == self._present_round(job),
             table.c.run_no == action.run_no,
@@ -268,7 +301,12 @@ class Ledger(Checks):
         )
         own_run = sa.and_(hide.c.job == table.c.job, hide.c.run_no == table.c.run_no, hide.c.action_no == 0)
         query = (
-            sa.select(table, hide.c.target.label("run"), hide.c.outcome.label("run_outcome"))
+            sa.select(
+                table,
+                hide.c.target.label("run"),
+                hide.c.outcome.label("run_outcome"),
+                hide.c.tags.label("run_tags"),
+            )
             .select_from(table)
             .join(hide, sa.and_(own_run, hide.c.round == last_hide))
             .where(table.c.job == job, *wanted)
@@ -329,6 +367,7 @@ def _to_action(row: Any) -> Action:
         target=_TARGETS[kind].decode(row.target),
         run=_TARGETS["run"].decode(row.run),
         run_outcome=row.run_outcome,
+        run_tags=None if row.run_tags is None else tuple(msgspec.json.decode(row.run_tags)),
         attempts=row.attempts,
         sent_at=row.sent_at,
         stopped_at=row.stopped_at,

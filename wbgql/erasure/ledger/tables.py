@@ -56,11 +56,28 @@ class Tables:
             sa.Column("attempts", sa.Integer, nullable=False, default=0),
             sa.Column("sent_at", sa.Text),
             sa.Column("stopped_at", sa.Text),
+            sa.Column("tags", sa.Text),  # of a run, as they were when it was hidden: holds may name them
+            sa.Column("owner", sa.Text),  # who may work on it now; whoever was it before is shut out
             sa.Column("outcome", sa.Text),
             sa.Column("detail", sa.Text),
             sa.Column("done_at", sa.Text),
         )
         sa.Index("actions_in_order", self.actions.c.job, self.actions.c.round, self.actions.c.number)
+        self.batches = sa.Table(
+            "batches",
+            metadata,
+            sa.Column("job", sa.Text, primary_key=True),
+            sa.Column("generation", sa.Integer, primary_key=True),
+            sa.Column("lo", sa.Integer, primary_key=True),
+            sa.Column("starts", sa.Integer, nullable=False),
+        )
+        self.locks = sa.Table(
+            "locks",
+            metadata,
+            sa.Column("target", sa.Text, primary_key=True),
+            sa.Column("job", sa.Text, nullable=False),
+            sa.Column("taken_at", sa.Text, nullable=False),
+        )
         self.journal = sa.Table(
             "journal",
             metadata,

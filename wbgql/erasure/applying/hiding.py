@@ -1,0 +1,143 @@
+"""Hides one run: reads it anew, waits until its process is quiet, sends, and proves it beside a control."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up
+from wbgql.erasure.actions import Action
+from wbgql.erasure.applying.options import Ending
+from wbgql.erasure.applying.sending import Found, destroy, look_patiently, send
+from wbgql.erasure.applying.work import Work
+from wbgql.erasure.planning.facts import RunFacts, read_run_facts
+from wbgql.erasure.planning.fingerprints import is_run_as_planned
+from wbgql.erasure.plans import PlannedRun
+from wbgql.errors import NotVisible, UsageError
+from wbgql.paths import RunPath
+from wbgql.projects import iter_projects
+from wbgql.runs import LOGGING_STATES
+from wbgql.scalars import parse_datetime
+
+_FUTURE = timedelta(minutes=2)
+
+
+def hide(work: Work, action: Action, owner: str) -> Ending | None:
+    """Hide a run and say what became of it; None where its process is not quiet yet.
+
+    Three requests where nothing is in the way. A run that an earlier attempt may have hidden is looked up
+    before anything else.
+    """
+    if action.attempts:
+        found = look_patiently(work, lambda: look_at_run(work, action.path))
+        if found is Found.GONE:
+            return Ending("hidden", "found_on_resume")
+        if found is Found.UNKNOWN:
+            raise NotVisible(
+                f"run {action.run_no}: a deletion was sent earlier, and null proves nothing now: rights may "
+                "have been lost; the same command looks again"
+            )
+    planned = action.run
+    try:
+        facts = read_run_facts(work.session, action.path)
+    except NotVisible:
+        return Ending("not_visible", "project")
+    except UsageError:
+        return Ending("moved", "renamed")
+    if facts is None:
+        return _absent(work, planned)
+    refused = judge(work, planned, facts)
+    if refused is not None:
+        return refused
+    if facts.is_logging and not is_quiet(work, facts):
+        _stop(work, action, owner)
+        return None
+    return _destroy(work, action, owner, facts)
+
+
+def judge(work: Work, planned: PlannedRun, facts: RunFacts) -> Ending | None:
+    """What keeps a run from being hidden: rights, holds, or not being what the plan saw; None: nothing."""
+    if work.is_held(planned, facts.run.tags or ()):
+        return Ending("held", "hold")
+    owner = facts.run.user.username if facts.run.user else None
+    if facts.run.read_only:
+        return Ending("denied", "read_only")
+    if work.gate.rights(planned.entity).may_delete(owner) is False:
+        return Ending("denied", "not_owner")
+    if not is_run_as_planned(planned, facts):
+        return Ending("changed", "fingerprint")
+    return None
+
+
+def is_quiet(work: Work, facts: RunFacts) -> bool:
+    """Whether nobody has logged to a run for a while. A heartbeat from the future is no silence."""
+    if facts.run.state not in LOGGING_STATES:
+        return True
+    if facts.run.heartbeat_at is None:
+        return False
+    silent = work.server_now() - parse_datetime(facts.run.heartbeat_at)
+    return silent > timedelta(seconds=work.options.quiet_after_s)
+
+
+def look_at_run(work: Work, path: RunPath) -> Found:
+    """Look whether a run is there, beside other runs of its project. One request."""
+    try:
+        seen = look_up(work.session, path)
+    except (NotVisible, UsageError):
+        return Found.UNKNOWN
+    work.brakes.saw(path.project_path, seen.run_count)
+    if seen.run is not None:
+        return Found.THERE
+    return Found.GONE if _has_control(seen, path) else Found.UNKNOWN
+
+
+def _has_control(seen: LookUp, path: RunPath) -> bool:
+    """Another run is visible, or the project itself is and says that it has none."""
+    others = seen.controls.edges if seen.controls else []
+    return seen.run_count == 0 or any(edge.node.name != path.run_id for edge in others)
+
+
+def _absent(work: Work, planned: PlannedRun) -> Ending:
+    found = look_at_run(work, planned.path)
+    if found is Found.UNKNOWN:
+        return Ending("not_visible", "no_control")
+    if found is Found.THERE:
+        return Ending("changed", "came_back")
+    if _is_elsewhere(work, planned):
+        return Ending("moved", "other_project")
+    return Ending("erased_by_other")
+
+
+def _is_elsewhere(work: Work, planned: PlannedRun) -> bool:
+    """Whether the same run stands in another project of the entity: same id, made at the same instant."""
+    for project in iter_projects(work.session, planned.entity):
+        if project.name == planned.project:
+            continue
+        try:
+            run = look_up(work.session, RunPath(planned.entity, project.name, planned.id)).run
+        except (NotVisible, UsageError):
+            continue
+        if run is not None and run.created_at == planned.created_at:
+            return True
+    return False
+
+
+def _stop(work: Work, action: Action, owner: str) -> None:
+    """Tell the run's process to stop, once in its life. Whether it does, later reads say."""
+    if not work.ledger.mark_stopped(work.job, action, work.subject(action), owner=owner):
+        return
+    # An answer that was lost, or a refusal, is as if the process did not listen: it is not told again.
+    send(work, STOP_RUN, {"id": action.run.storage_id})
+
+
+def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
+    planned, tags = action.run, facts.run.tags or []
+    return destroy(
+        work,
+        action,
+        owner,
+        (DELETE_RUN, {"id": planned.storage_id}),
+        look=lambda: look_at_run(work, action.path),
+        is_held=lambda: work.is_held(planned, tags),
+        gone="hidden",
+        tags=tags,
+    )

@@ -1,0 +1,296 @@
+"""Applies a plan: checks, locks, and drives the job's batches through the engine until none is left."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from wbgql.client import Client
+from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.applying.brakes import Brakes
+from wbgql.erasure.applying.options import Applied, Ending, Options
+from wbgql.erasure.applying.running import Runner
+from wbgql.erasure.applying.starting import check_holds, check_plan, check_rights, check_server
+from wbgql.erasure.applying.work import Work
+from wbgql.erasure.approvals import Approval, ApproversFile
+from wbgql.erasure.case import Case
+from wbgql.erasure.ledger import JobState, Ledger, database_file
+from wbgql.erasure.limiting import LimitedTransport, Limiter
+from wbgql.erasure.locks import Hold, hold_job
+from wbgql.erasure.plans import PlannedRun
+from wbgql.errors import NotVisible, Paused, StoreError, UsageError
+from wbgql.gate import Gate
+from wbgql.jobs.engine import Engine, Worker
+from wbgql.jobs.ranges import cut, make_batches
+from wbgql.paths import ProjectPath, parse_run_path
+from wbgql.retry import RetryPolicy
+from wbgql.scalars import format_datetime
+
+RUNS_PER_BATCH = 50
+PARTS_PER_BATCH = 200
+_SWEEP_S = 2.0
+
+OnResult = Callable[[Action, Ending], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What is to be applied, on whose word. `digest` names the plan that is meant."""
+
+    digest: str
+    approvals: Sequence[Approval] = ()
+    approvers: ApproversFile | None = None
+    retry: bool = False
+
+
+class _Leave(Exception):  # an order within this module, no error
+    """Leave the engine: this process is to end."""
+
+
+def apply(
+    case: Case,
+    client: Client,
+    ask: Ask,
+    *,
+    options: Options | None = None,
+    stopping: threading.Event | None = None,
+    on_result: OnResult = lambda _action, _ending: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Applied:
+    """Do what a plan says, or go on with it: the same call again resumes after any end, a crash too.
+
+    First hides all runs, then deletes artifact versions, dependents first, then files. Each request that
+    destroys is recorded before it leaves, is sent once, and is followed by a look; each outcome is set once.
+    `stopping`, set from anywhere, ends it after the items in work. With `Ask.retry`, what was held, denied,
+    changed or failed is tried again first. A program that runs a DBOS of its own cannot call this.
+
+    Raises:
+        PlanChanged: another plan, or it has expired.
+        NotApproved: not approved, another server, or clocks that disagree; nothing was done.
+        PermissionDenied, Held: runs that may not be touched were found before anything was sent.
+        Locked: another job is at work on the same project.
+        Paused: it stopped before its end, by order or for its budget; call again.
+        PartialError: a brake stopped it.
+        StoreError: the ledger cannot be written; nothing more was sent.
+    """
+    options = options or Options()
+    stopping = stopping or threading.Event()
+    approved = check_plan(case.plan, ask.digest, ask.approvals, ask.approvers, now())
+    deadline = None if options.max_duration_s is None else time.monotonic() + options.max_duration_s
+    with at_work(case, client, options, stopping, deadline, on_result, now) as (work, limiter):
+        ledger = case.ledger
+        if ledger.has(case.job) and ledger.job(case.job).state == "closed":
+            raise UsageError("this case is closed: it cannot be applied any more; nothing was done")
+        if ask.retry and ledger.has(case.job):
+            ledger.retry(case.job, {})
+        runs = list(open_runs(case))
+        check_rights(runs, work.gate)
+        check_server(case.plan, client, limiter)
+        check_holds(runs, work.gate, work.holds, skip_held=options.skip_held)
+        missing = work.brakes.missing_canary()
+        if missing is not None:
+            raise NotVisible(f"canary {missing} of the plan is not there, or not visible; nothing was done")
+        executor = secrets.token_hex(8)
+        targets = [f"{work.base_url} {project}" for project in case.plan.project_paths]
+        with hold_job(ledger.engine, ledger.url, case.job, executor, targets, stamp=_stamp(now)) as hold:
+            _create(case, [one.key_id for one in approved])
+            if any(lines[2] for lines in ledger.ranges(case.job).values()):
+                _Drive(case, work, hold, executor, deadline).run()
+        return _settle(case)
+
+
+def standing(case: Case) -> Applied:
+    """How a job stands. Reads the ledger only: asks no server and starts nothing."""
+    row = case.ledger.job(case.job)
+    return Applied(job=case.job, state=row.state, counts=case.ledger.counts(case.job))
+
+
+def engine_of(case: Case, executor: str = "") -> Engine:
+    """The engine that keeps a case's batches: a file beside the ledger's, or the ledger's own database."""
+    file = database_file(case.ledger.url)
+    if file is None:
+        return Engine(case.ledger.url, executor=executor)
+    return Engine(f"sqlite:///{file.with_name(f'engine-{case.job}.sqlite')}", executor=executor)
+
+
+def open_runs(case: Case) -> Iterator[tuple[int, PlannedRun]]:
+    """Yield the runs that have no outcome, with their numbers: all of them where there is no job yet."""
+    if not case.ledger.has(case.job):
+        yield from enumerate(case.plan.runs)
+        return
+    for action in case.ledger.actions(case.job, open_only=True):
+        if action.kind == "run":
+            yield action.run_no, action.run
+
+
+@contextmanager
+def at_work(
+    case: Case,
+    client: Client,
+    options: Options,
+    stopping: threading.Event,
+    deadline: float | None,
+    on_result: OnResult,
+    now: Callable[[], datetime],
+) -> Iterator[tuple[Work, Limiter]]:
+    """Put together what works on a case share. Its session waits for its turn and holds no cache."""
+    limiter = Limiter(
+        options.limits, clock=time.monotonic, now=time.time, wait=stopping.wait, deadline=deadline
+    )
+    session = client.session.through(
+        lambda transport: LimitedTransport(transport, limiter),
+        policy=RetryPolicy(attempts=4, deadline_s=options.limits.max_wait_s),
+        sleep=stopping.wait,
+    )
+    key, base_url, ledger = case.require_key(), case.plan.server.base_url, case.ledger
+    brakes = Brakes(
+        session,
+        max_failed_percent=options.max_failed_percent,
+        canaries=[parse_run_path(text) for text in case.plan.canaries if not text.startswith("tag:")],
+        touched=lambda: ledger.touched(case.job),
+        name=lambda project: key.project(base_url, project)[:12],
+    )
+    yield (
+        Work(
+            job=case.job,
+            session=session,
+            gate=Gate(session, client.holds),
+            holds=client.holds,
+            ledger=ledger,
+            key=key,
+            base_url=base_url,
+            options=options,
+            brakes=brakes,
+            stopping=stopping,
+            wait=stopping.wait,
+            server_now=lambda: now() + timedelta(seconds=limiter.skew_s or 0.0),
+            on_result=on_result,
+        ),
+        limiter,
+    )
+
+
+class _Drive:
+    """One process's way through a job: wave after wave, beside others where the database allows it."""
+
+    def __init__(self, case: Case, work: Work, hold: Hold, executor: str, deadline: float | None) -> None:
+        self._case = case
+        self._work = work
+        self._hold = hold
+        self._engine = engine_of(case, executor)
+        self._runner = Runner(work, deadline=deadline)
+        self._swept = time.monotonic()
+
+    def run(self) -> None:
+        """Work until every wave has ended, here or elsewhere.
+
+        Raises:
+            What ended one of the threads first, or Paused.
+        """
+        generation = self._begin()
+        with (
+            suppress(_Leave),
+            self._engine.working(
+                self._case.job, self._runner.process, concurrency=self._work.options.workers
+            ) as worker,
+        ):
+            for wave, ranges in _waves(self._case.ledger, self._case.job):
+                worker.submit(make_batches(self._case.job, generation, wave, ranges))
+                worker.wait(generation, wave, lambda: self._tick(worker))
+                self._leave_if_stopping()
+        self._raise()
+
+    def _begin(self) -> int:
+        """Take over what dead workers left, if nobody else lives; return the generation to work in."""
+        ledger, job = self._case.ledger, self._case.job
+        self._engine.prepare()
+        if not self._hold.alone:
+            generation = ledger.job(job).generation
+        else:
+            self._engine.reset(job)
+            ledger.request_stop(job, wanted=False)
+            generation = ledger.next_generation(job)
+            self._hold.share()
+        ledger.note(job, "started", {"executor": self._engine.executor, "generation": generation})
+        return generation
+
+    def _tick(self, worker: Worker) -> None:
+        self._hold.check()
+        if self._case.ledger.stop_requested(self._case.job):
+            self._runner.fail(Paused("stopped by `wbgql erase stop`; go on with the same command"))
+        self._leave_if_stopping()
+        if time.monotonic() - self._swept >= _SWEEP_S:
+            worker.resume(self._hold.is_dead)
+            self._swept = time.monotonic()
+
+    def _leave_if_stopping(self) -> None:
+        if self._work.stopping.is_set():
+            raise _Leave
+
+    def _raise(self) -> None:
+        failure = self._runner.failure
+        if failure is None and self._work.stopping.is_set():
+            failure = Paused("stopped after the items in work; go on with the same command")
+        if failure is None:
+            return
+        if not isinstance(failure, StoreError):
+            self._case.ledger.note(self._case.job, "paused", {"reason": type(failure).__name__})
+        raise failure
+
+
+def _waves(ledger: Ledger, job: str) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield waves with their ranges, the same for every worker; those of a kind that has nothing open not.
+
+    Runs are one wave and files one. Of versions each range is a wave: dependents must go before what they
+    depend on.
+    """
+    runs = ledger.ranges(job).get("run", (0, 0, 0))
+    if runs[2]:
+        yield 0, list(cut(*runs[:2], RUNS_PER_BATCH))
+    versions = ledger.ranges(job).get("artifact", (0, 0, 0))
+    ranges = list(cut(*versions[:2], PARTS_PER_BATCH))
+    if versions[2]:
+        for number, one in enumerate(ranges, 1):
+            yield number, [one]
+    files = ledger.ranges(job).get("file", (0, 0, 0))
+    if files[2]:
+        yield len(ranges) + 1, list(cut(*files[:2], PARTS_PER_BATCH))
+
+
+def _create(case: Case, approved: list[str]) -> None:
+    totals = case.plan.totals
+    body = {
+        "plan": case.plan.digest,
+        "approvals": approved,
+        "runs": len(case.plan.runs),
+        "artifacts": totals.artifacts_erased,
+        "files": totals.files,
+    }
+    projects = sorted(case.require_key().project(case.plan.server.base_url, path) for path in _projects(case))
+    case.ledger.create(case.plan, target=" ".join(projects), body=body)
+
+
+def _projects(case: Case) -> list[ProjectPath]:
+    return case.plan.project_paths
+
+
+def _settle(case: Case) -> Applied:
+    """Set the job's state by what became of its actions, once nothing is open."""
+    now = standing(case)
+    if now.open:
+        return now
+    clean = all(outcome in GONE for found in now.counts.values() for outcome in found)
+    state: JobState = "applied" if clean else "partial"
+    case.ledger.set_state(
+        case.job, state, "applied", {"counts": now.counts}, only_from=("applying", "reopened")
+    )
+    return standing(case)
+
+
+def _stamp(now: Callable[[], datetime]) -> Callable[[], str]:
+    return lambda: format_datetime(now())

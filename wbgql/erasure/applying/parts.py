@@ -1,0 +1,112 @@
+"""Deletes what hung on a hidden run: artifact versions that were its alone, and files. By frozen ids only."""
+
+from __future__ import annotations
+
+from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
+from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.applying.options import Ending
+from wbgql.erasure.applying.sending import Found, destroy, send
+from wbgql.erasure.applying.work import Work
+from wbgql.erasure.planning.facts import ArtifactFacts, read_artifact_facts
+from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
+from wbgql.erasure.plans import PlannedArtifact
+from wbgql.errors import NotVisible
+from wbgql.projects import get_project
+
+_DELETED = "DELETED"
+_NOT_HIDDEN = Ending("skipped", "run_not_hidden")
+
+
+def delete_version(work: Work, action: Action, owner: str) -> Ending | None:
+    """Delete one version and say what became of it; None while runs that it hangs on have no outcome.
+
+    Three requests, one more for each link that goes with it.
+    """
+    planned = action.target
+    assert isinstance(planned, PlannedArtifact)
+    runs = work.ledger.outcomes(work.job, [action.run_no, *planned.with_runs]).values()
+    if any(outcome is None for outcome in runs):
+        return None
+    if any(outcome not in GONE for outcome in runs):
+        return _NOT_HIDDEN
+    facts = read_artifact_facts(work.session, planned.id)
+    if facts is None or facts.version.state == _DELETED:
+        return _gone_already(work, action)
+    return judge_version(planned, facts) or _delete_links_and_version(work, action, owner, facts)
+
+
+def judge_version(planned: PlannedArtifact, facts: ArtifactFacts) -> Ending | None:
+    """What keeps a version from being deleted; None where it is what the plan saw."""
+    if is_artifact_as_planned(planned, facts):
+        return None
+    if facts.version.digest == planned.digest and facts.version.state != _DELETED:
+        return Ending("kept", "not_exclusive")
+    return Ending("changed", "fingerprint")
+
+
+def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
+    """Delete one file of a hidden run; None while its run has no outcome.
+
+    The run cannot be read any more, so that no look can show the file: the server's word is all there is, and
+    a request without an answer is not sent again.
+    """
+    if action.run_outcome is None:
+        return None
+    if action.run_outcome not in GONE:
+        return _NOT_HIDDEN
+    if action.attempts:
+        return Ending("failed", "unanswered")
+    if work.is_held(action.run, action.run_tags):
+        return Ending("held", "hold")
+    project = get_project(work.session, action.path.project_path).number
+    work.intend(action, owner)
+    lost = send(work, DELETE_FILES, {"files": [action.target.id], "projectId": project})
+    return Ending("deleted", "acknowledged") if lost is None else Ending("failed", "unanswered")
+
+
+def _gone_already(work: Work, action: Action) -> Ending:
+    if _look(work, action) is not Found.GONE:
+        raise NotVisible(
+            f"artifact of run {action.run_no}: null, and its project cannot be seen: nothing can be "
+            "said of it"
+        )
+    return Ending("deleted", "found_on_resume") if action.attempts else Ending("gone_before")
+
+
+def _delete_links_and_version(work: Work, action: Action, owner: str, facts: ArtifactFacts) -> Ending | None:
+    planned = action.target
+    assert isinstance(planned, PlannedArtifact)
+    for portfolio in sorted(set(planned.links) & set(facts.version.links)):
+        if work.is_held(action.run, action.run_tags):
+            return Ending("held", "hold")
+        work.intend(action, owner)
+        send(work, UNLINK_ARTIFACT, {"id": planned.id, "portfolio": portfolio})
+    if planned.links:
+        now = read_artifact_facts(work.session, planned.id)
+        if now is None or set(planned.links) & set(now.version.links):
+            return Ending("failed", "not_unlinked")
+        refused = judge_version(planned, now)
+        if refused is not None:
+            return refused
+    # The fingerprint holds every alias that somebody gave it: what is there beside those moves by itself.
+    variables = {"id": planned.id, "deleteAliases": bool(facts.version.aliases)}
+    return destroy(
+        work,
+        action,
+        owner,
+        (DELETE_ARTIFACT, variables),
+        look=lambda: _look(work, action),
+        is_held=lambda: work.is_held(action.run, action.run_tags),
+        gone="deleted",
+    )
+
+
+def _look(work: Work, action: Action) -> Found:
+    facts = read_artifact_facts(work.session, action.target.id)
+    if facts is not None:
+        return Found.GONE if facts.version.state == _DELETED else Found.THERE
+    try:
+        look_up(work.session, action.path)
+    except NotVisible:
+        return Found.UNKNOWN
+    return Found.GONE

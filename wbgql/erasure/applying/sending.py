@@ -1,0 +1,119 @@
+"""Sends one mutation that destroys: intent first, once, and then looks; never again without looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from wbgql.deletes import send_once
+from wbgql.documents import Operation
+from wbgql.erasure.actions import Action, Outcome
+from wbgql.erasure.applying.options import Ending
+from wbgql.erasure.applying.work import Work
+from wbgql.errors import (
+    AuthenticationError,
+    NotVisible,
+    PermissionDenied,
+    RateLimited,
+    RequestError,
+    ServerUnavailable,
+)
+
+_SENDS = 2  # one, and one more after a look has shown that the first was not applied
+_REFUSALS = 5  # by 429: each waits as the server asks
+_REREAD_AFTER_S = (0.5, 2.5)  # replicas lag
+
+
+class Found(Enum):
+    """What a look showed. `UNKNOWN`: null, and no control says why."""
+
+    GONE = "gone"
+    THERE = "there"
+    UNKNOWN = "unknown"
+
+
+def destroy(
+    work: Work,
+    action: Action,
+    owner: str,
+    request: tuple[Operation[Any], dict[str, Any]],
+    *,
+    look: Callable[[], Found],
+    is_held: Callable[[], bool],
+    gone: Outcome,
+    tags: Sequence[str] | None = None,
+) -> Ending:
+    """Destroy one thing and look whether it is gone. `is_held` is asked right before each request.
+
+    An answer is never believed: `look` decides. After an answer that was lost, and a look that shows the
+    thing is still there, it is sent once more.
+
+    Raises:
+        Held: the hold register cannot be read.
+        Locked: another worker took the action over; nothing was sent.
+        NotVisible: it was sent, and nothing can be said of it: the action stays open.
+        AuthenticationError, RateLimited, ServerUnavailable, Paused: the action stays open.
+    """
+    sends = refusals = 0
+    while True:
+        if is_held():
+            return Ending("held", "hold")
+        work.intend(action, owner, tags)
+        lost = send(work, *request)
+        found = look_patiently(work, look)
+        if found is Found.GONE:
+            return Ending(gone, None if lost is None else "answer_lost")
+        if found is Found.UNKNOWN:
+            raise NotVisible(
+                f"run {action.run_no}: the deletion was sent, and now null proves nothing: rights may have "
+                "been lost; the same command looks again"
+            )
+        if isinstance(lost, RateLimited) and refusals < _REFUSALS:
+            refusals += 1
+            continue
+        sends += 1
+        refused = _refusal(lost)
+        if refused is not None:
+            return refused
+        if sends >= _SENDS:
+            return Ending("failed", "not_applied")
+
+
+def look_patiently(work: Work, look: Callable[[], Found]) -> Found:
+    """Look up to three times over three seconds while the thing is still there."""
+    found = look()
+    for wait_s in _REREAD_AFTER_S:
+        if found is not Found.THERE:
+            break
+        work.wait(wait_s)
+        found = look()
+    return found
+
+
+def send(work: Work, operation: Operation[Any], variables: dict[str, Any]) -> RequestError | None:
+    """Send it once. Return what kept us from a good answer; a look says what was done."""
+    try:
+        return send_once(work.session, operation, variables)
+    except AuthenticationError:
+        raise
+    except ServerUnavailable as error:
+        if not error.sent:
+            raise
+        return error
+    except RequestError as error:
+        return error
+
+
+def _refusal(lost: RequestError | None) -> Ending | None:
+    """What it means that the thing is still there; None where the request may be sent once more."""
+    match lost:
+        case None:
+            return Ending("failed", "acknowledged_but_there")
+        case PermissionDenied():
+            return Ending("denied", "refused")
+        case RateLimited():
+            raise lost
+        case RequestError(status=int(status)) if 300 <= status < 500:
+            return Ending("failed", "refused")
+    return None

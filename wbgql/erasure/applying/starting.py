@@ -1,0 +1,98 @@
+"""What must hold before a job sends anything: the plan, the server, the clock, the rights, the holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from wbgql.erasure.applying.holding import is_held
+from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals
+from wbgql.erasure.limiting import Limiter
+from wbgql.erasure.plans import Plan, PlannedRun
+from wbgql.errors import Held, NotApproved, PermissionDenied
+from wbgql.gate import Gate
+from wbgql.holds import HoldRegister
+
+if TYPE_CHECKING:
+    from wbgql.client import Client
+
+_NAMED_AT_MOST = 10
+
+
+def check_plan(
+    plan: Plan,
+    digest: str,
+    approvals: Sequence[Approval],
+    approvers: ApproversFile | None,
+    now: datetime,
+) -> list[Approved]:
+    """Return the approvals of the plan that is meant.
+
+    Raises:
+        PlanChanged: it is another one, or it has expired.
+        NotApproved: approvals are missing or bad.
+    """
+    plan.check_digest(digest)
+    plan.check_fresh(now)
+    return check_approvals(plan, approvals, approvers, now)
+
+
+def check_server(plan: Plan, client: Client, limiter: Limiter) -> None:
+    """Pass quietly where this is the server the plan was made against, and its clock agrees with ours.
+
+    Raises:
+        NotApproved: another server, or the clocks are too far apart.
+    """
+    if plan.server.base_url.rstrip("/") != client.settings.base_url.rstrip("/"):
+        raise NotApproved(
+            f"the plan was made against {plan.server.base_url!r}, but this would reach "
+            f"{client.settings.base_url!r}; nothing was done"
+        )
+    limiter.check_clock()
+
+
+def check_rights(runs: Iterable[tuple[int, PlannedRun]], gate: Gate) -> None:
+    """Pass quietly where no run surely belongs to somebody else whose runs this key may not delete.
+
+    One request for each entity.
+
+    Raises:
+        PermissionDenied: at least one does.
+    """
+    denied = [number for number, run in runs if gate.rights(run.entity).may_delete(run.owner) is False]
+    if denied:
+        raise PermissionDenied(
+            f"this key may not delete {len(denied)} of the planned runs (numbers {_some(denied)}): others "
+            "created them, and its role here does not allow that; nothing was done"
+        )
+
+
+def check_holds(
+    runs: Iterable[tuple[int, PlannedRun]], gate: Gate, register: HoldRegister, *, skip_held: bool
+) -> None:
+    """Pass quietly where no hold names a run, its project or its owner. Asks the server nothing.
+
+    Tags are looked at right before each run is hidden, when it is read anew.
+
+    Raises:
+        Held: at least one is held, or, with `skip_held`, all are; or the register cannot be read.
+    """
+    register.read()
+    total, held = 0, []
+    for number, run in runs:
+        total += 1
+        if is_held(gate, register, run, ()):
+            held.append(number)
+    if held and (not skip_held or len(held) == total):
+        raise Held(
+            f"{len(held)} of {total} runs that are to go are held (numbers {_some(held)}; `wbgql hold list` "
+            "says by what); nothing was done. Release the holds, plan anew, or go on without these: "
+            "--skip-held"
+        )
+
+
+def _some(numbers: Sequence[int]) -> str:
+    more = len(numbers) - _NAMED_AT_MOST
+    named = ", ".join(map(str, numbers[:_NAMED_AT_MOST]))
+    return named if more <= 0 else f"{named} and {more} more"

@@ -1,0 +1,69 @@
+"""What everybody who works on a job's actions shares: the connection, the gate, the ledger, the clocks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wbgql.erasure.actions import Action
+from wbgql.erasure.applying.brakes import Brakes
+from wbgql.erasure.applying.holding import is_held
+from wbgql.erasure.applying.options import Ending, Options
+from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plans import PlannedRun
+from wbgql.erasure.subjects import CaseKey
+from wbgql.gate import Gate
+from wbgql.holds import HoldRegister
+from wbgql.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One process at work on one job.
+
+    `wait(seconds)` sleeps, and returns True at once when the job is to stop. `server_now` is our clock set
+    right by the server's. `on_result` is told of each action as it is done.
+    """
+
+    job: str
+    session: Session
+    gate: Gate
+    holds: HoldRegister
+    ledger: Ledger
+    key: CaseKey
+    base_url: str
+    options: Options
+    brakes: Brakes
+    stopping: threading.Event
+    wait: Callable[[float], bool]
+    server_now: Callable[[], datetime]
+    on_result: Callable[[Action, Ending], None]
+
+    def subject(self, action: Action) -> str:
+        """What evidence calls the thing an action is about."""
+        match action.kind:
+            case "run":
+                return self.key.run(self.base_url, action.path)
+            case "artifact":
+                return self.key.artifact(self.base_url, action.target.id)
+            case "file":
+                return self.key.file(self.base_url, action.target.id)
+
+    def intend(self, action: Action, owner: str, tags: Sequence[str] | None = None) -> None:
+        """Make it durable that a request about this is about to leave."""
+        self.ledger.intend(self.job, action, self.subject(action), owner=owner, tags=tags)
+        if action.kind == "run":
+            self.brakes.sent(action.path.project_path)
+
+    def finish(self, action: Action, owner: str, ending: Ending) -> None:
+        """Set the outcome of an action, and tell of it if it was not set before."""
+        subject = self.subject(action)
+        if self.ledger.finish(self.job, action, ending.outcome, ending.detail, subject, owner=owner):
+            self.brakes.count(ending.outcome)
+            self.on_result(action, ending)
+
+    def is_held(self, run: PlannedRun, tags: Sequence[str] | None) -> bool:
+        """Whether a hold keeps a run; see `holding.is_held`."""
+        return is_held(self.gate, self.holds, run, tags)
