@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wbgql.cli import (
+    erase_apply,
     erase_certify,
     erase_keys,
     erase_plan,
@@ -36,6 +37,9 @@ for _command in (
     erase_keys.key_group,
     erase_keys.approvers_group,
     erase_keys.approve_command,
+    erase_apply.apply_command,
+    erase_apply.status_command,
+    erase_apply.stop_command,
     erase_verify.verify_command,
     erase_verify.watch_command,
     erase_certify.certify_command,

@@ -86,22 +86,35 @@ def apply(
         ledger = case.ledger
         if ledger.has(case.job) and ledger.job(case.job).state == "closed":
             raise UsageError("this case is closed: it cannot be applied any more; nothing was done")
-        if ask.retry and ledger.has(case.job):
-            ledger.retry(case.job, {})
-        runs = list(open_runs(case))
-        check_rights(runs, work.gate)
-        check_server(case.plan, client, limiter)
-        check_holds(runs, work.gate, work.holds, skip_held=options.skip_held)
-        missing = work.brakes.missing_canary()
-        if missing is not None:
-            raise NotVisible(f"canary {missing} of the plan is not there, or not visible; nothing was done")
         executor = secrets.token_hex(8)
         targets = [f"{work.base_url} {project}" for project in case.plan.project_paths]
         with hold_job(ledger.engine, ledger.url, case.job, executor, targets, stamp=_stamp(now)) as hold:
+            if ask.retry and hold.alone:
+                _open_again(case)
+            _check(case, client, work, limiter)
             _create(case, [one.key_id for one in approved])
-            if any(lines[2] for lines in ledger.ranges(case.job).values()):
+            if standing(case).open:
                 _Drive(case, work, hold, executor, deadline).run()
         return _settle(case)
+
+
+def _check(case: Case, client: Client, work: Work, limiter: Limiter) -> None:
+    """Look at everything that can be known before a mutation is sent."""
+    runs = list(open_runs(case))
+    check_rights(runs, work.gate)
+    check_server(case.plan, client, limiter)
+    check_holds(runs, work.gate, work.holds, skip_held=work.options.skip_held)
+    missing = work.brakes.missing_canary()
+    if missing is not None:
+        raise NotVisible(f"canary {missing} of the plan is not there, or not visible; nothing was done")
+
+
+def _open_again(case: Case) -> None:
+    """Open a round for what has an outcome and is not gone, if there is any and nothing else is open."""
+    if not case.ledger.has(case.job) or standing(case).open:
+        return
+    if not _is_clean(standing(case)):
+        case.ledger.retry(case.job, {})
 
 
 def standing(case: Case) -> Applied:
@@ -284,12 +297,15 @@ def _settle(case: Case) -> Applied:
     now = standing(case)
     if now.open:
         return now
-    clean = all(outcome in GONE for found in now.counts.values() for outcome in found)
-    state: JobState = "applied" if clean else "partial"
+    state: JobState = "applied" if _is_clean(now) else "partial"
     case.ledger.set_state(
         case.job, state, "applied", {"counts": now.counts}, only_from=("applying", "reopened")
     )
     return standing(case)
+
+
+def _is_clean(stands: Applied) -> bool:
+    return all(outcome in GONE for found in stands.counts.values() for outcome in found)
 
 
 def _stamp(now: Callable[[], datetime]) -> Callable[[], str]:
