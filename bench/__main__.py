@@ -72,11 +72,13 @@ def main() -> int:
     """Measure, print the tables, and say whether the checks held."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="without the 50 ms rows")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--quick", action="store_true", help="without the 50 ms rows")
+    which.add_argument("--latency", action="store_true", help="the 50 ms rows alone")
     asked = parser.parse_args()
     runs = sorted({run for row in ROWS for run in (row.theirs, row.ours)} | {run for _, run, _ in MEMORY})
-    if asked.quick:
-        runs = [run for run in runs if not run[1].endswith("ms")]
+    if asked.quick or asked.latency:
+        runs = [run for run in runs if run[1].endswith("ms") == asked.latency]
     found: dict[Run, list[dict[str, Any]]] = defaultdict(list)
     with _server() as urls, tempfile.TemporaryDirectory() as home:
         for number in range(asked.rounds):
@@ -138,8 +140,11 @@ def _print_ratios(found: dict[Run, list[dict[str, Any]]]) -> None:
 
 
 def _print_memory(found: dict[Run, list[dict[str, Any]]]) -> None:
+    measured = [row for row in MEMORY if row[1] in found]
+    if not measured:
+        return
     print("\n| peak memory | MB | target |\n|---|---|---|")
-    for label, run, target in MEMORY:
+    for label, run, target in measured:
         print(f"| {label} | {statistics.median(one['peak_mb'] for one in found[run]):.0f} | {target} |")
 
 
@@ -153,7 +158,7 @@ def _check(found: dict[Run, list[dict[str, Any]]]) -> int:
             for one in results
         }
         if not seen:
-            continue  # not measured with --quick
+            continue  # not among what was asked for
         if len(seen) != 1:
             print(f"these did not read the same: {', '.join(names)}: {sorted(seen)}", file=sys.stderr)
             return 1
