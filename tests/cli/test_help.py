@@ -83,3 +83,10 @@ def test_completion_prints_a_script(command, shell) -> None:
 
     assert got.code == 0
     assert "_WBGQL_COMPLETE" in got.out
+
+
+def test_the_script_for_fish_keeps_commas_in_words(command) -> None:
+    lines = [line for line in command("completion", "fish").out.splitlines() if "string split" in line]
+
+    assert len(lines) == 1
+    assert '(string split --max 1 "," $completion)' in lines[0]

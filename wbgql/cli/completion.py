@@ -25,4 +25,6 @@ def completion_command(ctx: click.Context, shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None  # click has all three
-    click.echo(kind(ctx.find_root().command, {}, "wbgql", VARIABLE).source())
+    script = kind(ctx.find_root().command, {}, "wbgql", VARIABLE).source()
+    # click's script for fish (8.5) ends a word at its first comma, and keys may hold one.
+    click.echo(script.replace('string split ","', 'string split --max 1 ","'))
