@@ -141,7 +141,8 @@ def _serve(app: App, settings: ServerSettings) -> None:
     def on_ready(url: str) -> None:
         click.echo(url)
         app.tell(
-            f"store in {str(settings.data)!r}; point the SDK here with WANDB_BASE_URL={url}; Ctrl-C stops"
+            f"store in {str(settings.data)!r}; point the SDK here with WANDB_BASE_URL={url}, or open"
+            " that in a browser; Ctrl-C stops"
         )
 
     with suppress(KeyboardInterrupt):

@@ -227,7 +227,11 @@ def check_role(role: str) -> str:
 
 def find_viewer(db: Connection, key: str) -> Viewer | None:
     """The owner of `key`, or None."""
-    digest = hash_key(key)
+    return find_viewer_by_hash(db, hash_key(key))
+
+
+def find_viewer_by_hash(db: Connection, digest: bytes) -> Viewer | None:
+    """The owner of the key with this hash, or None."""
     found = row(
         db,
         "SELECT users.*, api_keys.hash FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",

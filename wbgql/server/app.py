@@ -34,6 +34,7 @@ from wbgql.server import (
     blobs,
     files,
     filestream,
+    pages,
     projects,
     resolvers_artifacts,
     resolvers_artifacts_changes,
@@ -112,6 +113,7 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
         Route("/admin/audit_logs", server.audit_logs, methods=["GET"]),
         Route("/healthz", server.health, methods=["GET"]),
+        *pages.make_routes(backend, authenticate, _content),
     ]
     handlers: Mapping[Any, Any] = {WbgqlError: _on_error, HTTPException: _on_http_error, Exception: _on_bug}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)

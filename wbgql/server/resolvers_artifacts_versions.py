@@ -182,7 +182,7 @@ def _in_registry(context: Context, where: str, pk: int) -> bool:
 def version_creator(version: Row, info: Info) -> Row | None:
     """The run that made it; its user where the run is deleted, purged, or there was none."""
     context: Context = info.context
-    found = _runs(context, "runs.id = ?", (version["runPk"],), 1, 0)
+    found = visible_runs(context, "runs.id = ?", (version["runPk"],), 1, 0)
     return found[0] if found else context.users.get(version["userPk"])
 
 
@@ -193,7 +193,7 @@ def version_used_by(
     context: Context = info.context
     offset, size = offset_after(after), page_size(first)
     where = "runs.id IN (SELECT run_id FROM artifact_runs WHERE artifact_id = ? AND role = 'input')"
-    found = _runs(context, where, (version["pk"],), size + 1, offset)
+    found = visible_runs(context, where, (version["pk"],), size + 1, offset)
     connection = to_connection(found[:size], offset, has_next=len(found) > size)
     connection["totalCount"] = lambda _info: version_used_count(version, info)
     return connection
@@ -218,7 +218,7 @@ def version_used_count(version: Row, info: Info) -> int:
     return int(info.context.db.execute(sql, (version["pk"],)).get)
 
 
-def _runs(context: Context, where: str, params: tuple[Any, ...], limit: int, offset: int) -> list[Row]:
+def visible_runs(context: Context, where: str, params: tuple[Any, ...], limit: int, offset: int) -> list[Row]:
     """Live runs in projects the viewer may see, by age; hidden ones may make a page shorter."""
     sql = (
         f"SELECT {runs.NODE_SQL} FROM runs WHERE {where} AND runs.deleted_at IS NULL"  # noqa: S608
