@@ -12,8 +12,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 QUERY = """
-import json, sys
+import json, re, sys
 from pathlib import Path
+import requests
 import wbgql
 from wbgql.resources import queries_dir, schema_file
 from wbgql.server import start
@@ -22,8 +23,12 @@ with start(Path("store")) as server:
     client = wbgql.Client(base_url=server.base_url, api_key=server.api_key)
     client.upsert_run("vision/r1", summary={"acc": 0.95})
     found = client.runs("vision", where=wbgql.summary["acc"] > 0.9, select=[wbgql.summary["acc"]])
+    page = requests.get(f"{server.base_url}/admin/vision/runs/r1", auth=("api", server.api_key), timeout=30)
+    (style,) = re.findall(r'<link rel="stylesheet" href="([^"]+)">', page.text)
+    styled = requests.get(server.base_url + style, timeout=30)
     print(json.dumps({
         "package": wbgql.__file__, "queries": str(queries_dir()), "schema": str(schema_file()),
+        "page": [page.status_code, "<h1" in page.text, styled.status_code, styled.headers["content-type"]],
         "runs": [[run.id, run.summary["acc"]] for run in found],
     }))
 """
@@ -58,6 +63,7 @@ def test_a_query_runs_from_an_empty_folder(installed: Path, tmp_path: Path) -> N
     answer = json.loads(run("-c", QUERY, cwd=tmp_path, PYTHONPATH=str(installed)))
 
     assert answer["runs"] == [["r1", 0.95]]
+    assert answer["page"] == [200, True, 200, "text/css; charset=utf-8"]
     for name in ("package", "queries", "schema"):
         assert Path(answer[name]).is_relative_to(installed), answer[name]
 

@@ -8,9 +8,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import pytest
+from filelock import FileLock
 
 _FLAGS = (
     "--headless=new",
@@ -22,14 +26,47 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-quic",
     "--hide-scrollbars",
 )
+
+
+INSTALL = (("apt-get", "update", "-qq"), ("apt-get", "install", "-qq", "--no-install-recommends", "chromium"))
+
+
+# It reads commands from descriptor 3 and answers on 4. Both are first moved out of the way.
+_START = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
     """The Chromium or Chrome on PATH."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def require_chromium(lock: Path) -> str:
+    """The browser on PATH, or Debian's package, installed where that is allowed; without one, skip.
+
+    `lock` is a path that all test processes share: only one of them installs. Takes about 20 seconds once.
+    """
+    with FileLock(lock):
+        found = find_chromium()
+        if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            for command in INSTALL:
+                done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    pytest.skip(f"no browser: {' '.join(command)} failed: {done.stderr.strip()[-200:]}")
+            found = find_chromium()
+    if found is None:
+        pytest.skip("no browser: put chromium on PATH, or run as root on Debian, where it is installed")
+    return found
 
 
 class Browser:
@@ -40,10 +77,17 @@ class Browser:
         self._read, from_browser = os.pipe()
         # As root, as in a container, Chromium has no sandbox; it only ever opens our own pages.
         flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        # It reads commands from descriptor 3 and answers on 4. Both are first moved out of the way.
-        move = 'exec 8<&"$1" 9>&"$2"; exec 3<&8 4>&9 8<&- 9>&-; shift 2; exec "$@"'
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", move, "sh", str(to_browser), str(from_browser), program, *flags, "about:blank"],
+            [
+                sys.executable,
+                "-c",
+                _START,
+                str(to_browser),
+                str(from_browser),
+                program,
+                *flags,
+                "about:blank",
+            ],
             pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

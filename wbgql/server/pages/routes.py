@@ -123,7 +123,7 @@ class _Pages:
             "links": self.links(request),
             "now": self.backend.clock(),
             "viewer": viewer,
-            "form_token": self.sessions.form_token(self.sessions.form_cookie(request)),
+            "form_token": self.sessions.session_token(request),
         }
         return self.renderer.page(answer.template, shared | answer.values, answer.status)
 

@@ -57,6 +57,11 @@ class Sessions:
         named = (request.cookies.get(name) for name in (self.session_name, self.form_name))
         return next((value for value in named if value), None) or secrets.token_urlsafe(16)
 
+    def session_token(self, request: Request) -> str:
+        """The hidden field of the sign-out button; empty where there is no session to end."""
+        cookie = request.cookies.get(self.session_name)
+        return self.form_token(cookie) if cookie else ""
+
     def form_token(self, cookie: str) -> str:
         """The hidden field that a form must bring beside `cookie`: no other site can know it."""
         return hmac.digest(self._secret, f"form:{cookie}".encode(), "sha256").hex()
