@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 
+from tests.stored import World
+from wbgql.server import RunningServer
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "\u202eevil\u202c שלום",
+    "🦄👩‍👩‍👧‍👦",
+    "</title></textarea>&lt;{{ 7*7 }}{% x %}",
+    "x" * 120,
+    "javascript:alert(1)",
+]
+PNG = b"\x89PNG\r\n\x1a\n"
 VOID = {"meta", "link", "input", "img", "br"}
 
 
@@ -135,4 +148,34 @@ class Visitor:
         (target,) = [one.attributes["action"] for one in form.all("form", class_="sign-in")]
         return self.session.post(
             urljoin(form.url, target), fields | {"key": key}, allow_redirects=False, timeout=30
+        )
+
+
+def admin_of(server: RunningServer) -> Visitor:
+    """One who opens pages with the key of the server's admin."""
+    return with_key(server.base_url, server.api_key)
+
+
+def with_key(base_url: str, key: str) -> Visitor:
+    """One who needs no cookie, as `curl -u api:KEY`."""
+    visitor = Visitor(base_url)
+    visitor.session.auth = ("api", key)
+    return visitor
+
+
+def runs_page(path: str, **query: Any) -> str:
+    """The address of a project's table; a list gives one value for each item."""
+    return f"/{path}?{urlencode(query, doseq=True)}"
+
+
+def fill(world: World, count: int = 4) -> None:
+    """Make runs r0, r1, ... that differ in some of what they hold."""
+    for number in range(count):
+        world.caller.upsert(
+            world.project,
+            name=f"r{number}",
+            displayName=f"run {number}",
+            config={"lr": {"value": number / 10}, "same": {"value": 1}, "net": {"value": {"depth": number}}},
+            summaryMetrics={"val/acc": number / 4, "loss": 1.0, "a.b": number, "_runtime": 65},
+            tags=["best"] if number == 3 else [],
         )

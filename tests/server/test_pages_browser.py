@@ -11,7 +11,7 @@ import pytest
 
 from tests.caller import new_project
 from tests.server.browser import Browser, require_chromium
-from tests.server.test_pages import HOSTILE
+from tests.server.html_pages import HOSTILE
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -10,6 +10,7 @@ import requests
 
 from tests.server.html_pages import Page, Visitor
 from wbgql.server import add_user, start
+from wbgql.server.accounts import hash_key
 from wbgql.server.pages.rendering import HEADERS
 from wbgql.server.store import Store
 
@@ -99,7 +100,7 @@ def test_a_session_ends_with_its_key(local_server, visitor, key):
 
     store = Store(local_server.data)
     with store.write() as db:
-        db.execute("DELETE FROM api_keys WHERE hint = ?", (key[-4:],))
+        db.execute("DELETE FROM api_keys WHERE hash = ?", (hash_key(key),))
     store.close()
 
     assert visitor.fetch("/").status_code == 302
