@@ -18,7 +18,9 @@ from wbgql.cli import exit_codes
 from wbgql.cli.app import App
 from wbgql.cli.main import main
 from wbgql.client import Client
+from wbgql.erasure.canonical import encode
 from wbgql.erasure.case import load_plan
+from wbgql.erasure.profiles import Profile, parse_profile
 from wbgql.erasure.showing import write_out
 from wbgql.erasure.subjects import CaseKey
 from wbgql.holds import HoldRegister
@@ -34,6 +36,7 @@ class Erase:
 
     server: RunningServer
     folder: Path
+    now: datetime = NOW
 
     def __call__(self, *argv: str, stdin: str = "", interactive: bool = False) -> Outcome:
         app = App(
@@ -41,7 +44,7 @@ class Erase:
             is_interactive=lambda: interactive,
             shows_bars=lambda: False,
             environ={},
-            now=lambda: NOW,
+            now=lambda: self.now,
         )
         with CliRunner().isolation(input=stdin) as (out, err, _):
             code = main(["erase", *argv], app)
@@ -238,6 +241,31 @@ def test_a_plan_with_a_key_and_approvers_says_who_must_sign(plan, erase: Erase, 
         "--digest", written.digest,
     )  # fmt: skip
     assert approved.code == exit_codes.OK, approved.err
+
+
+def test_a_plan_cites_the_profile_of_its_server_and_no_others(plan, erase: Erase, tmp_path: Path) -> None:
+    def profile(base_url: str) -> Path:
+        made = Profile(
+            made_at="2026-11-01T00:00:00Z",
+            base_url=base_url,
+            deployment=None,
+            version=None,
+            is_test=True,
+            role=None,
+            answers=[],
+            left=[],
+        )
+        (tmp_path / "profile.json").write_bytes(encode(made))
+        return tmp_path / "profile.json"
+
+    foreign = plan("--profile", str(profile("https://elsewhere.example")))
+    own = plan("--profile", str(profile(erase.server.base_url)))
+
+    assert foreign.code == exit_codes.USAGE
+    assert "elsewhere" in foreign.err
+    assert own.code == exit_codes.OK, own.err
+    cited = load_plan(tmp_path / "plan.json").server.profile
+    assert cited == parse_profile((tmp_path / "profile.json").read_bytes()).digest
 
 
 # ---- show ----

@@ -9,6 +9,7 @@ from wbgql.cli import (
     erase_certify,
     erase_keys,
     erase_plan,
+    erase_policy,
     erase_probe,
     erase_show,
     erase_verify,
@@ -34,6 +35,7 @@ def erase_group() -> None:
 for _command in (
     erase_plan.plan_command,
     erase_show.show_command,
+    erase_policy.policy_group,
     erase_keys.key_group,
     erase_keys.approvers_group,
     erase_keys.approve_command,

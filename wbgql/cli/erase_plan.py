@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from wbgql.erasure.planning.asking import Ask
     from wbgql.erasure.planning.making import Surface
     from wbgql.erasure.plans import Approvers, Plan
+    from wbgql.erasure.profiles import Profile
     from wbgql.paths import ProjectPath
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
+_MAX_PROFILE_BYTES = 1024 * 1024
 
 
 def approval_plan_options(command: F) -> F:
@@ -128,6 +130,7 @@ def approval_plan_options(command: F) -> F:
     "--declare", multiple=True, metavar="CLOCK=SPAN", callback=not_empty, help="Such as undelete_window=7d."
 )
 @click.option("--declared-by", metavar="ROLE", callback=not_empty, help="Who answers for --declare.")
+@click.option("--profile", type=_FILE, metavar="FILE", help="What `erase probe` found out, to be cited.")
 @approval_plan_options
 @click.option("-o", "--output", "plan_path", required=True, type=_FILE, metavar="FILE", help="The plan.")
 @click.option("--format", "format_", type=click.Choice(OBJECT_FORMATS), help="How to print the summary.")
@@ -233,6 +236,7 @@ def make_ask(app: App, client: Client, asked: dict[str, Any]) -> Ask:
         allow_missing=asked["allow_missing"],
         with_files=asked["with_files"],
         declared=parse_declared(asked["declare"], asked["declared_by"]),
+        profile=None if asked["profile"] is None else _profile(asked["profile"]),
         **approval_fields(app, asked),
     )
 
@@ -268,6 +272,13 @@ def _approvers(app: App, path: Path | None, required: int | None, key_id: str | 
             "own does not count)"
         )
     return Approvers(digest=listed.digest, required=required or 1)
+
+
+def _profile(path: Path) -> Profile:
+    from wbgql.erasure.profiles import parse_profile
+    from wbgql.erasure.small_files import read_small
+
+    return parse_profile(read_small(path, _MAX_PROFILE_BYTES, "a profile"))
 
 
 def _confirm_entire(app: App, client: Client, project: ProjectPath, runs: int) -> bool:

@@ -10,6 +10,7 @@ from wbgql.erasure.planning.caps import DEFAULT_CAPS, Canaries
 from wbgql.erasure.planning.clocks import Declared
 from wbgql.erasure.planning.decisions import Policy
 from wbgql.erasure.plans import Approvers, Caps, Request
+from wbgql.erasure.profiles import Profile
 from wbgql.errors import UsageError
 from wbgql.expressions import Expr, freeze, parse_expression
 from wbgql.paths import ProjectPath, RunPath
@@ -26,6 +27,7 @@ class Ask:
     `entire`: projects of which every run may go. `only_permitted`: runs that this key may not delete are
     left out instead of refused. `allow_missing`: so are ids that are not there. `with_files`: the files of
     each run are deleted one by one too, at once and for good; hiding a run leaves them to the server.
+    `profile`: what a probe found out about the server, which the plan then cites.
     """
 
     request: Request
@@ -43,13 +45,17 @@ class Ask:
     planner_key_id: str | None = None
     declared: Declared | None = None
     ttl: timedelta = DEFAULT_TTL
+    profile: Profile | None = None
 
-    def check(self) -> None:
-        """Pass quietly where this can be meant.
+    def check(self, base_url: str) -> None:
+        """Pass quietly where this can be meant, of the server at `base_url`.
 
         Raises:
-            UsageError: nothing is selected, everything is, or two ways to select are mixed.
+            UsageError: nothing is selected, everything is, two ways to select are mixed, or the profile is
+                another server's.
         """
+        if self.profile is not None and self.profile.base_url != base_url:
+            raise UsageError(f"the profile is of {self.profile.base_url!r}, but this is {base_url!r}")
         if self.ids is not None and (self.scope or self.where is not None or self.entire):
             raise UsageError("name runs by their ids, or select them in projects: not both")
         if self.ids is not None and not self.ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def make_plan(session: Session, ask: Ask, holds: HoldRegister, surface: Surface)
         CapExceeded: more would go than may, all of a project, or something that must never.
         UnstablePopulation: the runs come and go while they are read.
     """
-    ask.check()
+    ask.check(surface.base_url)
     return _Planning(session, ask, holds, surface).plan()
 
 
@@ -186,7 +187,7 @@ class _Planning:
             created_at=format_datetime(surface.now),
             expires_at=format_datetime(surface.now + ask.ttl),
             tool=Tool(name="wbgql", version=__version__, sdl=digest_of_bytes(schema_file().read_bytes())),
-            server=_server(self._session, surface.base_url, retention),
+            server=self._server(retention),
             request=ask.request,
             rule=_rule(ask, self._where, surface.now, entire=entire),
             planner=Planner(username=_username(rights), key_id=ask.planner_key_id),
@@ -207,6 +208,16 @@ class _Planning:
             stays=say_what_stays(runs, sifted.excluded, population.not_read, unseen),
         )
 
+    def _server(self, retention: Retention | None) -> Server:
+        deployment = retention.deployment_id if retention else None
+        return Server(
+            base_url=self._surface.base_url,
+            deployment=deployment,
+            version=_version(self._session),
+            is_test=deployment == LOCAL_DEPLOYMENT,
+            profile=self._ask.profile.digest if self._ask.profile else None,
+        )
+
 
 def _standing(rights: ViewerRights) -> Rights:
     return Rights(entity=rights.entity, username=rights.username, role=rights.role)
@@ -224,16 +235,10 @@ def _check_canaries(session: Session, canaries: Canaries) -> None:
 
 
 def _count_projects(population: Population, sifted: Sifted) -> list[Project]:
-    matched: dict[ProjectPath, int] = {}
-    planned: dict[ProjectPath, int] = {}
-    for run in population.runs:
-        matched[run.path.project_path] = matched.get(run.path.project_path, 0) + 1
-    for run in sifted.runs:
-        planned[run.path.project_path] = planned.get(run.path.project_path, 0) + 1
+    matched = Counter(run.path.project_path for run in population.runs)
+    planned = Counter(run.path.project_path for run in sifted.runs)
     return [
-        Project(
-            path=str(path), runs=found.run_count, matched=matched.get(path, 0), planned=planned.get(path, 0)
-        )
+        Project(path=str(path), runs=found.run_count, matched=matched[path], planned=planned[path])
         for path, found in population.projects.items()
     ]
 
@@ -252,16 +257,6 @@ def _rule(ask: Ask, where: Expr | None, now: datetime, *, entire: bool) -> Rule:
         filters=None if by_ids else dump_json(compile_filter(where, now=now)),
         ids=len(dict.fromkeys(ask.ids)) if ask.ids is not None else None,
         entire_project=entire,
-    )
-
-
-def _server(session: Session, base_url: str, retention: Retention | None) -> Server:
-    deployment = retention.deployment_id if retention else None
-    return Server(
-        base_url=base_url,
-        deployment=deployment,
-        version=_version(session),
-        is_test=deployment == LOCAL_DEPLOYMENT,
     )
 
 
