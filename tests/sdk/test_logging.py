@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.caller import new_project
-from tests.sdk.sdk_process import run_sdk
+from tests.caller import Caller, new_project
+from tests.sdk.sdk_process import TIMEOUT_S, run_sdk, start_module, start_sdk
 from wbgql.server import RunningServer
 
 pytestmark = pytest.mark.sdk
@@ -50,17 +47,9 @@ result = {
 def logged(local_server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a second process, with a cache of its own, reads of the run."""
     project, home = new_project(), tmp_path_factory.mktemp("logging")
-    environment = local_server.environment(home / "sdk") | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.sdk.logs_everything", project],
-        env={**os.environ, **environment},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = start_module(local_server, home / "writer", "tests.sdk.logs_everything", project)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, output
     return run_sdk(local_server, home / "reader", READ, project)
 
 
@@ -148,3 +137,30 @@ def test_code_model_and_tables_are_artifacts_of_the_run(logged):
 
 def test_addresses_are_those_of_the_server_that_was_asked(logged, local_server):
     assert all(url.startswith(f"{local_server.base_url}/") for url in logged["urls"])
+
+
+SHARED = """
+import sys, wandb
+project, me = sys.argv[1:]
+settings = wandb.Settings(mode="shared", x_label=me, x_primary=me == "one", console="wrap", x_disable_stats=True,
+                          x_update_finish_state=me == "one")
+with wandb.init(project=project, id="both", settings=settings) as run:
+    for step in range(3):
+        run.log({f"{me}/x": step})
+    print("said by", me)
+"""
+
+
+def test_two_processes_share_a_run(local_server, tmp_path):
+    """Shared mode: two processes log to one run at once, each with steps of its own."""
+    project = new_project()
+    processes = [start_sdk(local_server, tmp_path / me, SHARED, project, me) for me in ("one", "two")]
+    for process in processes:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, output
+
+    run = Caller(local_server.base_url, local_server.api_key).run(project, "both")
+    rows = [json.loads(row) for row in run["history"]]
+    assert [(row["_step"], row["one/x"], row["two/x"]) for row in rows] == [(0, 0, 0), (1, 1, 1), (2, 2, 2)]
+    summary = json.loads(run["summaryMetrics"])
+    assert (summary["one/x"], summary["two/x"], run["state"]) == (2, 2, "finished")

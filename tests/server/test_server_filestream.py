@@ -178,13 +178,30 @@ def test_a_stopped_run_is_told_so(caller, project):
     assert caller.stream(project, "r1").json() == {"stopped": True}
 
 
-def test_writers_in_shared_mode_do_not_overwrite_each_other(caller, project):
+def test_writers_in_shared_mode_add_to_each_others_rows_and_summary(caller, project):
     for client in ("one", "two"):
         headers = {"X-WANDB-USE-ASYNC-FILESTREAM": "true", "X-WANDB-ASYNC-CLIENT-ID": client}
+        files = history([row(0, **{client: 1}), row(1, **{client: float("nan")})])
+        summary = {"wandb-summary.json": {"content": [json.dumps({client: 2, "both": client})]}}
         for _ in range(2):
-            caller.stream(project, "r1", files=history([row(0, who=client)]), headers=headers)
+            caller.stream(project, "r1", files=files | summary, headers=headers)
 
-    assert [json.loads(line)["who"] for line in caller.run(project, "r1")["history"]] == ["one", "two"]
+    run = caller.run(project, "r1")
+    first, second = map(json.loads, run["history"])
+    assert (first["_step"], first["one"], first["two"]) == (0, 1, 1)
+    assert (second["_step"], set(second) & {"one", "two"}) == (1, {"one", "two"})
+    assert json.loads(run["summaryMetrics"]) == {"one": 2, "two": 2, "both": "two"}
+
+
+def test_system_metrics_of_any_size_are_kept(caller, project):
+    line = '{"system.cpu": 1e999, "system.big": 1' + "0" * 400 + "}"
+
+    assert caller.stream(project, "r1", files={"wandb-events.jsonl": {"content": [line]}}).status_code == 200
+    document = (
+        'query S($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") { systemMetrics } } }'
+    )
+    metrics = json.loads(caller.ask(document, p=project)["project"]["run"]["systemMetrics"])
+    assert metrics == {"system.cpu": float("inf"), "system.big": 10**400}
 
 
 @pytest.mark.parametrize(

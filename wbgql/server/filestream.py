@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
 from wbgql.errors import UsageError
-from wbgql.server import history, lines, runs, system_artifacts
+from wbgql.server import history, lines, run_values, runs, system_artifacts
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
@@ -77,7 +78,7 @@ def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk)
     if not chunk.content:
         return
     if name == SUMMARY:
-        runs.set_summary(db, run["pk"], chunk.content[-1])
+        runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=writer > 0))
         return
     lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
     if name == lines.HISTORY:
@@ -85,6 +86,12 @@ def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk)
         history.update_keys(db, run["pk"], chunk.offset, chunk.content, overwrites=overwrites)
     elif name == lines.EVENTS:
         _merge_system_metrics(db, run["pk"], chunk.content)
+
+
+def _summary(db: Connection, pk: int, text: str, *, merged: bool) -> str:
+    """What a chunk makes of the summary: it is complete, but in shared mode only as its writer knows it."""
+    old = db.execute("SELECT summary FROM run_texts WHERE run_id = ?", (pk,)).get if merged else None
+    return text if old is None else _dump(lines.parse_row(old) | run_values.parse_object(text, "summary"))
 
 
 def _merge_system_metrics(db: Connection, pk: int, content: list[str]) -> None:
@@ -96,7 +103,8 @@ def _merge_system_metrics(db: Connection, pk: int, content: list[str]) -> None:
 
 
 def _dump(values: dict[str, Any]) -> str:
-    return msgspec.json.encode(values).decode()
+    # The standard library writes every number that Python can read; msgspec stops at 64 bits.
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _set_state(context: Context, db: Connection, run: Row, request: Request) -> None:

@@ -17,16 +17,32 @@ MAX_ROWS = 100_000
 
 
 def texts(db: Connection, pk: int, min_step: int | None = None, max_step: int | None = None) -> list[str]:
-    """Rows as they were sent, by step from `min_step` to before `max_step`; of equal steps the last.
+    """Rows as they were sent, by step from `min_step` to before `max_step`, one for each step.
 
-    Equal steps come from a repeated `wandb sync` of a resumed run (wandb SDK 0.31.0, 2026-11).
+    Of rows that one writer sent for a step the last counts: they come from a repeated `wandb sync` of a
+    resumed run. Rows of several writers, in the SDK's shared mode, become one with the keys of all: its
+    readers drop all rows of a step but one (wandb SDK 0.31.0, seen 2026-11).
     """
     found = db.execute(
         "SELECT writer, step, row FROM history WHERE run_id = ? AND step >= ? AND step < ?"
         " ORDER BY step, writer, number",
         (pk, -(2**63) if min_step is None else min_step, 2**63 - 1 if max_step is None else max_step),
     )
-    return list({(step, writer): row for writer, step, row in found}.values())
+    if db.execute("SELECT 1 FROM writers WHERE run_id = ? LIMIT 1", (pk,)).get is None:
+        return list({step: row for _, step, row in found}.values())
+    by_step: dict[int, dict[int, str]] = {}
+    for writer, step, row in found:
+        by_step.setdefault(step, {})[writer] = row
+    return [_merge(list(rows.values())) for rows in by_step.values()]
+
+
+def _merge(rows: list[str]) -> str:
+    if len(rows) == 1:
+        return rows[0]
+    merged: dict[str, Any] = {}
+    for row in rows:
+        merged |= lines.parse_row(row)
+    return json.dumps(merged, ensure_ascii=False)
 
 
 def pick(items: list[Any], samples: int) -> list[Any]:

@@ -13,6 +13,7 @@ from wbgql.server.store import Row, row, rows
 
 FEATURES = (
     "MARK_RUN_FILES_UPLOADED",
+    "UPDATE_RUN_STATE",
     "TOTAL_COUNT_IN_FILE_CONNECTION",
     "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
 )
