@@ -164,7 +164,7 @@ def test_21_what_is_left_is_counted_and_blocks_the_store(made):
     certificate = made.certify().signed.certificate
 
     assert certificate.stage == "WINDOW_PASSED"
-    assert certificate.stays[0].startswith("2 system artifacts")
+    assert certificate.stays[0].endswith("can remove them (2)")
     assert certificate.verifications[0].residuals == {"system_artifact": 2}
 
 

@@ -93,7 +93,7 @@ def test_a_hidden_run_can_be_brought_back_until_a_time_or_for_an_unknown_one():
         statement("HIDDEN", _facts(window=clocks(undelete=None)[0], window_ends_at=None), is_test=False)
     )
 
-    assert "still bring them back, until 2026-01-08T00:00:00Z (the server's own figure)" in known
+    assert "still bring them back, until 2026-01-08 00:00:00 UTC (the server's own figure)" in known
     assert "still bring them back, for how long is not known" in unknown
 
 
@@ -129,9 +129,9 @@ def test_what_stays_is_counted_and_says_why():
     left = [Residual(subject="5" * 64, kind="system_artifact", reason="x")] * 2
     said = " / ".join(what_stays(plan, counts, left))
 
-    assert "2 system artifacts that hold" in said
-    assert "1 artifact versions kept: linked into a portfolio" in said
-    assert "3 references to storage outside" in said
+    assert "only the provider can remove them (2)" in said
+    assert "linked into a portfolio or a registry (1)" in said
+    assert "storage outside point to (3)" in said
     assert "backups" in said
 
 

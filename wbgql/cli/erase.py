@@ -11,6 +11,7 @@ from wbgql.cli import (
     erase_plan,
     erase_policy,
     erase_probe,
+    erase_report,
     erase_show,
     erase_verify,
 )
@@ -47,5 +48,6 @@ for _command in (
     erase_certify.certify_command,
     erase_certify.check_command,
     erase_probe.probe_command,
+    erase_report.report_command,
 ):
     erase_group.add_command(_command)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from wbgql.erasure.plans import Clock, Plan
+from wbgql.erasure.plans import Plan
 from wbgql.erasure.population import Counts
 from wbgql.erasure.verifications import Residual, Verification
-from wbgql.erasure.wording import CLOCK_NAMES, REASONS, RESIDUALS
+from wbgql.erasure.wording import REASONS, RESIDUALS, when
 
 
 def limitations(plan: Plan, counts: Counts, verifications: Sequence[Verification]) -> list[str]:
@@ -28,15 +28,15 @@ def what_stays(plan: Plan, counts: Counts, residuals: Sequence[Residual]) -> lis
     )
     forks = sum(len(run.forks) for run in plan.runs)
     found = Counter(residual.kind for residual in residuals)
-    said = [f"{count} {RESIDUALS[kind]}" for kind, count in sorted(found.items())]
+    said = [f"{RESIDUALS[kind]} ({count})" for kind, count in sorted(found.items())]
     said.extend(
-        f"{count} artifact versions kept: {REASONS.get(reason, reason)}"
+        f"artifact versions kept, {REASONS.get(reason, reason)} ({count})"
         for reason, count in sorted(counts.kept.items())
     )
     if forks and not found["fork"]:
-        said.append(f"{forks} forks of these runs: a fork shares history and files with its source")
+        said.append(f"forks of these runs, which share history and files with their source ({forks})")
     if references:
-        said.append(f"{references} references to storage outside: whatever they point to was not touched")
+        said.append(f"what references to storage outside point to ({references})")
     said.extend(
         (
             "system artifacts (wandb-history, wandb-events) that the server makes later by itself",
@@ -49,12 +49,6 @@ def what_stays(plan: Plan, counts: Counts, residuals: Sequence[Residual]) -> lis
     return said
 
 
-def unknown_clocks(clocks: Sequence[Clock]) -> str | None:
-    """Name the clocks nobody knows, None where there are none."""
-    unknown = [CLOCK_NAMES[clock.name] for clock in clocks if clock.seconds is None]
-    return None if not unknown else ", ".join(unknown)
-
-
 def _scope(plan: Plan) -> Iterator[str]:
     if plan.server.is_test:
         yield "It came from a local test server: nothing here is about W&B's own."
@@ -65,8 +59,9 @@ def _scope(plan: Plan) -> Iterator[str]:
         )
     roles = ", ".join(sorted({rights.role or "a role the server does not name" for rights in plan.rights}))
     yield (
-        f"The runs were looked for at {plan.created_at} with a key that acted as {roles or 'nobody known'}. "
-        "Projects and runs that this key cannot see look like ones that do not exist; they are not covered."
+        f"The runs were looked for at {when(plan.created_at)} with a key that acted as "
+        f"{roles or 'nobody known'}. Projects and runs that this key cannot see look like "
+        "ones that do not exist; they are not covered."
     )
     yield "Runs that came after the plan are not covered, whatever the rule says of them."
 
@@ -83,7 +78,7 @@ def _looks(plan: Plan, verifications: Sequence[Verification]) -> Iterator[str]:
     if not stores:
         yield "Nobody looked at the stored bytes: all proofs are answers of the server's API."
     if plan.server.profile is None:
-        yield "What this server does on deletion was not tried out beforehand (`wbgql erase probe`)."
+        yield "What this server does on deletion was not tried out beforehand with wbgql erase probe."
     if not any(one.reader == "second" for one in verifications):
         yield "The verifying reads used the job's key, in sessions of their own, and no second credential."
     last: Mapping[str, Verification] = {one.kind: one for one in verifications}

@@ -13,6 +13,7 @@ import msgspec
 from wbgql.erasure.plans import Clock, ClockName
 from wbgql.erasure.stages import DECLARED_MARGIN, Stage
 from wbgql.erasure.verifications import Controls
+from wbgql.scalars import parse_datetime
 
 TITLES: Mapping[Stage, str] = {
     "HIDDEN": "Runs hidden",
@@ -70,6 +71,26 @@ RESIDUALS: Mapping[str, str] = {
     "late_object": "objects that came after their run was hidden",
     "shared_bytes": "contents that something else still uses",
 }
+PROOFS: Mapping[str, str] = {
+    "not_claimed": "nothing is claimed of it",
+    "not_verified": "no verification was made since",
+    "absent": "read as absent",
+    "absent_in_store": "read as absent, and not in the store",
+    "visible": "the last verification could read it",
+    "unsettled": "the last verification's answers contradicted each other",
+    "unknown": "no control shows that its absence means anything",
+    "missing": "it is missing, although it was to be kept",
+    "stored": "still in the store",
+    "not_looked_at": "the look at the store did not reach it",
+}
+VERDICTS: Mapping[str, str] = {
+    "hidden": "everything claimed answered as absent, the controls held",
+    "not_hidden": "something could be read that should not be",
+    "cannot_verify": "nothing can be said: a control failed, or answers did not settle",
+    "absent": "nothing of it in the store",
+    "present": "something of it is in the store",
+    "partial": "nothing found, but not everything could be looked at",
+}
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +142,16 @@ def describe_clock(clock: Clock, ends: str | None) -> str:
     return f"{name}: {length}, {source}" + (f"; ends {ends}" if ends else "")
 
 
+def when(instant: str | None) -> str:
+    """Write an instant for people: to the second, in UTC; a dash where there is none."""
+    if instant is None:
+        return "\N{EN DASH}"
+    try:
+        return f"{parse_datetime(instant):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return instant
+
+
 def describe_span(seconds: int) -> str:
     """Write a length of time in its largest whole unit."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
@@ -139,8 +170,8 @@ def _subject_of(facts: Facts) -> str:
 
 def _hidden(facts: Facts) -> str:
     return (
-        f"At {facts.hidden_at} independent reads of the server's API answered {_all_of(facts.claimed)} as "
-        f"absent, while the controls held: {_controls(facts.controls)}."
+        f"At {when(facts.hidden_at)} independent reads of the server's API answered "
+        f"{_all_of(facts.claimed)} as absent, while the controls held: {_controls(facts.controls)}."
     )
 
 
@@ -156,19 +187,19 @@ def _controls(controls: Controls) -> str:
 
 def _after_hidden(facts: Facts) -> list[str]:
     if facts.window_ends_at is None:
-        when = "for how long is not known"
+        until = "for how long is not known"
     else:
-        when = f"until {facts.window_ends_at} ({_source(facts.window)})"
+        until = f"until {when(facts.window_ends_at)} ({_source(facts.window)})"
     return [
-        f"Whoever has the right can still bring them back, {when}.",
+        f"Whoever has the right can still bring them back, {until}.",
         "It must be assumed that the provider still stores what they held.",
     ]
 
 
 def _after_window(facts: Facts) -> list[str]:
     return [
-        f"They were absent again at {facts.window_at}, when the undelete window had ended "
-        f"({facts.window_ends_at}, {_source(facts.window)}).",
+        f"They were absent again at {when(facts.window_at)}, when the undelete window had ended "
+        f"({when(facts.window_ends_at)}, {_source(facts.window)}).",
         "Whether the provider has removed what they held was not observed.",
     ]
 
@@ -176,7 +207,7 @@ def _after_window(facts: Facts) -> list[str]:
 def _after_store(facts: Facts) -> list[str]:
     return [
         *_after_window(facts)[:1],
-        f"At {facts.store_at} a look at the store ({facts.store or 'unnamed'}) found none of their "
+        f"At {when(facts.store_at)} a look at the store ({facts.store or 'unnamed'}) found none of their "
         "rows or objects.",
         "Backups, replicas and copies elsewhere were not looked at.",
     ]
