@@ -28,7 +28,7 @@ from wbgql.scalars import format_datetime
 from wbgql.session import Session
 from wbgql.transport import Reply, Transport
 from wbgql.upserts import upsert_run
-from wbgql.viewer import GET_RETENTION, LOCAL_DEPLOYMENT, get_rights, get_server_info, get_undo_window
+from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_undo_window
 
 _RATE_HEADERS = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after")
 _TAG = "wbgql-probe"
@@ -244,25 +244,19 @@ class Probe:
         return left
 
     def _profile(self, base_url: str, left: list[str]) -> Profile:
-        info = get_server_info(self._session)
+        info, retention = get_server_info(self._session), get_retention(self._session)
+        deployment = retention.deployment_id if retention else None
         local = info.latest_local_version_info if info else None
         return Profile(
             made_at=format_datetime(self._now()),
             base_url=base_url,
-            deployment=(deployment := self._deployment()),
+            deployment=deployment,
             version=local.version_on_this_instance_string if local else None,
             is_test=deployment == LOCAL_DEPLOYMENT,
             role=get_rights(self._session, self._project.entity).role,
             answers=self._answers,
             left=left,
         )
-
-    def _deployment(self) -> str | None:
-        try:
-            info = self._session.execute(GET_RETENTION).server_info
-        except RequestError:
-            return None
-        return info.deployment_id if info else None
 
 
 def _code(error: Exception) -> str:

@@ -201,7 +201,7 @@ def _reopen(
         counts=counts,
         controls=seen.controls,
         findings=findings,
-        clocks=read_clocks(reader.session, case.plan),
+        clocks=read_clocks(reader.session, case.plan, parse_datetime(seen.at)),
         limits=["only the runs were asked for: this was a look, not a whole verification"],
     )
     case.ledger.add_verification(

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from wbgql.erasure.plans import Clock, ClockName, Plan
+from datetime import datetime
+
+from wbgql.erasure.planning.clocks import make_clocks
+from wbgql.erasure.plans import Clock, Plan
 from wbgql.session import Session
-from wbgql.viewer import get_undo_window
-
-# Where the server says one, it is one setting for both: how long a hidden run can be brought back is how long
-# its rows are kept.
-_SAID: tuple[ClockName, ...] = ("undelete_window", "run_retention")
-_NAMES: tuple[ClockName, ...] = ("undelete_window", "run_retention", "artifact_collection", "backups")
+from wbgql.viewer import get_retention
 
 
-def read_clocks(session: Session, plan: Plan) -> list[Clock]:
-    """Return the clocks as the server says them now, else as the plan had them declared, else unknown.
+def read_clocks(session: Session, plan: Plan, now: datetime) -> list[Clock]:
+    """Return the clocks as the server says them now, else as they were declared for the plan, else unknown.
 
     One request. A clock that the server said when the plan was made, and does not say now, is unknown.
     """
-    window = get_undo_window(session)
-    return [
-        _clock(plan.clock(name), None if window is None else int(window.total_seconds())) for name in _NAMES
-    ]
+    said = make_clocks(get_retention(session), None, now)
+    return [clock if clock.source == "server" else _declared(plan, clock) for clock in said]
 
 
-def _clock(planned: Clock, said: int | None) -> Clock:
-    if planned.name in _SAID and said is not None:
-        return Clock(name=planned.name, seconds=said, source="server")
-    if planned.source == "declared":
-        return planned
-    return Clock(name=planned.name, seconds=None, source="unknown")
+def _declared(plan: Plan, unknown: Clock) -> Clock:
+    planned = plan.clock(unknown.name)
+    return planned if planned.source == "declared" else unknown

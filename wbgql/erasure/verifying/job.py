@@ -11,6 +11,7 @@ import msgspec
 
 from wbgql.downloads import Fetcher
 from wbgql.erasure.case import Case
+from wbgql.erasure.stages import binding_clock, ends_at
 from wbgql.erasure.verifications import Residual, Verification
 from wbgql.erasure.verifying import file_urls, judging
 from wbgql.erasure.verifying.asking import Asking, hoped_for
@@ -97,7 +98,7 @@ def verify(
         controls=controls,
         findings=judging.find(states, names),
         residuals=_residuals(reader.session, claims, states, asking, names),
-        clocks=read_clocks(reader.session, case.plan),
+        clocks=read_clocks(reader.session, case.plan, now()),
         limits=judging.limits(claims, states, _notes(reads, urls, claims)),
         counts={},
     )
@@ -191,9 +192,15 @@ def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> Non
     case.ledger.set_done(case.job, _whole(now))
     if claims.done_at is None:
         return
-    window = next(clock for clock in made.clocks if clock.name == "undelete_window")
-    for kind, at in plan_checks(claims.done_at, window, now):
+    clock = binding_clock(case.plan, _verifications(case), "undelete_window")
+    window_end = ends_at(clock, format_datetime(claims.done_at))
+    for kind, at in plan_checks(claims.done_at, window_end, now):
         case.ledger.set_due(case.job, kind, _whole(at + timedelta(seconds=1)))
+
+
+def _verifications(case: Case) -> list[Verification]:
+    stored = case.ledger.verifications(case.job)
+    return [msgspec.json.decode(one.results, type=Verification) for one in stored]
 
 
 def _whole(instant: datetime) -> str:

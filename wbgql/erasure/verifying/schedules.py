@@ -6,34 +6,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from wbgql.erasure.plans import Clock
-
 CheckKind = Literal["1h", "24h", "window", "monthly"]
 
 _SOON: tuple[tuple[CheckKind, timedelta], ...] = (("1h", timedelta(hours=1)), ("24h", timedelta(hours=24)))
 _MONTH = timedelta(days=30)
-DECLARED_MARGIN = timedelta(days=1)
-"""What is added to a window that somebody declared; the server's own word needs none."""
 
 
-def window_end(done_at: datetime, clock: Clock) -> datetime | None:
-    """When nobody can undelete any more what was hidden at `done_at`; None where nobody knows."""
-    if clock.seconds is None or clock.source == "unknown":
-        return None
-    margin = DECLARED_MARGIN if clock.source == "declared" else timedelta()
-    return done_at + timedelta(seconds=clock.seconds) + margin
-
-
-def plan_checks(done_at: datetime, window: Clock, now: datetime) -> list[tuple[CheckKind, datetime]]:
+def plan_checks(
+    done_at: datetime, window_end: datetime | None, now: datetime
+) -> list[tuple[CheckKind, datetime]]:
     """Return the checks still to come, in order: after 1 h and 24 h, after the window, then each month.
 
+    `window_end`: when nobody can undelete any more what was hidden at `done_at`, None where nobody knows.
     Of the monthly ones only the next stands here: each check plans the one after it, until the case closes.
     """
-    end = window_end(done_at, window)
     checks = [(kind, done_at + after) for kind, after in _SOON]
-    if end is not None:
-        checks.append(("window", end))
-    checks.append(("monthly", _next_month(max([done_at, end or done_at]), now)))
+    if window_end is not None:
+        checks.append(("window", window_end))
+    checks.append(("monthly", _next_month(window_end or done_at, now)))
     return sorted((check for check in checks if check[1] > now), key=lambda check: check[1])
 
 

@@ -66,7 +66,7 @@ def verify_storage(
         },
         findings=findings,
         residuals=list(_residuals(things, seen.things, names)),
-        clocks=read_clocks(session, case.plan),
+        clocks=read_clocks(session, case.plan, now()),
         probe=probe.name,
         limits=seen.limits,
     )
