@@ -173,3 +173,10 @@ def test_no_plan_is_a_usage_error_and_no_job_too(erase, tmp_path, job):
 
     assert erase("erase", "verify", str(tmp_path / "other.json")).code == 2
     assert erase("erase", "watch", str(tmp_path / "missing.json"), "--once").code == 14
+
+
+def test_a_job_is_not_logged_into_a_project_it_erases_from(erase, case, world):
+    got = erase("erase", "verify", str(case.path), *FAST, "--log-to", f"admin/{world.project}")
+
+    assert got.code == 2
+    assert "name another project" in got.err

@@ -98,6 +98,7 @@ class AppliedJob:
             if outcome is None:
                 continue
             if outcome == "done":
+                case.ledger.intend(case.job, action, "subject")
                 outcome = self._do(action.kind, action.target, action.run.id)
             case.ledger.finish(case.job, action, outcome, None, "subject")  # type: ignore[arg-type]
         if case.ledger.counts(case.job)["run"].get("open", 0) == 0:

@@ -62,6 +62,15 @@ def test_a_late_answer_is_waited_for():
     assert clock.time > 5
 
 
+def test_one_that_comes_at_the_very_end_is_seen_to_repeat():
+    script = Script(a=["present"] * 7 + ["absent"], b=["present"])
+
+    found, _ = _settle(script)
+
+    assert found == {"a": "absent", "b": "present"}
+    assert script.asked == {"a": 10, "b": 8}
+
+
 def test_one_that_stays_is_present_when_the_patience_is_used_up():
     found, clock = _settle(Script(a=["present"], b=["absent"]))
 

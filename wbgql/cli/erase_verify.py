@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
+from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import object_options, write_object
@@ -88,6 +89,7 @@ def reading_options(command: F) -> F:
     help="With local:DIR, look for these texts too, one a line.",
 )
 @reading_options
+@log_option
 @object_options()
 @global_options()
 @click.pass_obj
@@ -101,6 +103,7 @@ def verify_command(
     equal_reads: int,
     patience: str,
     database: str | None,
+    log_to: str | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -121,20 +124,23 @@ def verify_command(
     probes = make_probes(stores, _read_texts(texts_from))
     reader, care = open_reader(app, case, reader_key_env), make_care(equal_reads, patience)
     made: list[Verification] = []
-    if at_once or is_due(case, app.now()):
-        made.append(verify(case, reader, care=care, now=app.now))
-    made += [verify_storage(case, reader.session, probe, now=app.now) for probe in probes]
-    due = next_due(case)
-    if not made:
-        app.tell(f"no check is due before {due[0] if due else 'the case is closed'}; --now makes one")
-        return
-    record = {
-        "plan": case.plan.digest,
-        "verifications": [_plain(one) for one in made],
-        "next_check": {"at": due[0], "kind": due[1]} if due else None,
-    }
-    write_object(record, format_, output, flat=_flat(made, due))
-    _judge(made)
+    with open_log(app, case.plan, log_to) as log:
+        if at_once or is_due(case, app.now()):
+            made.append(verify(case, reader, care=care, now=app.now))
+        made += [verify_storage(case, reader.session, probe, now=app.now) for probe in probes]
+        for one in made:
+            log.verified(one.verdict, one.counts)
+        due = next_due(case)
+        if not made:
+            app.tell(f"no check is due before {due[0] if due else 'the case is closed'}; --now makes one")
+            return
+        record = {
+            "plan": case.plan.digest,
+            "verifications": [_plain(one) for one in made],
+            "next_check": {"at": due[0], "kind": due[1]} if due else None,
+        }
+        write_object(record, format_, output, flat=_flat(made, due))
+        _judge(made)
 
 
 @click.command(

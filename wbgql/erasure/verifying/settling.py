@@ -6,7 +6,7 @@ Source: wandb/wandb#9699: another run vanished from the UI for a while after a d
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from wbgql.errors import UsageError
 
@@ -53,26 +53,44 @@ def settle(
 
     An item is done when `equal_reads` answers in a row are the one hoped for; where none is hoped for (None),
     when they are equal. One that answers otherwise is read again until the waits are used up, because it
-    may come late. `read` is given the items that are not done, in order.
+    may come late; one that came at the very end is read a few times more, to see it repeat. `read` is given
+    the items that are not done, in order.
     """
-    last: dict[T, tuple[Answer, int]] = {}
-    done: dict[T, State] = {}
+    watch = _Watch(hoped_for, equal_reads)
     open_items = list(items)
-    for wait_s in (None, *waits_s):
+    confirming = [_FIRST_WAIT_S] * (equal_reads - 1)
+    for turn, wait_s in enumerate((None, *waits_s, *confirming)):
+        if turn > len(waits_s):
+            open_items = [item for item in open_items if watch.is_hopeful(item)]
         if not open_items:
             break
         if wait_s is not None:
             sleep(wait_s)
-        answers = read(open_items)
-        for item in open_items:
-            answer = answers[item]
-            before, streak = last.get(item, (answer, 0))
-            streak = streak + 1 if answer == before else 1
-            last[item] = (answer, streak)
-            if streak >= equal_reads and hoped_for(item) in (None, answer):
-                done[item] = answer
-        open_items = [item for item in open_items if item not in done]
-    for item in open_items:
-        answer, streak = last[item]
-        done[item] = answer if streak >= equal_reads else "unsettled"
-    return done
+        watch.note(read(open_items))
+        open_items = [item for item in open_items if not watch.is_done(item)]
+    return {item: watch.state(item) for item in items}
+
+
+class _Watch(Generic[T]):
+    """The last answer of each item, and how often in a row it came."""
+
+    def __init__(self, hoped_for: Callable[[T], Answer | None], equal_reads: int) -> None:
+        self._hoped_for = hoped_for
+        self._equal_reads = equal_reads
+        self._last: dict[T, tuple[Answer, int]] = {}
+
+    def note(self, answers: Mapping[T, Answer]) -> None:
+        for item, answer in answers.items():
+            before, streak = self._last.get(item, (answer, 0))
+            self._last[item] = (answer, streak + 1 if answer == before else 1)
+
+    def is_hopeful(self, item: T) -> bool:
+        return self._last[item][0] == self._hoped_for(item)
+
+    def is_done(self, item: T) -> bool:
+        answer, streak = self._last[item]
+        return streak >= self._equal_reads and self._hoped_for(item) in (None, answer)
+
+    def state(self, item: T) -> State:
+        answer, streak = self._last[item]
+        return answer if streak >= self._equal_reads else "unsettled"
