@@ -1,0 +1,119 @@
+"""Histories, system metrics and console lines through the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from wbgql.client.connecting import Connected
+from wbgql.downloads import DEFAULT_THREADS
+from wbgql.history import (
+    ConsoleLine,
+    HistoryExports,
+    HistoryScan,
+    HistorySelection,
+    Row,
+    get_history_exports,
+    get_last_console_lines,
+    iter_console_lines,
+    iter_system_metrics,
+    sample_history,
+    scan_history,
+)
+from wbgql.history import Source as HistorySource
+from wbgql.paths import RunPath
+from wbgql.runs import Run
+
+
+class Histories(Connected):
+    """What runs logged."""
+
+    def scan_history(
+        self,
+        path: str | RunPath,
+        *,
+        keys: Iterable[str] | None = None,
+        min_step: int = 0,
+        max_step: int | None = None,
+        page_size: int = 1000,
+        source: HistorySource = "server",
+    ) -> HistoryScan:
+        """Return every logged row of a run, to be iterated, in order of steps; see `HistoryScan`."""
+        return scan_history(
+            self.session,
+            self.run_path(path),
+            keys=keys,
+            min_step=min_step,
+            max_step=max_step,
+            page_size=page_size,
+            source=source,
+            downloader=self._downloader(DEFAULT_THREADS, None),
+        )
+
+    def sample_history(
+        self,
+        path: str | RunPath,
+        keys: Iterable[str],
+        *,
+        samples: int = 500,
+        min_step: int = 0,
+        max_step: int | None = None,
+        together: bool = False,
+    ) -> list[Row]:
+        """Return up to `samples` rows for each key, chosen by the server, joined by step. One request."""
+        return sample_history(
+            self.session,
+            self.run_path(path),
+            keys,
+            samples=samples,
+            min_step=min_step,
+            max_step=max_step,
+            together=together,
+        )
+
+    def history(
+        self,
+        runs: str | RunPath | Run | Iterable[str | RunPath | Run],
+        *,
+        keys: Iterable[str] | None = None,
+        min_step: int = 0,
+        max_step: int | None = None,
+        samples: int | None = None,
+        workers: int = 4,
+        page_size: int = 1000,
+        source: HistorySource = "server",
+    ) -> HistorySelection:
+        """Select histories of runs, a selection of runs among them; see `HistorySelection`.
+
+        Sends nothing yet. All rows are read, or so many `samples` for each key.
+        """
+        return HistorySelection(
+            self.session,
+            [runs] if isinstance(runs, (str, RunPath, Run)) else runs,
+            keys=keys,
+            min_step=min_step,
+            max_step=max_step,
+            samples=samples,
+            workers=workers,
+            page_size=page_size,
+            source=source,
+            downloader=self._downloader(DEFAULT_THREADS, None),
+            read_path=self.run_path,
+        )
+
+    def history_exports(self, path: str | RunPath) -> HistoryExports:
+        """Return where the Parquet files of a run's history are, if the server has any. One request."""
+        return get_history_exports(self.session, self.run_path(path))
+
+    def system_metrics(
+        self, path: str | RunPath, *, keys: Iterable[str] | None = None, samples: int | None = None
+    ) -> Iterator[Row]:
+        """Yield what the machine of a run measured, in order of time. One request, or two."""
+        return iter_system_metrics(self.session, self.run_path(path), keys=keys, samples=samples)
+
+    def console_lines(self, path: str | RunPath) -> Iterator[ConsoleLine]:
+        """Yield every line that a run printed, in order. One request a page, lazily."""
+        return iter_console_lines(self.session, self.run_path(path))
+
+    def last_console_lines(self, path: str | RunPath, count: int) -> list[ConsoleLine]:
+        """Return the last `count` lines that a run printed. One request."""
+        return get_last_console_lines(self.session, self.run_path(path), count)

@@ -1,0 +1,147 @@
+"""Reading through the client: projects, runs, files, and what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wbgql.client.connecting import Connected
+from wbgql.downloads import DEFAULT_THREADS, Download
+from wbgql.exports import Export, export_runs
+from wbgql.files import File, HasPath, download_files, iter_files
+from wbgql.frames import FileFormat
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.progress import Progress
+from wbgql.projects import Project, ProjectField, iter_fields, iter_projects
+from wbgql.run_frames import Types
+from wbgql.runs import (
+    MAX_PAGE_SIZE,
+    OnUnstable,
+    OrderLike,
+    ProjectPattern,
+    ProjectScope,
+    Run,
+    RunSelection,
+    Select,
+    Where,
+    get_run,
+)
+from wbgql.storage import By, Storage, measure_storage
+
+
+class Reading(Connected):
+    """Projects, runs and files; exports, downloads and bytes."""
+
+    def projects(self, entity: str | None = None) -> Iterator[Project]:
+        """Yield the projects of an entity, by default one's own. One request a page, lazily."""
+        return iter_projects(self.session, entity or self.settings.entity or self._default_entity)
+
+    def fields(self, path: str | ProjectPath, *, pattern: str | None = None) -> Iterator[ProjectField]:
+        """Yield the typed keys that runs of a project hold. One request a page, lazily."""
+        return iter_fields(self.session, self.project_path(path), pattern=pattern)
+
+    def runs(
+        self,
+        paths: str | ProjectScope | Sequence[str | ProjectScope] | None = None,
+        *,
+        where: Where = None,
+        order: OrderLike = None,
+        select: Select = (),
+        limit: int | None = None,
+        filters: Mapping[str, Any] | None = None,
+        page_size: int = MAX_PAGE_SIZE,
+        client_side: bool = False,
+        stable: bool = False,
+        on_unstable: OnUnstable = "raise",
+    ) -> RunSelection:
+        """Select runs; the server filters, orders and projects. Sends nothing yet.
+
+        `paths` is a project, a list of them, or a pattern: "acme/*" for all projects of an entity that
+        this key can see, "acme/vis*". `where` is an expression or its text, `filters` a dict as
+        `wandb.Api().runs` takes it (linted). `select` names the config and summary keys to bring, "*"
+        all of both; by default none. `client_side`, `stable`, `on_unstable`: see `RunSelection`.
+
+        Raises:
+            FilterError: an expression that the server would refuse or misread.
+        """
+        named = [paths] if paths is None or isinstance(paths, (str, ProjectPath, ProjectPattern)) else paths
+        return RunSelection(
+            self.session,
+            [self._project_scope(path or self._configured_project()) for path in named],
+            where=where,
+            order=order,
+            select=select,
+            limit=limit,
+            filters=filters,
+            page_size=page_size,
+            client_side=client_side,
+            stable=stable,
+            on_unstable=on_unstable,
+        )
+
+    def export_runs(
+        self,
+        paths: str | ProjectScope | Sequence[str | ProjectScope] | None = None,
+        *,
+        to: Path | str,
+        where: Where = None,
+        select: Select = (),
+        filters: Mapping[str, Any] | None = None,
+        format: FileFormat = "parquet",
+        types: Types | None = None,
+        resume: bool = True,
+    ) -> Export:
+        """Write runs to a folder of parts; started again, it goes on. See `exports.export_runs`."""
+        selection = self.runs(paths, where=where, select=select, filters=filters)
+        return export_runs(self.session, selection, Path(to), format=format, types=types, resume=resume)
+
+    def run(self, path: str | RunPath) -> Run:
+        """Return one run, whole. One request."""
+        return get_run(self.session, self.run_path(path))
+
+    def files(self, path: str | RunPath, *, pattern: str | None = None) -> Iterator[File]:
+        """Yield the files of a run. One request a page, lazily."""
+        return iter_files(self.session, self.run_path(path), pattern=pattern)
+
+    def download_files(
+        self,
+        runs: str | RunPath | Iterable[str | RunPath | HasPath],
+        to: Path | str,
+        *,
+        pattern: str | None = None,
+        threads: int = DEFAULT_THREADS,
+        progress: Progress | None = None,
+    ) -> Download:
+        """Download files of one run, or of all runs of a selection; see `wbgql.files.download_files`.
+
+        One run's files go into `to` itself, those of several into a folder for each run.
+        """
+        one = isinstance(runs, (str, RunPath))
+        named: Iterable[str | RunPath | HasPath] = [runs] if isinstance(runs, (str, RunPath)) else runs
+        paths = (self.run_path(run) if isinstance(run, str) else run for run in named)
+        return download_files(
+            self.session, self._downloader(threads, progress), paths, Path(to), pattern=pattern, flat=one
+        )
+
+    def storage(
+        self,
+        paths: str | ProjectPath | Iterable[str | ProjectPath],
+        *,
+        by: By = "user",
+        manifests: bool = True,
+        list_files: bool = False,
+        threads: int = DEFAULT_THREADS,
+        progress: Progress | None = None,
+    ) -> Storage:
+        """Count bytes by user, project, type or run; see `wbgql.storage.measure_storage`."""
+        named = [paths] if isinstance(paths, (str, ProjectPath)) else paths
+        return measure_storage(
+            self.session,
+            self._downloader(threads, None),
+            [self.project_path(path) for path in named],
+            by=by,
+            manifests=manifests,
+            list_files=list_files,
+            progress=progress,
+        )
