@@ -55,6 +55,14 @@ def log_media(run: Any) -> None:
     )
 
 
+def log_growing_table(run: Any) -> None:
+    """A table that is sent piece by piece, as an artifact of a type the SDK keeps for itself."""
+    table = wandb.Table(columns=["a"], log_mode="INCREMENTAL")
+    for number in range(2):
+        table.add_data(number)
+        run.log({"growing": table})
+
+
 def write_console() -> None:
     """A progress bar that rewrites its line, then lines on both streams."""
     for percent in range(0, 101, 20):
@@ -103,6 +111,7 @@ def main(project: str) -> None:
     log_scalars(run)
     save_files(run)
     log_media(run)
+    log_growing_table(run)
     run.alert("title", "text", level="WARN")
     write_console()
     change_while_running(run)

@@ -69,7 +69,7 @@ def test_rows_keep_names_and_values_of_every_kind(logged):
     assert (row["word"], row["flag"], row["nothing"], row["big"]) == ("abc", True, None, 2**53 + 1)
     assert math.isnan(row["nan"])
     assert (row["inf"], row["ninf"]) == (math.inf, -math.inf)
-    assert [row["_step"] for row in logged["rows"]] == list(range(7))
+    assert [row["_step"] for row in logged["rows"]] == list(range(9))
     assert logged["part"] == [2, 3]
 
 
@@ -77,7 +77,7 @@ def test_keys_are_read_alone_and_against_another_axis(logged):
     assert logged["by_key"][5] == {"_step": 5, "loss": 1 / 6, "deep.in.x": 5, "dot.ted": 5, "sla/shed": 5}
     assert logged["not_finite"] == [{"_step": 3, "nan": "NaN", "inf": "Infinity", "ninf": "-Infinity"}]
     assert [row["epoch"] for row in logged["over_epoch"]] == [0, 0, 1, 1, 2, 2]
-    assert logged["keys"]["lastStep"] == 6
+    assert logged["keys"]["lastStep"] == 8
     assert logged["keys"]["keys"]["deep.in.x"]["previousValue"] == 5
     assert logged["keys"]["keys"]["image"]["typeCounts"] == [{"type": "image-file", "count": 1}]
 
@@ -129,9 +129,9 @@ def test_saved_files_hold_what_their_policy_says(logged):
 
 
 def test_code_model_and_tables_are_artifacts_of_the_run(logged):
-    kinds = [kind for kind, _ in logged["artifacts"] if not kind.startswith("wandb-")]
+    kinds = [kind for kind, _ in logged["artifacts"] if kind != "wandb-history"]
 
-    assert kinds == ["code", "model", "run_table", "run_table"]
+    assert set(kinds) == {"code", "model", "run_table", "wandb-run-incremental-table"}
     assert logged["used"] == ["net:v0"]
 
 
@@ -140,22 +140,25 @@ def test_addresses_are_those_of_the_server_that_was_asked(logged, local_server):
 
 
 SHARED = """
-import sys, wandb
-project, me = sys.argv[1:]
+import sys, time, wandb
+from pathlib import Path
+project, me, flag = sys.argv[1:]
 settings = wandb.Settings(mode="shared", x_label=me, x_primary=me == "one", console="wrap", x_disable_stats=True,
                           x_update_finish_state=me == "one")
 with wandb.init(project=project, id="both", settings=settings) as run:
     for step in range(3):
         run.log({f"{me}/x": step})
-    print("said by", me)
+    while me == "one" and not Path(flag).exists():
+        time.sleep(0.1)
+Path(flag).touch()
 """
 
 
 def test_two_processes_share_a_run(local_server, tmp_path):
-    """Shared mode: two processes log to one run at once, each with steps of its own."""
-    project = new_project()
-    processes = [start_sdk(local_server, tmp_path / me, SHARED, project, me) for me in ("one", "two")]
-    for process in processes:
+    """Shared mode: two processes log to one run at once, each with steps of its own; the first ends last."""
+    project, flag = new_project(), str(tmp_path / "two is done")
+    names = ("one", "two")
+    for process in [start_sdk(local_server, tmp_path / me, SHARED, project, me, flag) for me in names]:
         output, _ = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, output
 

@@ -11,7 +11,7 @@ from wbgql.errors import UsageError
 from wbgql.server import artifacts, artifacts_protection, system_artifacts
 from wbgql.server.artifacts import PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_changes import move_latest, remove_members, writable_collection
-from wbgql.server.artifacts_logging import RESERVED_PREFIX
+from wbgql.server.artifacts_logging import SYSTEM_TYPES
 from wbgql.server.artifacts_uploads import require_writer
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.store import Connection, Row, Store, rows
@@ -32,7 +32,7 @@ _VERSION_TABLES = (
 
 _IS_SYSTEM = (
     "EXISTS (SELECT 1 FROM artifact_collections c JOIN artifact_types t ON t.id = c.type_id"  # noqa: S608
-    f" WHERE c.id = artifacts.sequence_id AND t.name LIKE '{RESERVED_PREFIX}%')"
+    f" WHERE c.id = artifacts.sequence_id AND t.name IN {SYSTEM_TYPES})"
 )
 
 _NAMED = """

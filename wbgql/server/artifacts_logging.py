@@ -14,8 +14,10 @@ from wbgql.server.projects import make_id
 from wbgql.server.store import Connection, Row, row
 
 OUTPUT, INPUT = "output", "input"
-RESERVED_PREFIX = "wandb-"
-"""Types that only the server makes (wandb SDK 0.31.0 `sdk/artifacts/_validators.py`, 2026-11)."""
+SYSTEM_TYPES = ("wandb-history", "wandb-events")
+"""Types that only the server makes. The SDK refuses users every name that begins with `wandb-`, but logs
+`wandb-run-incremental-table` itself (wandb SDK 0.31.0 `sdk/internal/incremental_table_util.py`, 2026-11).
+"""
 MAX_NAME = 128
 MAX_ALIAS = 128
 
@@ -31,8 +33,8 @@ def create(context: Context, fields: dict[str, Any]) -> Row:
         UsageError: the collection holds another type, or a name or alias cannot be one.
         NotFound, PermissionDenied: see `runs.find_run_by_path`.
     """
-    if fields["artifactTypeName"].startswith(RESERVED_PREFIX):
-        raise UsageError(f"artifact type {fields['artifactTypeName']!r} is reserved: it begins with 'wandb-'")
+    if fields["artifactTypeName"] in SYSTEM_TYPES:
+        raise UsageError(f"artifact type {fields['artifactTypeName']!r} is reserved for the server")
     with writing(context) as now:
         run = _run(now, fields)
         if run is None:

@@ -16,7 +16,7 @@ from wbgql.server.artifacts import LATEST, SEQUENCE, writing
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
     OUTPUT,
-    RESERVED_PREFIX,
+    SYSTEM_TYPES,
     find_or_create_type,
     record,
     set_alias,
@@ -43,7 +43,7 @@ def refuse_change(collection: Row, what: str) -> None:
     Raises:
         UsageError: the collection is one of theirs.
     """
-    if collection["defaultArtifactType"]["name"].startswith(RESERVED_PREFIX):
+    if collection["defaultArtifactType"]["name"] in SYSTEM_TYPES:
         raise UsageError(f"{what} {collection['name']!r} is not allowed: the artifact belongs to the server")
 
 
