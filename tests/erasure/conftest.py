@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.erasure.fault_proxy import FaultProxy, proxied
+from tests.erasure.stages import Stage
+from tests.stored import World
 from wbgql.erasure.ledger import Ledger
+from wbgql.server import RunningServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,3 +34,20 @@ def open_ledger(database: str) -> Iterator[Callable[[], Ledger]]:
     yield open_
     for ledger in opened:
         ledger.close()
+
+
+@pytest.fixture(scope="session")
+def proxy(local_server: RunningServer) -> Iterator[FaultProxy]:
+    """A proxy before the local server; each test has its counts and faults to itself (`stage`)."""
+    with proxied(local_server.base_url) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(world: World, proxy: FaultProxy, tmp_path: Path) -> Iterator[Stage]:
+    """A world, a proxy before its server that does nothing yet, a hold register, a place for cases."""
+    proxy.forget()
+    made = Stage(world, proxy, tmp_path)
+    yield made
+    proxy.forget()
+    made.close()

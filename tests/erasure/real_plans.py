@@ -58,12 +58,13 @@ def real_files(world: World, run_id: str) -> list[PlannedFile]:
     return [PlannedFile(id=file.id, name=file.name, size_bytes=1) for file in listed]
 
 
-def real_plan(world: World, runs: Iterable[str | PlannedRun], **fields: Any) -> Plan:
-    """A plan over runs of the world."""
+def real_plan(
+    world: World, runs: Iterable[str | PlannedRun], base_url: str | None = None, **fields: Any
+) -> Plan:
+    """A plan over runs of the world, made against its server or a proxy before it."""
     planned = [real_run(world, run) if isinstance(run, str) else run for run in runs]
-    server = Server(
-        base_url=world.client.settings.base_url, deployment="wbgql-local", version=None, is_test=True
-    )
+    url = base_url or world.client.settings.base_url
+    server = Server(base_url=url, deployment="wbgql-local", version=None, is_test=True)
     return make_plan(*planned, **{"server": server, "plan_id": world.project, **fields})
 
 
