@@ -75,7 +75,7 @@ class Brakes:
             PartialError: more are gone.
         """
         with self._lock:
-            first = self._first.setdefault(project, run_count)
+            first = self._first.setdefault(project, run_count + self._sent[project])
             missing = first - run_count - self._sent[project]
         margin = max(_MARGIN_RUNS, int(first * _MARGIN_SHARE))
         if missing <= margin:

@@ -61,7 +61,8 @@ def destroy(
             return Ending("held", "hold")
         work.intend(action, owner, tags)
         lost = send(work, *request)
-        found = look_patiently(work, look)
+        refused = _refusal(lost)
+        found = look() if refused is not None else look_patiently(work, look)
         if found is Found.GONE:
             return Ending(gone, None if lost is None else "answer_lost")
         if found is Found.UNKNOWN:
@@ -72,10 +73,13 @@ def destroy(
         if isinstance(lost, RateLimited) and refusals < _REFUSALS:
             refusals += 1
             continue
-        sends += 1
-        refused = _refusal(lost)
         if refused is not None:
             return refused
+        if isinstance(lost, RateLimited):
+            raise lost
+        if lost is None:
+            return Ending("failed", "acknowledged_but_there")
+        sends += 1
         if sends >= _SENDS:
             return Ending("failed", "not_applied")
 
@@ -106,14 +110,12 @@ def send(work: Work, operation: Operation[Any], variables: dict[str, Any]) -> Re
 
 
 def _refusal(lost: RequestError | None) -> Ending | None:
-    """What it means that the thing is still there; None where the request may be sent once more."""
+    """What an answer comes to that says plainly that nothing was done, if a look agrees; else None."""
     match lost:
-        case None:
-            return Ending("failed", "acknowledged_but_there")
+        case RateLimited() | None:
+            return None
         case PermissionDenied():
             return Ending("denied", "refused")
-        case RateLimited():
-            raise lost
         case RequestError(status=int(status)) if 300 <= status < 500:
             return Ending("failed", "refused")
     return None
