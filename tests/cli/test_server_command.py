@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from tests.caller import Caller
 from wbgql.cli.extras import server_extra
 from wbgql.errors import ConfigError
+from wbgql.server import audit_subject, start
 
 
 def test_users_are_added_and_listed_without_their_keys(command, tmp_path: Path) -> None:
@@ -81,3 +84,58 @@ def test_schema_check_names_file_and_line_of_a_mistake(command, tmp_path: Path) 
 
     assert (got.code, got.out) == (2, "")
     assert "mine.graphql:3: " in got.err
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A store with a project `ada/p` and a run in it."""
+    with start(tmp_path, username="ada") as server:
+        Caller(server.base_url, server.api_key).upsert("p", name="r1", entityName="ada")
+    return str(tmp_path)
+
+
+def test_a_rotated_key_replaces_all_that_the_user_had(command, store: str) -> None:
+    command("server", "user", "add", "ada", "--key", "a" * 40, "--data", store)
+    got = command("server", "key", "rotate", "ada", "--data", store)
+
+    new = json.loads(got.out)["api_key"]
+    (user,) = command("server", "user", "list", "--data", store).rows
+    assert (user["keys"], len(new)) == (1, 40)
+    with start(Path(store), username="other") as server:
+        assert Caller(server.base_url, "a" * 40).post("{ viewer { id } }").status_code == 401
+        assert Caller(server.base_url, new).ask("{ viewer { username } }") == {"viewer": {"username": "ada"}}
+    assert command("server", "key", "rotate", "nobody", "--data", store).code == 2
+
+
+def test_a_project_is_restricted_and_shared(command, store: str) -> None:
+    command("server", "user", "add", "bob", "--data", store)
+    restricted = command("server", "project", "restrict", "ada/p", "--member", "bob", "--data", store)
+    shared = command("server", "project", "share", "ada/p", "--data", store)
+
+    assert "invited: bob" in restricted.err
+    assert shared.code == 0
+    assert command("server", "project", "restrict", "ada/none", "--data", store).code == 2
+    assert command("server", "project", "restrict", "ada", "--data", store).code == 2
+
+
+def test_the_clock_is_shown_and_set_ahead(command, store: str) -> None:
+    before = json.loads(command("server", "clock", "--data", store).out)["now"]
+    after = json.loads(command("server", "clock", "--advance", "2d", "--data", store).out)["now"]
+
+    assert (
+        1.9 < (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds() / 86400 < 2.1
+    )
+
+
+def test_requests_and_changes_are_listed(command, store: str) -> None:
+    with start(Path(store), username="ada") as server:
+        caller = Caller(server.base_url, server.api_key)
+        storage_id = caller.upsert("p", name="r1", entityName="ada", jobProgram=None)["bucket"]["id"]
+        caller.ask("mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=storage_id)
+
+    (request,) = command("server", "audit", "--data", store).rows
+    (change,) = command("server", "audit", "--changes", "--data", store).rows
+
+    assert (request["actor"], request["mutation"], request["code"]) == ("ada", "deleteRun", 200)
+    assert (change["actor"], change["action"]) == ("ada", "run:delete")
+    assert change["subject"] == audit_subject(Path(store), "ada", "p", "r1")

@@ -8,8 +8,18 @@ import pytest
 import requests
 
 from tests.caller import UPSERT, Caller, new_project
+from tests.server.artifact_logger import ArtifactLogger
 from wbgql.errors import ConfigError
-from wbgql.server import add_org, add_team, add_user, list_users, scan_store
+from wbgql.server import (
+    add_org,
+    add_team,
+    add_user,
+    list_users,
+    restrict_project,
+    rotate_key,
+    scan_store,
+    share_project,
+)
 
 DELETE = "mutation D($input: DeleteRunInput!) { deleteRun(input: $input) { clientMutationId } }"
 
@@ -159,3 +169,59 @@ def test_a_restricted_project_is_seen_by_its_creator_and_admins(team):
     assert ann.run("secret", "r1", entity=name) is not None
     assert cleo.run("secret", "r1", entity=name) is not None
     assert bob.run("secret", "r1", entity=name) is None
+
+
+def test_a_restricted_project_is_missing_to_team_members_who_are_not_invited(team, local_server):
+    name, ann, bob, cleo = team
+    cleo.upsert("hidden", name="r1", entityName=name)
+    mark = secrets.token_hex(3)
+    robot = user(local_server, f"robot-{mark}")
+    add_team(local_server.data, name, member=f"robot-{mark}", role="service")
+    logger = ArtifactLogger(cleo, "hidden", entity=name)
+    artifact_id = logger.log("net", {"a": b"1"}, runName="r1")
+    robot_name = robot.ask("{ viewer { username accountType } }")["viewer"]
+    assert robot.run("hidden", "r1", entity=name) is not None
+
+    restrict_project(local_server.data, name, "hidden")
+
+    for person in (ann, bob, robot):
+        assert person.run("hidden", "r1", entity=name) is None
+        assert ArtifactLogger(person, "hidden").get(artifact_id) is None
+        listed = person.ask(
+            "query($e: String) { projects(entityName: $e) { edges { node { name } } } }", e=name
+        )
+        assert {"node": {"name": "hidden"}} not in listed["projects"]["edges"]
+    assert cleo.run("hidden", "r1", entity=name) is not None
+    assert robot_name == {"username": f"robot-{mark}", "accountType": "SERVICE"}
+    assert restrict_project(local_server.data, name, "hidden", [f"robot-{mark}"]) == [f"robot-{mark}"]
+    assert robot.run("hidden", "r1", entity=name) is not None
+    share_project(local_server.data, name, "hidden")
+    assert ann.run("hidden", "r1", entity=name) is not None
+
+
+def test_a_member_or_service_account_deletes_any_artifact_of_the_team_but_a_viewer_none(team, local_server):
+    name, ann, bob, cleo = team
+    cleo.upsert("p", name="r1", entityName=name)
+    robot = user(local_server, "robot-" + name)
+    add_team(local_server.data, name, member="robot-" + name, role="service")
+    ids = [
+        ArtifactLogger(cleo, "p", entity=name).log("net", {"a": bytes([n])}, runName="r1") for n in range(2)
+    ]
+    run_id = cleo.upsert("p", name="r1", entityName=name, jobProgram=None)["bucket"]["id"]
+
+    assert ArtifactLogger(bob, "p").delete(ids[0], aliases=True).status_code == 403
+    assert ArtifactLogger(ann, "p").delete(ids[0], aliases=True).status_code == 200
+    assert ArtifactLogger(robot, "p").delete(ids[1], aliases=True).status_code == 200
+    assert [who.post(DELETE, input={"id": run_id}).status_code for who in (ann, robot)] == [403, 403]
+
+
+def test_a_rotated_key_works_at_once_and_the_old_ones_no_more(local_server):
+    name = f"rot-{secrets.token_hex(3)}"
+    old = user(local_server, name)
+    key = rotate_key(local_server.data, name)
+
+    assert old.post("{ viewer { id } }").status_code == 401
+    assert Caller(local_server.base_url, key).ask("{ viewer { username } }") == {"viewer": {"username": name}}
+    with pytest.raises(ConfigError, match="another user"):
+        rotate_key(local_server.data, name, local_server.api_key)
+    assert Caller(local_server.base_url, key).post("{ viewer { id } }").status_code == 200

@@ -7,22 +7,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from wbgql.cli import server_accounts
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
+from wbgql.cli.server_store import data_dir, data_option
 from wbgql.cli.terminal import note
 
 if TYPE_CHECKING:
     from wbgql.server import ServerSettings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DATA = "wbgql.server.data"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,27 +35,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str) -> float:
     return float(found[1]) * _UNITS_S[found[2]]
 
 
-def _remember_data(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        ctx.meta[_DATA] = value
-
-
-def _data_option(command: F) -> F:
-    return click.option(
-        "--data",
-        metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
-        expose_value=False,
-        callback=_remember_data,
-        help="Folder of the store  [default: your data folder]",
-    )(command)
-
-
-def _data_dir() -> Path:
-    from wbgql.server import default_data_dir
-
-    named: Path | None = click.get_current_context().meta.get(_DATA)
-    return named or default_data_dir()
+def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    return None if text is None else _seconds(ctx, param, text)
 
 
 @click.group(
@@ -77,12 +57,39 @@ def _data_dir() -> Path:
 )
 @click.option(
     "--prefix",
+    "path_prefix",
     default="",
     metavar="PATH",
     help="Serve everything below a path such as /wandb, behind a proxy or without one.",
 )
 @click.option(
-    "--retention", callback=_seconds, default="7d", show_default=True, help="Keep hidden runs so long."
+    "--retention",
+    "retention_s",
+    callback=_seconds,
+    default="7d",
+    show_default=True,
+    help="Keep hidden runs so long.",
+)
+@click.option(
+    "--undelete",
+    type=click.Choice(["filtered", "all"]),
+    default="filtered",
+    show_default=True,
+    help="What undeleteRuns restores: what its filter matches, or every deleted run, as W&B's page does.",
+)
+@click.option(
+    "--artifact-gc",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Whether a purge removes deleted artifacts.",
+)
+@click.option(
+    "--artifact-retention",
+    "artifact_retention_s",
+    callback=_optional_seconds,
+    metavar="7d",
+    help="Keep deleted artifacts so long  [default: as runs]",
 )
 @click.option(
     "--system-artifacts",
@@ -99,36 +106,21 @@ def _data_dir() -> Path:
     show_default=True,
     help="full: what was acknowledged survives a power cut too; writes are slower.",
 )
-@_data_option
+@data_option
 @global_options()
 @click.pass_context
-def server_group(
-    ctx: click.Context,
-    port: int | None,
-    host: str,
-    prefix: str,
-    retention: float,
-    system_artifacts: str,
-    sync: str,
-) -> None:
+def server_group(ctx: click.Context, /, port: int | None, **given: Any) -> None:
     """Run a local server that the wandb SDK and this command take for W&B, until Ctrl-C.
 
     The URL goes to stdout once requests are answered. A key is always required: on the first start a user
     is made, and the key is shown on stderr, once.
     """
-    if ctx.invoked_subcommand is None:
-        with server_extra():
-            from wbgql.server import DEFAULT_PORT, ServerSettings
-        settings = ServerSettings(
-            data=_data_dir(),
-            host=host,
-            port=DEFAULT_PORT if port is None else port,
-            path_prefix=prefix,
-            retention_s=retention,
-            system_artifacts=system_artifacts,
-            sync=sync,
-        )
-        _serve(ctx.find_object(App) or App(), settings)
+    if ctx.invoked_subcommand is not None:
+        return
+    with server_extra():
+        from wbgql.server import DEFAULT_PORT, ServerSettings
+    settings = ServerSettings(data=data_dir(), port=DEFAULT_PORT if port is None else port, **given)
+    _serve(ctx.find_object(App) or App(), settings)
 
 
 def _serve(app: App, settings: ServerSettings) -> None:
@@ -154,101 +146,6 @@ def _show_first_key(user: str, key: str) -> None:
     note(f"made user {user!r} with the API key below; it is stored hashed and never shown again\n{key}")
 
 
-@server_group.group("user", short_help="Users of a store.", epilog=examples("wbgql server user list"))
-def user_group() -> None:
-    """Users of a store, also while a server runs on it."""
-
-
-@user_group.command(
-    "add",
-    short_help="Add a user, or one more key for one who exists.",
-    epilog=examples("wbgql server user add ada", "wbgql server user add root --admin --data ./store"),
-)
-@click.argument("name", callback=not_empty)
-@click.option("--key", callback=not_empty, help="At least 40 characters; made and shown if left out.")
-@click.option("--admin", is_flag=True, help="May do everything.")
-@_data_option
-@object_options()
-@global_options()
-def add_user_command(
-    name: str, key: str | None, admin: bool, format_: str | None, output: Path | None
-) -> None:
-    """Add the user NAME and print the key."""
-    with server_extra():
-        from wbgql.server import add_user
-    made = add_user(_data_dir(), name, key, admin=admin)
-    write_object({"user": name, "admin": admin, "api_key": made}, format_, output)
-
-
-@user_group.command(
-    "list", short_help="List users.", epilog=examples("wbgql server user list --data ./store --format json")
-)
-@_data_option
-@list_options()
-@global_options()
-def list_users_command(format_: str | None, output: Path | None) -> None:
-    """List the users of a store. Keys are stored hashed and cannot be shown."""
-    with server_extra():
-        from wbgql.server import list_users
-    names = ("username", "email", "admin", "keys", "created_at")
-    write_list(
-        Listing(list_users(_data_dir()), columns={name: _item(name) for name in names}), format_, output
-    )
-
-
-@server_group.group(
-    "org", short_help="Organizations.", epilog=examples("wbgql server org add acme --member ada")
-)
-def org_group() -> None:
-    """Organizations of a store."""
-
-
-@org_group.command(
-    "add",
-    short_help="Add an organization, or a member to one.",
-    epilog=examples("wbgql server org add acme --member ada --role admin"),
-)
-@click.argument("name", callback=not_empty)
-@click.option("--member", required=True, metavar="USER", callback=not_empty, help="A user of the store.")
-@click.option("--role", default="member", show_default=True, help="admin, member or viewer.")
-@_data_option
-@global_options()
-@click.pass_obj
-def add_org_command(app: App, name: str, member: str, role: str) -> None:
-    """Add the organization NAME if it is new, and a member to it."""
-    with server_extra():
-        from wbgql.server import add_org
-    add_org(_data_dir(), name, member, role)
-    app.tell(f"{member!r} is {role} of organization {name!r}")
-
-
-@server_group.group(
-    "team", short_help="Teams.", epilog=examples("wbgql server team add vision --org acme --member ada")
-)
-def team_group() -> None:
-    """Teams of a store: entities that several users share."""
-
-
-@team_group.command(
-    "add",
-    short_help="Add a team, or a member to one.",
-    epilog=examples("wbgql server team add vision --org acme --member ada"),
-)
-@click.argument("name", callback=not_empty)
-@click.option("--org", metavar="ORG", callback=not_empty, help="The organization it belongs to.")
-@click.option("--member", metavar="USER", callback=not_empty, help="A user of the store.")
-@click.option("--role", default="member", show_default=True, help="admin, member or viewer.")
-@_data_option
-@global_options()
-@click.pass_obj
-def add_team_command(app: App, name: str, org: str | None, member: str | None, role: str) -> None:
-    """Add the team NAME if it is new, and a member to it."""
-    with server_extra():
-        from wbgql.server import add_team
-    add_team(_data_dir(), name, org, member, role)
-    app.tell(f"team {name!r}" + (f": {member!r} is {role}" if member else ""))
-
-
 @server_group.command(
     "purge",
     short_help="Destroy what was hidden longer ago than the retention.",
@@ -259,7 +156,7 @@ def add_team_command(app: App, name: str, org: str | None, member: str | None, r
 @click.option(
     "--system-artifacts", is_flag=True, help="Also the `run-<id>-history` artifacts of runs that are purged."
 )
-@_data_option
+@data_option
 @object_options()
 @global_options()
 def purge_command(system_artifacts: bool, format_: str | None, output: Path | None) -> None:
@@ -270,8 +167,58 @@ def purge_command(system_artifacts: bool, format_: str | None, output: Path | No
     """
     with server_extra():
         from wbgql.server import purge
-    write_object(asdict(purge(_data_dir(), system_artifacts=system_artifacts or None)), format_, output)
+    write_object(asdict(purge(data_dir(), system_artifacts=system_artifacts or None)), format_, output)
+
+
+@server_group.command(
+    "clock",
+    short_help="Set the clock of a store ahead.",
+    epilog=examples("wbgql server clock --data ./store", "wbgql server clock --advance 7d --data ./store"),
+)
+@click.option("--advance", callback=_seconds, default="0s", metavar="7d", help="By how much.")
+@data_option
+@object_options()
+@global_options()
+def clock_command(advance: float, format_: str | None, output: Path | None) -> None:
+    """Print the time of a store, after setting its clock further ahead if asked to.
+
+    A running server follows at once: what "the day after" or "after retention" looks like can be tried. It
+    never goes back.
+    """
+    with server_extra():
+        from wbgql.server import advance_clock
+    write_object({"now": advance_clock(data_dir(), advance).isoformat()}, format_, output)
+
+
+@server_group.command(
+    "audit",
+    short_help="List who asked to delete, restore, stop or move what.",
+    epilog=examples(
+        "wbgql server audit --data ./store", "wbgql server audit --changes --data ./store --format json"
+    ),
+)
+@click.option(
+    "--changes", is_flag=True, help="What was changed, one row for each run or version under a keyed hash."
+)
+@data_option
+@list_options()
+@global_options()
+def audit_command(changes: bool, format_: str | None, output: Path | None) -> None:
+    """List the requests to delete, restore, stop or move that a store has seen, refused ones too."""
+    with server_extra():
+        from wbgql.server import audit_log, audit_requests
+    found = audit_log(data_dir()) if changes else audit_requests(data_dir())
+    what = ("action", "entity", "project", "subject") if changes else _REQUEST_COLUMNS
+    columns = {name: _item(name) for name in ("at", "actor", *what)}
+    write_list(Listing(found, columns=columns), format_, output)
+
+
+_REQUEST_COLUMNS = ("mutation", "entity", "project", "code", "digest")
 
 
 def _item(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda row: row[name]
+
+
+for _group in server_accounts.GROUPS:
+    server_group.add_command(_group)

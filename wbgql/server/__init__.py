@@ -9,12 +9,16 @@ from wbgql.server.stores import (
     add_org,
     add_team,
     add_user,
+    advance_clock,
     audit_log,
     audit_requests,
     audit_subject,
     list_users,
     purge,
+    restrict_project,
+    rotate_key,
     scan_store,
+    share_project,
 )
 
 __all__ = [
@@ -28,6 +32,10 @@ __all__ = [
     "list_users",
     "add_org",
     "add_team",
+    "rotate_key",
+    "restrict_project",
+    "share_project",
+    "advance_clock",
     "purge",
     "PurgeReport",
     "audit_log",

@@ -17,9 +17,11 @@ MIN_KEY_LENGTH = 40
 """The SDK refuses shorter keys (wandb SDK 0.31.0 `sdk/lib/wbauth`, 2026-11)."""
 
 KEY_NAME_LENGTH = 8
+SERVICE = "service"
 CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
 
-ROLES = ("admin", "member", "viewer")
+ROLES = ("admin", "member", "viewer", SERVICE)
+"""A service account has a member's rights, and `accountType: SERVICE`."""
 _NAME = re.compile(r"[\w-][\w .-]{0,63}")
 
 
@@ -63,22 +65,50 @@ def add_user(
         ConfigError: the key is too short, taken, or the name is not a name or belongs to a team.
     """
     check_name(name)
-    key = make_key() if key is None else key
-    if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[\w.-]+", key):
-        raise ConfigError(
-            f"key is not at least {MIN_KEY_LENGTH} letters, digits, '_', '-' or '.': user {name!r}"
-        )
+    key = check_key(key, name)
     now = to_text(clock())
     with store.write() as db:
         user_id = _find_or_add_user(db, name, email or f"{name}@localhost", now)
         if admin:
             db.execute("UPDATE users SET admin = 1 WHERE id = ?", (user_id,))
-        owner = db.execute("SELECT user_id FROM api_keys WHERE hash = ?", (hash_key(key),)).get
-        if owner not in (None, user_id):
-            raise ConfigError(f"key belongs to another user: {name!r}, make a new one")
-        if owner is None:
-            insert_key(db, user_id, key, now)
+        _add_key(db, user_id, name, key, now)
     return key
+
+
+def check_key(key: str | None, name: str) -> str:
+    """Return a key for the user `name`, made if there is none.
+
+    Raises:
+        ConfigError: too short, or of other characters than letters, digits, '_', '-' and '.'.
+    """
+    key = make_key() if key is None else key
+    if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[\w.-]+", key):
+        raise ConfigError(
+            f"key is not at least {MIN_KEY_LENGTH} letters, digits, '_', '-' or '.': user {name!r}"
+        )
+    return key
+
+
+def rotate_key(store: Store, name: str, key: str | None = None, *, clock: Clock = utc_now) -> str:
+    """Give a user one new key in place of all they had, and return it. The old ones are refused at once.
+
+    Raises:
+        ConfigError: no such user, or the key is too short or another user's.
+    """
+    key = check_key(key, name)
+    with store.write() as db:
+        user_id = find_user_id(db, name)
+        db.execute("DELETE FROM api_keys WHERE user_id = ?", (user_id,))
+        _add_key(db, user_id, name, key, to_text(clock()))
+    return key
+
+
+def _add_key(db: Connection, user_id: int, name: str, key: str, now: str) -> None:
+    owner = db.execute("SELECT user_id FROM api_keys WHERE hash = ?", (hash_key(key),)).get
+    if owner not in (None, user_id):
+        raise ConfigError(f"key belongs to another user: {name!r}, make a new one")
+    if owner is None:
+        insert_key(db, user_id, key, now)
 
 
 def insert_key(db: Connection, user_id: int, key: str, now: str) -> int:
@@ -126,12 +156,12 @@ def count_users(store: Store) -> int:
 
 
 def list_users(store: Store) -> list[Row]:
-    """Every user: `username`, `email`, `admin`, `keys` (how many), `created_at`, by name."""
+    """Every user: `username`, `email`, `admin`, `account_type`, `keys` (how many), `created_at`, by name."""
     with store.read() as db:
         found = rows(
             db,
-            "SELECT username, email, admin, (SELECT count(*) FROM api_keys WHERE user_id = users.id) AS keys,"
-            " created_at FROM users ORDER BY username",
+            "SELECT username, email, admin, account_type, created_at,"
+            " (SELECT count(*) FROM api_keys WHERE user_id = users.id) AS keys FROM users ORDER BY username",
         )
     return [user | {"admin": bool(user["admin"])} for user in found]
 
@@ -153,7 +183,7 @@ def add_org(store: Store, name: str, member: str, role: str = "member", *, clock
         _add_registries(db, organization, name, to_text(clock()))
         db.execute(
             "INSERT OR REPLACE INTO organization_members VALUES (?, ?, ?)",
-            (organization, _user_id(db, member), check_role(role)),
+            (organization, find_user_id(db, member), check_role(role)),
         )
 
 
@@ -201,13 +231,20 @@ def add_team(
                 raise ConfigError(f"no such organization: {org!r}, add it first")
             db.execute("UPDATE entities SET organization_id = ? WHERE id = ?", (organization, team))
         if member is not None:
+            user_id = find_user_id(db, member)
             db.execute(
-                "INSERT OR REPLACE INTO team_members VALUES (?, ?, ?)",
-                (team, _user_id(db, member), check_role(role)),
+                "INSERT OR REPLACE INTO team_members VALUES (?, ?, ?)", (team, user_id, check_role(role))
             )
+            if role == SERVICE:
+                db.execute("UPDATE users SET account_type = 'SERVICE' WHERE id = ?", (user_id,))
 
 
-def _user_id(db: Connection, username: str) -> int:
+def find_user_id(db: Connection, username: str) -> int:
+    """A user's row number.
+
+    Raises:
+        ConfigError: no such user.
+    """
     found = db.execute("SELECT id FROM users WHERE username = ?", (username,)).get
     if found is None:
         raise ConfigError(f"no such user: {username!r}, add it first")
@@ -266,7 +303,7 @@ def user_node(user: Row) -> Row:
         "private": False,
         "hideTeamsFromPublic": False,
         "flags": "{}",
-        "accountType": "USER",
+        "accountType": user["account_type"],
     }
 
 
@@ -274,7 +311,7 @@ def role_in(db: Connection, viewer: Viewer, entity_id: int) -> str | None:
     """The viewer's role in an entity: "admin", "member", "viewer", or None outside it."""
     if viewer.admin or entity_id == viewer.entity_id:
         return "admin"
-    role = db.execute(
+    role: str | None = db.execute(
         "SELECT role FROM team_members WHERE entity_id = ? AND user_id = ?", (entity_id, viewer.user_id)
     ).get
     if role is None:
@@ -283,7 +320,7 @@ def role_in(db: Connection, viewer: Viewer, entity_id: int) -> str | None:
             " WHERE entities.id = ? AND entities.kind = 'organization' AND user_id = ?",
             (entity_id, viewer.user_id),
         ).get
-    return None if role is None else str(role)
+    return "member" if role == SERVICE else role
 
 
 def require_writer(db: Connection, viewer: Viewer, entity_id: int) -> str:

@@ -14,6 +14,7 @@ from wbgql.server.artifacts_changes import move_latest, remove_members, writable
 from wbgql.server.artifacts_logging import SYSTEM_TYPES
 from wbgql.server.artifacts_uploads import require_writer
 from wbgql.server.backend import Context, make_subject
+from wbgql.server.settings import Periods
 from wbgql.server.store import Connection, Row, Store, rows
 from wbgql.server.times import to_text
 
@@ -161,18 +162,19 @@ def _column(db: Connection, sql: str, params: tuple[Any, ...]) -> list[int]:
 # ---- purge ----
 
 
-def purge(store: Store, *, now: datetime, retention_s: float, orphans: bool = False) -> int:
-    """Destroy the rows of versions that were deleted `retention_s` ago, and of uploads that broke off.
+def purge(store: Store, *, now: datetime, periods: Periods) -> int:
+    """Destroy the rows of versions that were deleted long enough ago, and of uploads that broke off.
 
     Versions past their time to live are deleted first. Contents that no other version uses lose their
-    owner, and empty collections without description or tags go too. `orphans` takes the system artifacts
-    whose run is purged as well. Returns how many versions.
+    owner, and empty collections without description or tags go too. Returns how many versions.
     """
-    cutoff = to_text(now - timedelta(seconds=retention_s))
-    abandoned = to_text(now - timedelta(seconds=max(retention_s, _ABANDONED_S)))
+    retention_s = periods.artifacts_s
+    # Without collection nothing is old enough: times are text, and nothing comes before "".
+    cutoff = "" if retention_s is None else to_text(now - timedelta(seconds=retention_s))
+    abandoned = to_text(now - timedelta(seconds=max(retention_s or 0.0, _ABANDONED_S)))
     _expire(store, to_text(now))
     count = 0
-    conditions = [_DELETED, *([_ORPHANED] if orphans else [])]
+    conditions = [_DELETED, *([_ORPHANED] if periods.system_artifacts else [])]
     for batch in _batches(store, " OR ".join(conditions), {"cutoff": cutoff, "abandoned": abandoned}):
         _purge_versions(store, batch, to_text(now))
         count += len(batch)

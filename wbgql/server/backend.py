@@ -11,6 +11,7 @@ from wbgql.errors import PermissionDenied
 from wbgql.server import accounts
 from wbgql.server.accounts import Viewer
 from wbgql.server.blobs import Blobs
+from wbgql.server.clocks import StoreClock
 from wbgql.server.settings import FULL, ServerSettings
 from wbgql.server.signing import Signer
 from wbgql.server.store import Connection, Row, Store, row, rows
@@ -35,7 +36,7 @@ class Backend:
         durable = settings.sync == FULL
         self.store = Store(settings.data, prepare=[register_functions], durable=durable)
         self.blobs = Blobs(settings.data / "blobs", durable=durable)
-        self.clock = clock
+        self.clock = StoreClock(self.store, clock)
         self.secret = self.store.secret
         self.signer = Signer(
             hmac.digest(self.secret, b"urls", "sha256"),

@@ -10,6 +10,7 @@ from wbgql.scalars import parse_run_storage_id
 from wbgql.server import accounts, artifacts_deletion, projects, retention, run_pages, runs
 from wbgql.server.backend import Context
 from wbgql.server.registry import Resolvers
+from wbgql.server.settings import ALL
 from wbgql.server.store import Connection, Row, row
 
 resolvers = Resolvers()
@@ -54,9 +55,11 @@ def delete_runs(context: Context, given: Row) -> Row:
 
 @mutation("undeleteRuns")
 def undelete_runs(context: Context, given: Row) -> Row:
+    """Restore what matches, or, on a server that plays W&B's own page, every deleted run."""
     project = _writable(context, given["entityName"], given["projectName"])
+    every = context.backend.settings.undelete == ALL
     with context.store.write() as db:
-        found = run_pages.matching(db, project, given["filters"], deleted=True)
+        found = run_pages.matching(db, project, None if every else given["filters"], deleted=True)
         retention.restore(context, db, project, found)
     return {}
 

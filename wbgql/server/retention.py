@@ -11,6 +11,7 @@ from pathlib import Path
 from wbgql.server import artifacts_deletion, blobs, run_pages, tables
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.blobs import Blobs
+from wbgql.server.settings import Periods
 from wbgql.server.store import Connection, Row, Store, rows
 from wbgql.server.times import to_text
 
@@ -89,20 +90,18 @@ def _audit(db: Connection, at: str, actor: str, action: str, project: Row, subje
     )
 
 
-def purge(
-    store: Store, contents: Blobs, *, now: datetime, retention_s: float, system_artifacts: bool = False
-) -> PurgeReport:
-    """Destroy the runs that were deleted `retention_s` ago or earlier.
+def purge(store: Store, contents: Blobs, *, now: datetime, periods: Periods) -> PurgeReport:
+    """Destroy the runs and artifacts that were deleted long enough ago.
 
     Rows and contents go, indexes that may name their keys are dropped, the file is rewritten
     and the WAL emptied, so that no byte of them is left; a keyed hash keeps each id refused.
-    What they logged as artifacts stays, and so do their system artifacts unless `system_artifacts` is set.
+    What they logged as artifacts stays, and so do their system artifacts unless `periods` names them.
     Takes time in proportion to the store if there is anything to purge; safe to repeat after a crash.
     """
     before = _size(store.data)
-    cutoff = to_text(now - timedelta(seconds=retention_s))
+    cutoff = to_text(now - timedelta(seconds=periods.runs_s))
     count = sum(_purge_batch(store, batch, to_text(now)) for batch in _expired(store, cutoff))
-    versions = artifacts_deletion.purge(store, now=now, retention_s=retention_s, orphans=system_artifacts)
+    versions = artifacts_deletion.purge(store, now=now, periods=periods)
     files, left_over = _remove_orphans(store, contents)
     if not count and not versions and not left_over:
         return PurgeReport()

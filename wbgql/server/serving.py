@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,13 +27,14 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from wbgql.errors import ConfigError, StoreError
-from wbgql.server import accounts, retention
+from wbgql.server import accounts, clocks, retention
 from wbgql.server.access_log import AccessLog
 from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
 from wbgql.server.prefix import PathPrefix
-from wbgql.server.settings import PURGE, ServerSettings
+from wbgql.server.settings import ServerSettings
 from wbgql.server.store import Store, store_errors
+from wbgql.server.stores import advance_clock
 
 log = logging.getLogger("wbgql.server")
 
@@ -60,8 +63,7 @@ def serve(
     with _lock(settings.data), _bind(settings) as listener:
         backend = Backend(settings)
         try:
-            backend.store.set_setting("retention_s", settings.retention_s)
-            backend.store.set_setting("system_artifacts", settings.system_artifacts)
+            clocks.keep_periods(backend.store, settings.periods)
             if not accounts.count_users(backend.store):
                 key = accounts.add_user(backend.store, settings.first_user, admin=True)
                 if on_first_key is not None:
@@ -128,13 +130,7 @@ async def _purge_often(backend: Backend) -> None:
 
 
 def _purge(backend: Backend) -> None:
-    retention.purge(
-        backend.store,
-        backend.blobs,
-        now=backend.clock(),
-        retention_s=backend.settings.retention_s,
-        system_artifacts=backend.settings.system_artifacts == PURGE,
-    )
+    retention.purge(backend.store, backend.blobs, now=backend.clock(), periods=backend.settings.periods)
 
 
 async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:
@@ -195,6 +191,12 @@ class RunningServer:
             "WANDB_SILENT": "true",
             **{f"WANDB_{name}": str(folder) for name, folder in folders.items()},
         }
+
+    def advance(self, seconds: float) -> datetime:
+        """Set the server's clock ahead; return its time now, which the server has when this returns."""
+        now = advance_clock(self.data, seconds)
+        time.sleep(2 * clocks.REFRESH_S)
+        return now
 
     def stop(self) -> None:
         """Stop the server and wait until it has closed its store."""

@@ -13,10 +13,17 @@ from wbgql.errors import ConfigError
 DEFAULT_PORT = 8899
 WEEK_S = 7 * 86400
 
+FILTERED, ALL = "filtered", "all"
+UNDELETES = (FILTERED, ALL)
+"""`filtered`: those that match. `all`: every deleted run of the project, whatever the filter says."""
+
+ON, OFF = "on", "off"
+SWITCHES = (ON, OFF)
+
 NORMAL, FULL = "normal", "full"
 SYNCS = (NORMAL, FULL)
 
-KEEP, PURGE, OFF = "keep", "purge", "off"
+KEEP, PURGE = "keep", "purge"
 SYSTEM_ARTIFACTS = (KEEP, PURGE, OFF)
 """`keep`: they survive the purge of their run, as on W&B. `purge`: they go with it. `off`: none is made."""
 
@@ -27,6 +34,18 @@ def default_data_dir() -> Path:
 
 
 _PREFIX = re.compile(r"(/[\w.~-]*[\w~-])*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Periods:
+    """What a purge goes by: seconds after the deletion of a run, and of an artifact (None: never).
+
+    `system_artifacts`: those of purged runs go too.
+    """
+
+    runs_s: float = WEEK_S
+    artifacts_s: float | None = WEEK_S
+    system_artifacts: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,12 @@ class ServerSettings:
     """One uploaded content may be this large; a larger one is refused with 413."""
     first_user: str = "admin"
     """Name of the user made when a store has none."""
+    undelete: str = FILTERED
+    """What `undeleteRuns` brings back; one of `UNDELETES`. W&B's own page is known to bring back all."""
+    artifact_gc: str = ON
+    """Whether a purge removes deleted artifacts; a stock self-managed W&B does not (W&B docs, 2026-11)."""
+    artifact_retention_s: float | None = None
+    """How long a deleted artifact stays before a purge removes it; None: as long as a run."""
     sync: str = NORMAL
     """`full`: what was acknowledged survives a power cut too, at the cost of a disk flush for each write."""
     system_artifacts: str = KEEP
@@ -65,7 +90,17 @@ class ServerSettings:
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
 
+    @property
+    def periods(self) -> Periods:
+        """When a purge removes what."""
+        artifacts_s = self.retention_s if self.artifact_retention_s is None else self.artifact_retention_s
+        return Periods(
+            self.retention_s, artifacts_s if self.artifact_gc == ON else None, self.system_artifacts == PURGE
+        )
+
     def __post_init__(self) -> None:
+        _check("undelete", self.undelete, UNDELETES)
+        _check("artifact_gc", self.artifact_gc, SWITCHES)
         _check("sync", self.sync, SYNCS)
         if not _PREFIX.fullmatch(self.path_prefix):
             raise ConfigError(f"path_prefix is {self.path_prefix!r}, write it like /wandb")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from wbgql.errors import StoreError
-from wbgql.server import accounts, audit, retention
+from wbgql.server import accounts, audit, clocks, restrictions, retention
 from wbgql.server.blobs import Blobs
+from wbgql.server.clocks import StoreClock
 from wbgql.server.retention import Finding, PurgeReport
-from wbgql.server.settings import PURGE, WEEK_S
 from wbgql.server.store import Row, Store
-from wbgql.server.times import utc_now
 
 
 @contextlib.contextmanager
@@ -33,8 +33,26 @@ def add_user(data: Path, name: str, key: str | None = None, admin: bool = False)
         return accounts.add_user(store, name, key, admin=admin)
 
 
+def rotate_key(data: Path, name: str, key: str | None = None) -> str:
+    """Give a user one new key in place of all they had; return it. See `accounts.rotate_key`."""
+    with _opened(data) as store:
+        return accounts.rotate_key(store, name, key)
+
+
+def restrict_project(data: Path, entity: str, project: str, members: Iterable[str] = ()) -> list[str]:
+    """Hide a project from all who are not invited; return who is. See `restrictions.restrict`."""
+    with _opened(data) as store:
+        return restrictions.restrict(store, entity, project, members)
+
+
+def share_project(data: Path, entity: str, project: str) -> None:
+    """Show a project to its whole team again. See `restrictions.share`."""
+    with _opened(data) as store:
+        restrictions.share(store, entity, project)
+
+
 def list_users(data: Path) -> list[Row]:
-    """Every user: `username`, `email`, `admin`, `keys` (how many), `created_at`, by name."""
+    """Every user: `username`, `email`, `admin`, `account_type`, `keys` (how many), `created_at`."""
     with _opened(data) as store:
         return accounts.list_users(store)
 
@@ -62,20 +80,27 @@ def purge(
 ) -> PurgeReport:
     """Destroy what was deleted a retention time ago. See `retention.purge`.
 
-    `retention_s` and `system_artifacts` are as the server last ran with them unless given.
+    Goes by what the server last ran with, and by the store's clock, unless given: `retention_s` is then for
+    runs and artifacts, `system_artifacts` for those of purged runs.
     """
     with _opened(data) as store:
-        kept = store.setting("retention_s")
-        seconds = retention_s if retention_s is not None else WEEK_S if kept is None else float(kept)
-        if system_artifacts is None:
-            system_artifacts = store.setting("system_artifacts") == PURGE
-        return retention.purge(
-            store,
-            Blobs(data / "blobs"),
-            now=now or utc_now(),
-            retention_s=seconds,
-            system_artifacts=system_artifacts,
-        )
+        periods = clocks.kept_periods(store)
+        if retention_s is not None:
+            periods = replace(periods, runs_s=retention_s, artifacts_s=retention_s)
+        if system_artifacts is not None:
+            periods = replace(periods, system_artifacts=system_artifacts)
+        instant = now or StoreClock(store)()
+        return retention.purge(store, Blobs(data / "blobs"), now=instant, periods=periods)
+
+
+def advance_clock(data: Path, seconds: float) -> datetime:
+    """Set the clock of a store ahead, also while a server runs on it; return its time now.
+
+    See `clocks.advance`.
+    """
+    with _opened(data) as store:
+        clocks.advance(store, seconds)
+        return StoreClock(store)()
 
 
 def audit_log(data: Path) -> list[Row]:
