@@ -127,6 +127,7 @@ class Visitor:
         self.base_url = base_url
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.headers["Accept"] = "text/html,*/*;q=0.8"
 
     def fetch(self, address: str, **options: Any) -> requests.Response:
         """A raw answer; redirects are not followed."""

@@ -284,5 +284,6 @@ def test_files_are_saved_and_never_shown_as_a_page(world, visitor):
         assert answer.headers["Content-Type"] == "application/octet-stream"
         assert answer.headers["Content-Disposition"].startswith("attachment")
         assert answer.headers["Content-Security-Policy"] == "sandbox"
+        assert answer.headers["Cache-Control"] == "no-store"
     visitor.open(f"/{world.path}/runs/r0/file?name=../../secret", 404)
     visitor.open(f"/{world.path}/runs/r0/file", 404)

@@ -113,7 +113,11 @@ def test_a_changed_cookie_is_no_session(visitor, key):
 
     for changed in (value[:-1], value[1:], "", "WzEsIngiXQ.aaaa.bbbb", f"{value[:5]}A{value[6:]}"):
         answer = requests.get(
-            f"{visitor.base_url}/", cookies={name: changed}, allow_redirects=False, timeout=30
+            f"{visitor.base_url}/",
+            cookies={name: changed},
+            headers={"Accept": "text/html"},
+            allow_redirects=False,
+            timeout=30,
         )
         assert answer.status_code == 302, changed
 
@@ -129,6 +133,13 @@ def test_the_key_as_password_works_too_and_a_wrong_one_is_refused(visitor, local
     bad = visitor.fetch("/", auth=("api", "x" * 40))
 
     assert (good.status_code, bad.status_code) == (200, 401)
+
+
+def test_a_program_without_a_key_is_told_so_instead_of_getting_a_form(visitor):
+    answer = visitor.fetch("/admin/vision/runs/r0", headers={"Accept": "*/*"})
+
+    assert answer.status_code == 401
+    assert answer.json()["errors"] == [{"message": "user is not logged in"}]
 
 
 def test_a_link_on_another_site_is_followed_once_more_from_here(visitor):

@@ -126,8 +126,8 @@ def _version(visit: Visit, project: Row, collection: Row, version: Row) -> Answe
         ),
         "creator": next(iter(visible_runs(context, "runs.id = ?", (version["runPk"],), 1, 0)), None),
         "users": visible_runs(context, users, (pk,), NEIGHBOURS_SHOWN, 0),
-        "sources": _neighbours(visit, artifacts.inputs_of_creator(version)),
-        "results": _neighbours(visit, artifacts.outputs_of_users(version)),
+        "sources": _neighbours(visit, version, artifacts.inputs_of_creator(version)),
+        "results": _neighbours(visit, version, artifacts.outputs_of_users(version)),
         "links_elsewhere": [one for one in _memberships(visit, version) if one["pk"] != collection["pk"]],
     }
     return Page("version.html", page)
@@ -141,9 +141,11 @@ def _metadata(version: Row) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"metadata": found}
 
 
-def _neighbours(visit: Visit, scope: artifacts.Scope) -> list[Row]:
+def _neighbours(visit: Visit, version: Row, scope: artifacts.Scope) -> list[Row]:
+    """Other versions up or down the line. A run that logs what is there already gets the version it used."""
     found = artifacts.list_versions(visit.context, scope, limit=NEIGHBOURS_SHOWN)
-    return [one for one in (to_version(visit, version) for version in found) if one["link"]]
+    shown = (to_version(visit, one) for one in found if one["pk"] != version["pk"])
+    return [one for one in shown if one["link"]]
 
 
 def _memberships(visit: Visit, version: Row) -> list[Row]:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from wbgql.errors import RequestError, WbgqlError
+from wbgql.errors import AuthenticationError, RequestError, WbgqlError
 from wbgql.server import runs
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
@@ -118,7 +118,9 @@ class _Pages:
 
     def _answer(self, request: Request, viewer: Viewer | None, answer: Answer) -> Response:
         if isinstance(answer, Content):
-            return self.send(self.backend, answer.file)
+            response = self.send(self.backend, answer.file)
+            response.headers["Cache-Control"] = HEADERS["Cache-Control"]
+            return response
         shared = {
             "links": self.links(request),
             "now": self.backend.clock(),
@@ -130,6 +132,9 @@ class _Pages:
     # ---- sign-in ----
 
     def _ask_to_sign_in(self, request: Request) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            # A program would take the form for what it asked for.
+            raise AuthenticationError("user is not logged in", status=401)
         # As it was sent: decoded, a "?" in a name could not be told from the query's.
         path = request.scope["raw_path"].decode("latin-1").removeprefix(self.links(request).prefix)
         after = f"{path}?{request.url.query}" if request.url.query else path
