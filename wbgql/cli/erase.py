@@ -7,6 +7,7 @@ import click
 from wbgql.cli import (
     erase_apply,
     erase_certify,
+    erase_close,
     erase_keys,
     erase_plan,
     erase_policy,
@@ -49,5 +50,6 @@ for _command in (
     erase_certify.check_command,
     erase_probe.probe_command,
     erase_report.report_command,
+    erase_close.close_command,
 ):
     erase_group.add_command(_command)

@@ -1,4 +1,7 @@
-"""A certificate's folder: `certificate.json`, `journal.jsonl`, `population.csv`. Whole or not at all."""
+"""A certificate's folder: `certificate.json`, `journal.jsonl`, `population.csv`. Whole or not at all.
+
+A closed case adds `closing.json` and `journal.closed.jsonl`, the journal to its very end.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from wbgql.erasure import canonical
+from wbgql.erasure import canonical, closings
 from wbgql.erasure.certificates import MAX_BYTES, SignedCertificate, parse_certificate
+from wbgql.erasure.closings import SignedClosing
 from wbgql.erasure.journals import Entry
 from wbgql.erasure.population import Item, from_csv, to_csv
 from wbgql.erasure.small_files import read_small
 from wbgql.errors import NotVerified, StoreError, UsageError
 
 CERTIFICATE, JOURNAL, POPULATION = "certificate.json", "journal.jsonl", "population.csv"
+CLOSING, CLOSED_JOURNAL = "closing.json", "journal.closed.jsonl"
 _MAX_POPULATION = 1024**3
 _MAX_LINE = 1024 * 1024
 _ENTRY = msgspec.json.Decoder(Entry)
@@ -53,6 +58,38 @@ def write_bundle(
             shutil.rmtree(fresh)
         raise StoreError(f"cannot write {str(folder)!r}: {(error.strerror or str(error)).lower()}") from error
     return former
+
+
+def write_closing(folder: Path, signed: SignedClosing, entries: Iterable[Entry]) -> None:
+    """Add the closing record and the whole journal to a folder, the record last. Durable when this returns.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(folder / CLOSED_JOURNAL, (canonical.encode(entry) + b"\n" for entry in entries))
+        _replace(folder / CLOSING, [signed.to_bytes()])
+        _sync_folder(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {str(folder)!r}: {(error.strerror or str(error)).lower()}") from error
+
+
+def read_closing(folder: Path) -> SignedClosing | None:
+    """Read the closing record of a folder, None where there is none.
+
+    Raises:
+        NotVerified: it is none, or was changed in form.
+        StoreError: it cannot be read.
+    """
+    file = folder / CLOSING
+    if not file.exists():
+        return None
+    try:
+        content = read_small(file, closings.MAX_BYTES, "a closing record")
+    except UsageError as error:
+        raise NotVerified(str(error)) from error
+    return closings.parse_closing(content)
 
 
 def read_certificate(path: Path) -> SignedCertificate:
@@ -136,6 +173,15 @@ def _write(path: Path, chunks: Iterable[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _replace(path: Path, chunks: Iterable[bytes]) -> None:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        _write(fresh, chunks)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -207,14 +207,19 @@ class SignedCertificate(_Part, frozen=True, kw_only=True):
     @property
     def is_signed(self) -> bool:
         """Whether the signature fits the certificate and the key that stands beside it."""
-        try:
-            key = PublicKey.parse(self.signature.public_key)
-        except ValueError:
-            return False
-        named = key.key_id == self.signature.key_id == self.certificate.certified_by
-        # One writing for each key: else a digit of the public key could change unnoticed.
-        written = key.to_base64() == self.signature.public_key
-        return named and written and key.verifies(_signed(self.certificate), self.signature.value)
+        named = self.signature.key_id == self.certificate.certified_by
+        return named and verify_signature(self.signature, _signed(self.certificate))
+
+
+def verify_signature(signature: Signature, value: Any) -> bool:
+    """Whether a signature over `value` was made by the key that stands in it; whose it is, is not asked."""
+    try:
+        key = PublicKey.parse(signature.public_key)
+    except ValueError:
+        return False
+    # One writing for each key: else a digit of the public key could change unnoticed.
+    written = key.to_base64() == signature.public_key and key.key_id == signature.key_id
+    return written and key.verifies(value, signature.value)
 
 
 _DECODER = msgspec.json.Decoder(SignedCertificate)

@@ -15,14 +15,17 @@ import msgspec
 from wbgql.erasure.actions import GONE
 from wbgql.erasure.approvals import ApproversFile, parse_approvers
 from wbgql.erasure.bundles import (
+    CLOSED_JOURNAL,
+    CLOSING,
     JOURNAL,
     POPULATION,
     read_certificate,
+    read_closing,
     read_journal,
     read_population,
 )
 from wbgql.erasure.certificates import Certificate, SignedCertificate
-from wbgql.erasure.journals import Entry, find_break
+from wbgql.erasure.journals import Entry, Head, find_break
 from wbgql.erasure.keys import PublicKey, read_public_keys
 from wbgql.erasure.plans import Plan
 from wbgql.erasure.population import Item, count_items, root_of
@@ -115,6 +118,7 @@ def check_bundle(path: Path, trusted: frozenset[PublicKey], asked: Asked) -> Rep
         journal,
         _agreement(items, own),
         _checked("approvals", lambda: _approvals(certificate, trusted)),
+        *_closed(folder, certificate, trusted),
         *_asked_for(signed, trusted, asked),
     ]
     answer = _answer(certificate, items, asked)
@@ -272,6 +276,34 @@ def _approvals(certificate: Certificate, trusted: frozenset[PublicKey]) -> str:
     )
 
 
+def _closed(folder: Path, certificate: Certificate, trusted: frozenset[PublicKey]) -> Iterator[Check]:
+    """Of a closed case, the record that says so, and the journal to its very end."""
+    if not any((folder / name).exists() for name in (CLOSING, CLOSED_JOURNAL)):
+        return
+
+    def look() -> str:
+        signed = read_closing(folder)
+        if signed is None:
+            raise NotVerified(f"{CLOSING} is missing")
+        _by_trusted(signed.is_signed, signed.signature.public_key, trusted)
+        closing = signed.closing
+        if (closing.plan, closing.certificate) != (certificate.plan.digest, certificate.digest):
+            raise NotVerified("it is of another plan, or of another certificate")
+        _continued(folder / CLOSED_JOURNAL, certificate, closing.head)
+        early = f", before its time ({closing.incomplete})" if closing.incomplete else ""
+        return f"closed at {closing.at}{early} by {closing.closed_by}"
+
+    yield _checked("closing", look)
+
+
+def _by_trusted(is_signed: bool, public_key: str, trusted: frozenset[PublicKey]) -> None:
+    if not is_signed:
+        raise NotVerified("its signature does not fit")
+    key = PublicKey.parse(public_key)
+    if key not in trusted:
+        raise NotVerified(f"{key.key_id} signed it and is not among the {len(trusted)} trusted keys")
+
+
 def _asked_for(signed: SignedCertificate, trusted: frozenset[PublicKey], asked: Asked) -> Iterator[Check]:
     certificate = signed.certificate
     if asked.journal is not None:
@@ -289,8 +321,14 @@ def _asked_for(signed: SignedCertificate, trusted: frozenset[PublicKey], asked: 
 
 
 def _later_journal(path: Path, certificate: Certificate) -> str:
+    count = _continued(path, certificate, None)
+    return f"{count} entries, whole; nothing since takes it back"
+
+
+def _continued(path: Path, certificate: Certificate, end: Head | None) -> int:
+    """Hold a journal that goes on behind the signed end to it; returns how many entries it has."""
     followed = _Followed(certificate.journal.last_seq)
-    found = find_break(followed.watch(read_journal(path)))
+    found = find_break(followed.watch(read_journal(path)), end)
     if found is not None:
         raise NotVerified(f"entry {found.seq}: {found.reason}")
     if followed.end is None or followed.end.hash != certificate.journal.head:
@@ -300,7 +338,7 @@ def _later_journal(path: Path, certificate: Certificate) -> str:
             raise NotVerified(f"entry {entry.seq}: runs came back after the certificate was given out")
         if entry.body.get("digest") != certificate.digest:
             raise NotVerified(f"entry {entry.seq}: a later certificate was given out")
-    return f"{followed.count} entries, whole; nothing since takes it back"
+    return followed.count
 
 
 def _plan(plan: Plan, certificate: Certificate) -> str:
@@ -316,9 +354,7 @@ def _plan(plan: Plan, certificate: Certificate) -> str:
 
 def _newer(signed: SignedCertificate, newer: SignedCertificate, trusted: frozenset[PublicKey]) -> str:
     """A newer certificate that holds takes this one back, whether or not it says so."""
-    if not newer.is_signed:
-        raise NotVerified("the newer certificate's signature does not fit")
-    _trusted(newer, trusted)
+    _by_trusted(newer.is_signed, newer.signature.public_key, trusted)
     ours, theirs = signed.certificate, newer.certificate
     if theirs.plan.digest != ours.plan.digest:
         raise NotVerified("the newer certificate is of another plan")

@@ -128,11 +128,11 @@ def hold_job(
 
 def _take_file(stack: ExitStack, path: Any) -> None:
     lock = FileLock(path, timeout=0)
-    try:
-        with storing():
+    with storing():
+        try:
             stack.enter_context(lock)
-    except Timeout as error:
-        raise Locked("another job is at work on the same project; nothing was done") from error
+        except Timeout as error:  # an OSError as well, which `storing` would take for one of the disk
+            raise Locked("another job is at work on the same project; nothing was done") from error
 
 
 def _take_job(connection: sa.Connection, job: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wbgql.erasure.ledger.checks import Checks
-from wbgql.erasure.ledger.database import JobState
+from wbgql.erasure.ledger.database import JobState, storing
 
 _STAMPS = {"applied": "applied_at", "partial": "applied_at", "verified": "verified_at"}
 
@@ -60,8 +60,8 @@ class Jobs(Checks):
         with self._writing() as connection:
             return int(connection.execute(bumped.returning(jobs.c.generation)).scalar_one())
 
-    def destroy(self, job: str, body: Mapping[str, Any]) -> None:
-        """Remove every row that holds run ids, record that, and leave nothing of them in the file.
+    def destroy(self, job: str, body: Mapping[str, Any]) -> bool:
+        """Remove every row that holds run ids and record that; whether nothing of them is left in the file.
 
         The journal, the verifications and the job's own row stay: they name runs by keyed hashes only.
         """
@@ -70,12 +70,21 @@ class Jobs(Checks):
             connection.execute(sa.delete(self._tables.actions).where(self._tables.actions.c.job == job))
             self._set(connection, job, {"state": "closed", "frame": None})
             self._append(connection, job, head, "closed", body)
-        if self.engine.dialect.name == "sqlite":
-            # Deleted rows are overwritten (secure_delete); old pages may stand in the write-ahead log.
-            self._checkpoint()
+        return self.scrub()
 
-    def _checkpoint(self) -> None:
-        with self._reading() as connection:
-            raw = connection.connection.dbapi_connection
-            assert raw is not None
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def scrub(self) -> bool:
+        """Overwrite what deleted rows left, as far as the database lets one; whether nothing is left.
+
+        SQLite overwrites deleted rows (secure_delete), and its write-ahead log is emptied where nobody reads.
+        PostgreSQL only frees their space: old pages, its own log and copies of both are its keeper's.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self._reading() as connection:
+                raw = connection.connection.dbapi_connection
+                assert raw is not None
+                busy, *_ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+        with storing(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text(f"VACUUM {self._tables.actions.fullname}"))
+        return False

@@ -1,0 +1,248 @@
+"""Closes a case: destroys everything that says which runs they were, and leaves a signed record of that.
+
+In this order, so that a crash anywhere leaves something to go on with: the ledger's rows and the engine's,
+the closing record, the case key, the approvals, and the plan last, because it is what finds all others.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from wbgql.erasure.applying import engine_of
+from wbgql.erasure.bundles import read_certificate, write_closing
+from wbgql.erasure.case import Case, approvals_path, key_path
+from wbgql.erasure.certificates import Certificate, JournalNamed, Retention
+from wbgql.erasure.certifying import Standing, journal_until, read_standing
+from wbgql.erasure.checking import Asked, check_bundle
+from wbgql.erasure.closings import CAVEATS, LEDGER_CAVEATS, Closing, SignedClosing, sign_closing
+from wbgql.erasure.journals import Head
+from wbgql.erasure.keys import PrivateKey, PublicKey
+from wbgql.erasure.locks import hold_job
+from wbgql.errors import Locked, NotVerified, StoreError, WbgqlError
+from wbgql.scalars import format_datetime
+
+Step = Literal["rows", "engine", "record", "key", "approvals", "plan"]
+
+_LAST = "9999-12-31T23:59:59Z"
+_FILES: dict[Step, Callable[[Path], Path]] = {
+    "key": key_path,
+    "approvals": approvals_path,
+    "plan": lambda plan: plan,
+}
+
+
+@dataclass(frozen=True)
+class Before:
+    """A case before it is closed. `obstacles`: why it should not be yet, in words; empty where nothing is."""
+
+    obstacles: list[str]
+    certificate: Certificate | None
+
+
+def look_before(case: Case, folder: Path, now: datetime) -> Before:
+    """Look whether a case may be closed: everything done, proved past the undelete window, and certified so.
+
+    Changes nothing. A case whose rows are destroyed already has no obstacle: closing it goes on.
+    """
+    certificate = _certificate(folder)
+    if not case.ledger.has(case.job):
+        return Before(["nothing was applied"], None)
+    if case.ledger.job(case.job).state == "closed":
+        return Before([], certificate)
+    try:
+        standing = read_standing(case, now)
+    except WbgqlError as error:
+        return Before([str(error)], certificate)
+    return Before(list(_obstacles(case, standing, folder, certificate, now)), certificate)
+
+
+def close(
+    case: Case,
+    key: PrivateKey,
+    folder: Path,
+    *,
+    incomplete: str | None,
+    now: datetime,
+    on_step: Callable[[Step], None] = lambda _step: None,
+) -> SignedClosing:
+    """Destroy plan, case key, approvals and every row that holds run ids, and write down that it was done.
+
+    Can be called again after a crash anywhere. `incomplete`: the reference under which it is closed although
+    something stands against it. `on_step` is told each step before it is taken.
+
+    Raises:
+        NotVerified: something stands against it, and no reference was given; nothing was destroyed.
+        Locked: somebody works on the job.
+        StoreError: something cannot be written or removed; call again.
+    """
+    with _nobody_at_work(case):
+        before = look_before(case, folder, now)
+        if before.obstacles and incomplete is None:
+            raise NotVerified(
+                f"the case is not to be closed yet: {'; '.join(before.obstacles)}. Nothing was destroyed; "
+                "--force-incomplete REF closes it all the same"
+            )
+        on_step("rows")
+        overwritten = _destroy_rows(case, before, incomplete if before.obstacles else None)
+        on_step("engine")
+        engine_of(case).forget(case.job)
+        on_step("record")
+        signed = _write_record(case, key, folder, before.certificate, incomplete, overwritten, now)
+        for step, file in _FILES.items():
+            on_step(step)
+            destroy_file(file(case.path))
+    return signed
+
+
+def destroy_file(path: Path) -> None:
+    """Overwrite a file once and remove it; where it is a link, what it leads to as well.
+
+    Raises:
+        StoreError: it cannot be written or removed.
+    """
+    try:
+        for one in dict.fromkeys((Path(os.path.realpath(path)), path)):
+            if one.is_file() and not one.is_symlink():
+                _overwrite(one)
+            one.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot destroy {str(path)!r}: {(error.strerror or str(error)).lower()}; call again"
+        ) from error
+
+
+def _overwrite(path: Path) -> None:
+    left = path.stat().st_size
+    with path.open("r+b") as file:
+        while left > 0:
+            left -= file.write(bytes(min(left, 1024 * 1024)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _nobody_at_work(case: Case) -> Iterator[None]:
+    ledger = case.ledger
+    if not ledger.has(case.job):
+        yield
+        return
+    executor = secrets.token_hex(8)
+    stamp = case.plan.created_at
+    with hold_job(ledger.engine, ledger.url, case.job, executor, [], stamp=lambda: stamp) as hold:
+        if not hold.alone:
+            raise Locked("somebody works on this job; nothing was destroyed")
+        yield
+
+
+def _obstacles(
+    case: Case, standing: Standing, folder: Path, certificate: Certificate | None, now: datetime
+) -> Iterator[str]:
+    if standing.counts.open:
+        yield f"{standing.counts.open} things are not done yet"
+    due = [at for at, _ in case.ledger.due(case.job) if at <= format_datetime(now)]
+    if due:
+        yield f"a verification is due since {min(due)} (`wbgql erase verify`)"
+    if standing.reached.stage in (None, "HIDDEN"):
+        yield f"what was done is not proved past the undelete window: {standing.reached.missing}"
+    issued = standing.trail.issued
+    if not issued or issued[-1].seq < standing.trail.changed_seq:
+        yield "no certificate was given out since the last change (`wbgql erase certify`)"
+    elif certificate is None or certificate.digest != issued[-1].digest or not _holds(folder):
+        yield f"the certificate in {str(folder)!r} is not the last one, or does not hold"
+    elif certificate.stage == "HIDDEN" and standing.reached.stage != "HIDDEN":
+        yield "the last certificate says less than was proved since (`wbgql erase certify`)"
+
+
+def _certificate(folder: Path) -> Certificate | None:
+    try:
+        return read_certificate(folder).certificate
+    except WbgqlError:
+        return None
+
+
+def _holds(folder: Path) -> bool:
+    """Whether everything about a certificate holds but for whose key it is, which is not ours to know."""
+    try:
+        signed = read_certificate(folder)
+        trusted = frozenset([PublicKey.parse(signed.signature.public_key)])
+        return check_bundle(folder, trusted, Asked()).is_good
+    except WbgqlError:
+        return False
+
+
+def _destroy_rows(case: Case, before: Before, incomplete: str | None) -> bool:
+    ledger = case.ledger
+    if not ledger.has(case.job):
+        return True
+    if ledger.job(case.job).state == "closed":
+        overwritten = ledger.scrub()
+    else:
+        certificate = before.certificate
+        body: dict[str, Any] = {
+            "certificate": None if certificate is None else certificate.digest,
+            "incomplete": incomplete,
+        }
+        overwritten = ledger.destroy(case.job, body)
+        ledger.set_done(case.job, _LAST)
+    return overwritten
+
+
+def _write_record(
+    case: Case,
+    key: PrivateKey,
+    folder: Path,
+    certificate: Certificate | None,
+    incomplete: str | None,
+    overwritten: bool,
+    now: datetime,
+) -> SignedClosing:
+    head = Head()
+    if case.ledger.has(case.job):
+        head = case.ledger.head(case.job)
+        incomplete = _incomplete_of(case)
+    closing = _record(case, key, certificate, incomplete, overwritten, head, now)
+    signed = sign_closing(closing, key)
+    write_closing(folder, signed, journal_until(case, head) if head.seq else ())
+    return signed
+
+
+def _incomplete_of(case: Case) -> str | None:
+    """The reference as the journal has it: a call after a crash need not give it again."""
+    (closed,) = (entry for entry in case.ledger.entries(case.job) if entry.kind == "closed")
+    found = closed.body.get("incomplete")
+    return found if isinstance(found, str) else None
+
+
+def _record(
+    case: Case,
+    key: PrivateKey,
+    certificate: Certificate | None,
+    incomplete: str | None,
+    overwritten: bool,
+    head: Head,
+    now: datetime,
+) -> Closing:
+    return Closing(
+        plan=case.plan.digest,
+        at=format_datetime(now),
+        closed_by=key.key_id,
+        certificate=None if certificate is None else certificate.digest,
+        incomplete=incomplete,
+        destroyed=[
+            "the plan, with the rule and every id",
+            "the case key",
+            "the approvals beside the plan; the certificate has them",
+            "the ledger's rows that named runs, artifact versions and files",
+            "the engine's batches",
+        ],
+        caveats=[*CAVEATS, LEDGER_CAVEATS[overwritten]],
+        retention=certificate.retention if certificate else Retention(until=None, basis=None),
+        journal=JournalNamed(first_seq=min(head.seq, 1), last_seq=head.seq, head=head.hash),
+    )
