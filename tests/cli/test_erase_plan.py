@@ -5,59 +5,22 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from tests.cli.conftest import Command, Outcome
+from tests.cli.erasing import NOW, Erase
+from tests.erasure.planner import Team
 from tests.stored import World
 from wbgql.cli import exit_codes
-from wbgql.cli.app import App
-from wbgql.cli.main import main
-from wbgql.client import Client
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.case import load_plan
 from wbgql.erasure.profiles import Profile, parse_profile
 from wbgql.erasure.showing import write_out
 from wbgql.erasure.subjects import CaseKey
-from wbgql.holds import HoldRegister
-from wbgql.server import RunningServer
-from wbgql.settings import Settings
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@dataclass
-class Erase:
-    """`erase("plan", ...)` runs the command against the local server, with a register of its own."""
-
-    server: RunningServer
-    folder: Path
-    now: datetime = NOW
-
-    def __call__(self, *argv: str, stdin: str = "", interactive: bool = False) -> Outcome:
-        app = App(
-            make_client=self._make_client,
-            is_interactive=lambda: interactive,
-            shows_bars=lambda: False,
-            environ={},
-            now=lambda: self.now,
-        )
-        with CliRunner().isolation(input=stdin) as (out, err, _):
-            code = main(["erase", *argv], app)
-            streams = [stream.getvalue().decode() for stream in (out, err)]
-        return Outcome(code, *streams)
-
-    @property
-    def register(self) -> HoldRegister:
-        return HoldRegister(self.folder / "holds.json")
-
-    def _make_client(self, **_: object) -> Client:
-        settings = Settings(base_url=self.server.base_url, api_key=self.server.api_key)
-        return Client(settings=settings, holds=self.register)
+from wbgql.server import RunningServer, audit_log
 
 
 @pytest.fixture
@@ -185,6 +148,34 @@ def test_held_runs_are_left_out_and_where_all_are_held_the_code_says_so(
     assert (partly.code, json.loads(partly.out)["excluded"]) == (exit_codes.OK, 1)
     assert got.code == exit_codes.HELD
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_member_who_made_three_of_ten_is_denied_and_nothing_is_touched(
+    local_server: RunningServer, tmp_path: Path
+) -> None:
+    team = Team(local_server)
+    before = audit_log(local_server.data)
+    ann = Erase(local_server, tmp_path, api_key=team.keys["ann"])
+    given = (
+        "plan",
+        team.path,
+        "--where",
+        '"x" in tags',
+        "--request",
+        "R",
+        "--basis",
+        "b",
+        "--max-percent",
+        "100",
+    )
+
+    got = ann(*given, "-o", str(tmp_path / "plan.json"))
+    own = ann(*given, "-o", str(tmp_path / "plan.json"), "--only-permitted")
+
+    assert got.code == exit_codes.AUTH
+    assert "7 of 10 runs that match may not be deleted" in got.err
+    assert (own.code, json.loads(own.out)["runs"], json.loads(own.out)["excluded"]) == (exit_codes.OK, 3, 7)
+    assert audit_log(local_server.data) == before
 
 
 def test_an_entire_project_is_typed_on_a_terminal_or_named(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_erase_plan import Erase
+from tests.cli.erasing import Erase
 from tests.stored import World
 from wbgql.cli import exit_codes
 from wbgql.erasure.case import load_plan

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.caller import Caller
 from wbgql.client import Client
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.making import Surface, make_plan
@@ -14,6 +16,8 @@ from wbgql.erasure.subjects import CaseKey
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, parse_project_path
 from wbgql.runs import ProjectScope
+from wbgql.server import RunningServer, add_team, add_user
+from wbgql.settings import Settings
 
 REQUEST = Request(reference="DSR-1", basis="gdpr-17")
 CASE_KEY = CaseKey(b"k" * 32)
@@ -51,3 +55,31 @@ def artifact_of(plan: Plan, artifact_id: str) -> PlannedArtifact:
     """One version of a plan; it stands there once."""
     (found,) = [one for run in plan.runs for one in run.artifacts if one.id == artifact_id]
     return found
+
+
+_MAKE_RUN = "mutation Make($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } } }"
+_numbers = itertools.count(1)
+
+
+class Team:
+    """A team of an admin (boss), a member (ann) who made three of ten runs, and a viewer (eve)."""
+
+    def __init__(self, server: RunningServer) -> None:
+        number = next(_numbers)
+        self.name = f"team-{number}"
+        self.path = f"{self.name}/vision"
+        self.keys = {}
+        for user, role in (("boss", "admin"), ("ann", "member"), ("eve", "viewer")):
+            self.keys[user] = add_user(server.data, f"{user}-{number}")
+            add_team(server.data, self.name, member=f"{user}-{number}", role=role)
+        self._base_url = server.base_url
+        for run in range(10):
+            self._make("ann" if run < 3 else "boss", name=f"r{run}", tags=["x"])
+        self._make("boss", name="other")
+
+    def client(self, user: str) -> Client:
+        return Client(settings=Settings(base_url=self._base_url, api_key=self.keys[user]))
+
+    def _make(self, user: str, **fields: object) -> None:
+        given = {"entityName": self.name, "modelName": "vision", "state": "finished"} | fields
+        Caller(self._base_url, self.keys[user]).ask(_MAKE_RUN, input=given)

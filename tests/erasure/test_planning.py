@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.caller import Caller
-from tests.erasure.planner import REQUEST, WIDE, everything, plan_runs, run_of
+from tests.bulk import BulkRun, load_runs, make_run
+from tests.caller import new_project
+from tests.erasure.planner import REQUEST, WIDE, Team, everything, plan_runs, run_of
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.canonical import digest, encode
+from wbgql.erasure.planning import Ask, make_plan
 from wbgql.erasure.planning.caps import Canaries
 from wbgql.erasure.planning.clocks import Declared, predict
 from wbgql.erasure.planning.facts import read_run_facts
@@ -29,9 +31,9 @@ from wbgql.errors import (
 )
 from wbgql.expressions import parse_expression
 from wbgql.holds import HoldRegister
-from wbgql.paths import ProjectPath, RunPath
+from wbgql.paths import ProjectPath, RunPath, parse_project_path
 from wbgql.runs import ProjectPattern
-from wbgql.server import RunningServer, add_team, add_user
+from wbgql.server import RunningServer
 from wbgql.settings import Settings
 
 
@@ -336,34 +338,6 @@ def test_a_run_that_is_being_logged_is_planned_as_a_risk(world: World, register:
     assert plan.runs[0].history_lines == 1
 
 
-_MAKE_RUN = "mutation Make($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } } }"
-_numbers = itertools.count(1)
-
-
-class Team:
-    """A team of an admin (boss), a member (ann) who made three of ten runs, and a viewer (eve)."""
-
-    def __init__(self, server: RunningServer) -> None:
-        number = next(_numbers)
-        self.name = f"team-{number}"
-        self.path = f"{self.name}/vision"
-        self._keys = {}
-        for user, role in (("boss", "admin"), ("ann", "member"), ("eve", "viewer")):
-            self._keys[user] = add_user(server.data, f"{user}-{number}")
-            add_team(server.data, self.name, member=f"{user}-{number}", role=role)
-        self._base_url = server.base_url
-        for run in range(10):
-            self._make("ann" if run < 3 else "boss", name=f"r{run}", tags=["x"])
-        self._make("boss", name="other")
-
-    def client(self, user: str) -> Client:
-        return Client(settings=Settings(base_url=self._base_url, api_key=self._keys[user]))
-
-    def _make(self, user: str, **fields: object) -> None:
-        given = {"entityName": self.name, "modelName": "vision", "state": "finished"} | fields
-        Caller(self._base_url, self._keys[user]).ask(_MAKE_RUN, input=given)
-
-
 def test_a_member_may_not_plan_what_others_made_unless_it_is_left_out(
     local_server: RunningServer, register: Path
 ) -> None:
@@ -422,3 +396,41 @@ def test_planning_sends_no_mutation(world: World, register: Path) -> None:
 
     assert world.caller.run(world.project, "a") == before
     assert run_of(plan_runs(world.client, world.path, register=register, where='"x" in tags'), "a")
+
+
+def test_the_python_way_gives_a_plan_and_its_key(world: World, tmp_path: Path) -> None:
+    make_runs(world, a=["x"], b=["x"], c=[])
+    world.client.holds = HoldRegister(tmp_path / "none.json")
+    ask = Ask(request=REQUEST, scope=[parse_project_path(world.path)], where='"x" in tags', caps=WIDE)
+
+    plan, key = make_plan(world.client, ask)
+    other, other_key = make_plan(world.client, ask)
+
+    assert (len(plan.runs), plan.case_key_id) == (2, key.key_id)
+    assert (plan.plan_id, key.key_id) != (other.plan_id, other_key.key_id)
+
+
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.full)])
+def test_many_runs_take_few_requests(local_server: RunningServer, register: Path, count: int) -> None:
+    project = new_project()
+
+    def make(number: int) -> BulkRun:
+        return replace(make_run(number), tags=["x"] if number < count else [])
+
+    load_runs(local_server.data, project, count + 10, make=make)
+    settings = Settings(base_url=local_server.base_url, api_key=local_server.api_key)
+
+    with Client(settings=settings) as client:
+        plan = plan_runs(
+            client,
+            f"admin/{project}",
+            register=register,
+            where='"x" in tags',
+            caps=Caps(max_runs=count, max_percent=100),
+        )
+        requests = client.stats.requests
+
+    assert len(plan.runs) == count
+    assert [run.id for run in plan.runs] == sorted(run.id for run in plan.runs)
+    pages = 2 * (count // 1000 + 2) + count // 50 + count // 500 + 1
+    assert requests <= pages + 6

@@ -209,3 +209,38 @@ def test_forks_that_stay_are_listed_and_forks_of_forks_too(stage: World, registe
     assert run_of(made, "rewound").risks == ["rewound"]
     assert any(line.startswith("2 runs forked from runs that go") for line in made.stays)
     assert any(line.startswith("the beginning of 1 run") for line in made.stays)
+
+
+PROTECT = "mutation P($input: AddProtectedAliasesInput!) { addProtectedAliases(input: $input) { aliases } }"
+
+
+def test_a_version_with_a_protected_alias_is_left_to_an_admin_whatever_was_chosen(
+    stage: World, register: Path
+) -> None:
+    alias = f"audited-{stage.project}"  # other tests share the entity
+    stage.caller.ask(PROTECT, input={"entityName": "admin", "aliases": [alias], "adminType": "MODEL"})
+    linked = stage.log("net", {"w": b"1"}, runName="gone1")
+    link(stage, linked, alias)
+    own = stage.log("own", {"w": b"2"}, runName="gone1", aliases=[alias])
+
+    made = plan(stage, register, policy=Policy(unlink=True, aliased="erase"))
+
+    for version in (linked, own):
+        found = artifact_of(made, version)
+        assert (found.decision, found.reason, found.position) == ("manual", "protected", 0)
+    assert any(line.startswith("2 artifact versions: they carry a protected alias") for line in made.stays)
+
+
+def test_references_are_counted_and_told(stage: World, register: Path) -> None:
+    files = {f"f{number:02}": b"1" for number in range(MANY)}
+    made = stage.logger.create("refs", files, runName="gone1")
+    entries = {name: {"ref": f"s3://elsewhere/{name}", "digest": name, "size": 1} for name in files}
+    assert stage.logger.put_manifest(made["id"], entries).status_code == 200
+    stage.logger.commit(made["id"])
+
+    planned = plan(stage, register)
+
+    assert artifact_of(planned, made["id"]).references == MANY
+    assert any(
+        line.startswith(f"{MANY} files that artifact versions only refer to") for line in planned.stays
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -162,15 +161,11 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
 
 def make_surface(app: App, client: Client) -> Surface:
     """What planning takes from outside: time, randomness, the terminal."""
-    from wbgql.erasure.planning.making import Surface
-    from wbgql.erasure.subjects import KEY_BYTES, CaseKey
+    from wbgql.erasure.planning import open_surface
 
-    now = app.now()
-    return Surface(
-        now=now,
-        plan_id=f"{now:%Y%m%d}-{secrets.token_hex(6)}",
-        case_key=CaseKey(secrets.token_bytes(KEY_BYTES)),
-        base_url=client.settings.base_url,
+    return open_surface(
+        client.settings.base_url,
+        app.now(),
         stages=lambda name: bar(app, name),
         confirm_entire=lambda project, runs: _confirm_entire(app, client, project, runs),
     )

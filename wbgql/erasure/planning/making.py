@@ -48,6 +48,11 @@ def no_stages(_name: str) -> Iterator[Progress]:
     yield NoProgress()
 
 
+def refuse_entire(_project: ProjectPath, _runs: int) -> bool:
+    """Confirm nothing: nobody can be asked."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surface:
     """What planning takes from outside: the time, a new id, the case's secret, who is told and asked."""
@@ -57,7 +62,7 @@ class Surface:
     case_key: CaseKey
     base_url: str
     stages: Stages = no_stages
-    confirm_entire: ConfirmEntire = lambda _project, _runs: False
+    confirm_entire: ConfirmEntire = refuse_entire
 
 
 def make_plan(session: Session, ask: Ask, holds: HoldRegister, surface: Surface) -> Plan:
