@@ -47,3 +47,51 @@ def test_a_protected_alias_in_a_registry_keeps_its_source_from_being_deleted(loc
     assert caller.ask("query($id: ID!) { artifact(id: $id) { state } }", id=result["id"]) == {
         "artifact": {"state": "DELETED"}
     }
+
+
+SEARCH = """
+import wandb
+api = lambda: wandb.Api()
+with wandb.init(entity="find-team", project="p") as run:
+    for name in ("net", "other"):
+        artifact = wandb.Artifact(name, type="model")
+        with artifact.new_file("w.bin") as file:
+            file.write(name)
+        run.link_artifact(artifact, f"wandb-registry-model/{name}", aliases=[f"{name}-prod"])
+made = api().create_registry(name="mine", visibility="organization", organization="find-org")
+changed = api().registry("mine", "find-org")
+changed.description = "described"
+changed.save()
+model = api().registry("model", "find-org")
+result = {
+    "organization": [api().organization("find-org").name, api().organization("find-org").org_entity.entity_type],
+    "registries": sorted(one.name for one in api().registries("find-org")),
+    "by name": [one.name for one in api().registries("find-org", filter={"name": {"$regex": "mod"}})],
+    "made": [made.full_name, api().registry("mine", "find-org").description],
+    "collections": sorted(one.name for one in model.collections()),
+    "versions": sorted(one.name for one in model.versions()),
+    "search": [one.name for one in api().registries("find-org").collections(filter={"name": "net"}).versions()],
+    "by alias": [one.source_name for one in api().registries("find-org").versions(filter={"alias": "other-prod"})],
+    "members": model.members(),
+}
+changed.delete()
+result["left"] = sorted(one.name for one in api().registries("find-org"))
+"""
+
+
+def test_registries_are_made_changed_searched_and_deleted(local_server, tmp_path):
+    add_org(local_server.data, "find-org", "admin", "admin")
+    add_team(local_server.data, "find-team", "find-org", "admin", role="admin")
+
+    assert run_sdk(local_server, tmp_path, SEARCH) == {
+        "organization": ["find-org", "organization"],
+        "registries": ["dataset", "mine", "model"],
+        "by name": ["model"],
+        "made": ["wandb-registry-mine", "described"],
+        "collections": ["net", "other"],
+        "versions": ["net:v0", "other:v0"],
+        "search": ["net:v0"],
+        "by alias": ["other:v0"],
+        "members": [],
+        "left": ["dataset", "model"],
+    }

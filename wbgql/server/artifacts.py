@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +13,7 @@ from wbgql.errors import NotFound
 from wbgql.server import projects
 from wbgql.server.artifacts_fields import COLLECTION_FIELDS, VERSION_FIELDS
 from wbgql.server.backend import Context
-from wbgql.server.projects import make_id
+from wbgql.server.projects import make_id, parse_id
 from wbgql.server.run_pages import parse_filters
 from wbgql.server.store import Row, row, rows
 from wbgql.server.where import compile_order, compile_where
@@ -73,6 +71,12 @@ def in_collection(pk: int) -> Scope:
     return Scope(_ALL_MEMBERS, "members.collection_id = ?", (pk,))
 
 
+def in_collections(pks: list[int]) -> Scope:
+    """The versions of several collections, once for each they are in."""
+    listed = f"members.collection_id IN ({','.join('?' * len(pks))})"
+    return Scope(_ALL_MEMBERS, listed, tuple(pks), order="members.created_at DESC, members.id DESC")
+
+
 def of_run(pk: int, role: str) -> Scope:
     """What a run logged ("output") or used ("input")."""
     joins = f"{_OWN_MEMBER} JOIN artifact_runs AS io ON io.artifact_id = artifacts.id"
@@ -91,15 +95,6 @@ def outputs_of_users(version: Row) -> Scope:
     users = "SELECT run_id FROM artifact_runs WHERE role = 'input' AND artifact_id = ?"
     made = f"SELECT artifact_id FROM artifact_runs WHERE role = 'output' AND run_id IN ({users})"  # noqa: S608
     return Scope(_OWN_MEMBER, f"artifacts.id IN ({made})", (version["pk"],))
-
-
-def parse_id(kind: str, text: str | None) -> int:
-    """The row number in an id made by `make_id`; -1, which no row has, for anything else."""
-    try:
-        prefix, _, number = base64.b64decode(text or "", validate=True).decode().partition(":")
-        return int(number) if prefix == kind else -1
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return -1
 
 
 # ---- types ----

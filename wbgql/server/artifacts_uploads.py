@@ -9,11 +9,11 @@ from typing import Any
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.server import accounts, artifacts, blobs, projects
-from wbgql.server.artifacts import parse_id, writing
+from wbgql.server.artifacts import writing
 from wbgql.server.artifacts_manifests import check_path
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
-from wbgql.server.projects import make_id
+from wbgql.server.projects import make_id, parse_id
 from wbgql.server.store import Connection, Row, row
 
 CONTENT, MANIFEST = "artifact-file", "artifact-manifest"

@@ -16,9 +16,8 @@ from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_run_storage_id
-from wbgql.server.artifacts import parse_id
 from wbgql.server.backend import Context
-from wbgql.server.projects import make_id
+from wbgql.server.projects import make_id, parse_id
 from wbgql.server.statuses import status_of
 from wbgql.server.store import Connection, Row, Store, row, rows
 from wbgql.server.times import to_text

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from wbgql.errors import NotFound, PermissionDenied, ResponseError
 from wbgql.server import accounts
 from wbgql.server.backend import Context
-from wbgql.server.projects import make_id
+from wbgql.server.projects import make_id, parse_id
 from wbgql.server.store import Connection, Row, row
 
 TAKEN = 409
@@ -29,7 +27,7 @@ def delete_key(context: Context, storage_id: str | None) -> None:
     Raises:
         NotFound: no such key, or it is another user's.
     """
-    pk = _row_number("ApiKey", storage_id)
+    pk = parse_id("ApiKey", storage_id)
     with context.store.write() as db:
         db.execute(
             "DELETE FROM api_keys WHERE id = ? AND (user_id = ? OR ?)",
@@ -110,7 +108,7 @@ def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
         PermissionDenied: neither an admin of the team nor the user.
         NotFound: no such team.
     """
-    pk = _row_number("User", user_id)
+    pk = parse_id("User", user_id)
     with context.store.write() as db:
         team = _require_team(context, db, entity, unless=pk)
         db.execute("DELETE FROM team_members WHERE entity_id = ? AND user_id = ?", (team, pk))
@@ -150,11 +148,3 @@ def _user(context: Context, pk: int) -> Row:
     context.__dict__.pop("users", None)
     user: dict[str, Any] = context.users[pk]
     return user
-
-
-def _row_number(kind: str, storage_id: str | None) -> int:
-    try:
-        prefix, _, number = base64.b64decode(storage_id or "", validate=True).decode().partition(":")
-        return int(number) if prefix == kind else -1
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return -1

@@ -7,8 +7,11 @@ import binascii
 
 from wbgql.errors import NotFound, UsageError
 from wbgql.server import accounts
+from wbgql.server.artifacts_fields import TableFields
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, row, rows
+from wbgql.server.where import compile_order, compile_where
+from wbgql.server.where_fields import ColumnField
 
 DEFAULT_PROJECT = "uncategorized"
 MAX_NAME = 128
@@ -25,6 +28,15 @@ FROM projects JOIN entities ON entities.id = projects.entity_id
 def make_id(kind: str, *parts: object) -> str:
     """GraphQL ids are base64 of `Kind:part:...`."""
     return base64.b64encode(":".join([kind, *map(str, parts)]).encode()).decode()
+
+
+def parse_id(kind: str, text: str | None) -> int:
+    """The row number in an id made by `make_id`; -1, which no row has, for anything else."""
+    try:
+        prefix, _, number = base64.b64decode(text or "", validate=True).decode().partition(":")
+        return int(number) if prefix == kind else -1
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return -1
 
 
 def find_entity(db: Connection, name: str | None, default_id: int) -> Row | None:
@@ -109,16 +121,49 @@ def _is_project_member(context: Context, project: Row) -> bool:
     return member is not None or project["userPk"] == context.viewer.user_id
 
 
-def list_projects(context: Context, entity: str | None, limit: int, offset: int) -> list[Row]:
-    """Projects of an entity that the viewer may see, latest change first."""
+PROJECT_FIELDS = TableFields(
+    columns={
+        "id": ColumnField("projects.id", "number"),
+        "name": ColumnField("projects.name", "text"),
+        "entity_id": ColumnField("projects.entity_id", "number"),
+        "description": ColumnField("projects.description", "text"),
+        "createdAt": ColumnField("projects.created_at", "instant"),
+        "created_at": ColumnField("projects.created_at", "instant"),
+        "updatedAt": ColumnField("projects.updated_at", "instant"),
+        "updated_at": ColumnField("projects.updated_at", "instant"),
+    },
+    json={},
+    tie_break="projects.id",
+)
+"""Keys of `filters` and `order` where projects are listed."""
+
+
+def list_projects(
+    context: Context,
+    entity: str | None,
+    limit: int,
+    offset: int,
+    *,
+    filters: object = None,
+    order: str | None = None,
+) -> list[Row]:
+    """Projects of an entity that the viewer may see, latest change first where no order is asked for.
+
+    `filters` is a decoded filter.
+
+    Raises:
+        UsageError: a filter or order the server does not understand.
+    """
     owner = find_entity(context.db, entity, context.viewer.entity_id)
     if owner is None:
         return []
+    compiled = compile_where(filters or {}, PROJECT_FIELDS)
+    by = compile_order(order or "-updated_at", PROJECT_FIELDS).sql
     found = rows(
         context.db,
-        f"{_NODE} WHERE projects.entity_id = ? AND projects.deleted_at IS NULL"
-        " ORDER BY updatedAt DESC, pk DESC",
-        (owner["id"],),
+        f"{_NODE} WHERE projects.entity_id = ? AND projects.deleted_at IS NULL AND ({compiled.sql})"
+        f" ORDER BY {by}",
+        (owner["id"], *compiled.params),
     )
     return [to_node(project) for project in found if is_visible(context, project)][offset : offset + limit]
 

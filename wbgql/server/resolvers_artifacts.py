@@ -170,6 +170,7 @@ def entity_collections(
     info: Info,
     collectionTypes: list[str] | None = None,  # noqa: N803
     filters: str | None = None,
+    projectFilters: str | None = None,  # noqa: N803
     order: str | None = None,
     first: int | None = None,
     after: str | None = None,
@@ -178,12 +179,36 @@ def entity_collections(
     kinds = tuple(_KINDS[one] for one in collectionTypes or _KINDS)
     found = [
         collection
-        for project in projects.list_projects(info.context, entity["name"], 2**31, 0)
+        for project in _projects(info.context, entity, projectFilters)
         for collection in artifacts.list_collections(
             info.context, project, kinds=kinds, filters=filters, order=order
         )
     ]
     return slice_connection(found, page_size(first), after, totalCount=len(found))
+
+
+@field("Entity", "artifactMemberships")
+def entity_memberships(
+    entity: Row,
+    info: Info,
+    projectFilters: str | None = None,  # noqa: N803
+    collectionFilters: str | None = None,  # noqa: N803
+    **given: Any,
+) -> Row:
+    found = [
+        collection["pk"]
+        for project in _projects(info.context, entity, projectFilters)
+        for collection in artifacts.list_collections(info.context, project, filters=collectionFilters)
+    ]
+    connection = version_connection(info.context, artifacts.in_collections(found), **given)
+    for edge in connection["edges"]:
+        edge["node"] = artifacts.to_membership(edge["node"])
+    return connection
+
+
+def _projects(context: Context, entity: Row, filters: str | None) -> list[Row]:
+    given = run_pages.parse_filters(filters)
+    return projects.list_projects(context, entity["name"], 2**31, 0, filters=given)
 
 
 # ---- collections ----

@@ -9,11 +9,14 @@ from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
 from wbgql.server.projects import make_id
 from wbgql.server.registry import Info, Resolvers
+from wbgql.server.run_pages import parse_filters
 from wbgql.server.store import Row, row, rows
 
 FEATURES = (
     "MARK_RUN_FILES_UPLOADED",
     "UPDATE_RUN_STATE",
+    "ARTIFACT_REGISTRY_SEARCH",
+    "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
     "TOTAL_COUNT_IN_FILE_CONNECTION",
     "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
 )
@@ -63,12 +66,15 @@ def project_list(
     _root: Any,
     info: Info,
     entityName: str | None = None,  # noqa: N803
+    filters: str | None = None,
+    order: str | None = None,
     first: int | None = None,
     after: str | None = None,
     **_: Any,
 ) -> Row:
     offset, size = offset_after(after), page_size(first)
-    found = projects.list_projects(info.context, entityName, size + 1, offset)
+    given = parse_filters(filters)
+    found = projects.list_projects(info.context, entityName, size + 1, offset, filters=given, order=order)
     return to_connection(found[:size], offset, has_next=len(found) > size)
 
 
@@ -217,10 +223,8 @@ def entity_project(source: Row, info: Info, name: str | None = None) -> Row | No
 
 
 @field("Entity", "projects")
-def entity_projects(
-    source: Row, info: Info, first: int | None = None, after: str | None = None, **_: Any
-) -> Row:
-    return project_list(None, info, source["name"], first, after)
+def entity_projects(source: Row, info: Info, **given: Any) -> Row:
+    return project_list(None, info, source["name"], **given)
 
 
 @field("Entity", "projectCount")

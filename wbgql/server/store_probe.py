@@ -18,8 +18,8 @@ import re2
 
 from wbgql.errors import StoreError
 from wbgql.server import tables
-from wbgql.server.artifacts import parse_id
 from wbgql.server.backend import make_subject
+from wbgql.server.projects import parse_id
 from wbgql.server.store import Connection, store_errors
 
 MIN_NEEDLE = 6
