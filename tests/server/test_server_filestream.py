@@ -193,6 +193,29 @@ def test_writers_in_shared_mode_add_to_each_others_rows_and_summary(caller, proj
     assert json.loads(run["summaryMetrics"]) == {"one": 2, "two": 2, "both": "two"}
 
 
+def test_console_pages_count_lines_over_gaps_and_writers(caller, project):
+    for client, offset in (("one", 0), ("one", 7), ("two", 0)):
+        headers = {"X-WANDB-USE-ASYNC-FILESTREAM": "true", "X-WANDB-ASYNC-CLIENT-ID": client}
+        content = [f"{client} {offset + number}" for number in range(2)]
+        caller.stream(
+            project, "r1", files={"output.log": {"offset": offset, "content": content}}, headers=headers
+        )
+    document = """query L($p: String, $first: Int, $after: String, $last: Int) {
+        project(entityName: "admin", name: $p) { run(name: "r1") {
+        logLines(first: $first, after: $after, last: $last) {
+        edges { node { line } } pageInfo { endCursor hasNextPage } } } } }"""
+
+    def page(**variables):
+        found = caller.ask(document, p=project, **variables)["project"]["run"]["logLines"]
+        return [edge["node"]["line"] for edge in found["edges"]], found["pageInfo"]
+
+    first, info = page(first=3)
+    rest, end = page(first=3, after=info["endCursor"])
+    assert first + rest == ["one 0", "one 1", "one 7", "one 8", "two 0", "two 1"]
+    assert (info["hasNextPage"], end["hasNextPage"]) == (True, False)
+    assert page(last=3)[0] == ["one 8", "two 0", "two 1"]
+
+
 def test_system_metrics_of_any_size_are_kept(caller, project):
     line = '{"system.cpu": 1e999, "system.big": 1' + "0" * 400 + "}"
 

@@ -12,9 +12,9 @@ from wbgql.server.store import Connection, Row
 _LINE = re.compile(r"(?P<level>ERROR )?(?P<time>\d{4}-\d\d-\d\dT[\d:.]+) (?P<text>.*)", re.DOTALL)
 
 
-def read(db: Connection, pk: int, start: int, limit: int) -> list[Row]:
-    """`LogLine` nodes from line `start` on. `timestamp` is UTC without a zone."""
-    return [to_node(number, line) for number, line in lines.read(db, pk, lines.CONSOLE, start, limit)]
+def read(db: Connection, pk: int, skip: int, limit: int) -> list[Row]:
+    """`LogLine` nodes behind the first `skip`. `timestamp` is UTC without a zone."""
+    return [to_node(number, line) for number, line in lines.read(db, pk, lines.CONSOLE, skip, limit)]
 
 
 def to_node(number: int, line: str) -> Row:

@@ -81,12 +81,20 @@ def tail(db: Connection, pk: int, stream: str, count: int = 1) -> list[str]:
     return [line for (line,) in found][::-1]
 
 
-def read(db: Connection, pk: int, stream: str, start: int = 0, limit: int = -1) -> list[tuple[int, str]]:
-    """(line number, line) from `start` on, in order."""
+def read(db: Connection, pk: int, stream: str, skip: int = 0, limit: int = -1) -> list[tuple[int, str]]:
+    """(line number, line) in order, of each writer in turn; without the first `skip` lines.
+
+    Numbers may have gaps, and in shared mode each writer has its own: only counting gives pages.
+    """
     return list(
         db.execute(
-            "SELECT number, line FROM lines WHERE run_id = ? AND stream = ? AND number >= ?"
-            " ORDER BY writer, number LIMIT ?",
-            (pk, stream, start, limit),
+            "SELECT number, line FROM lines WHERE run_id = ? AND stream = ?"
+            " ORDER BY writer, number LIMIT ? OFFSET ?",
+            (pk, stream, limit, skip),
         )
     )
+
+
+def count(db: Connection, pk: int, stream: str) -> int:
+    """How many lines `read` gives in all."""
+    return int(db.execute("SELECT count(*) FROM lines WHERE run_id = ? AND stream = ?", (pk, stream)).get)

@@ -299,7 +299,7 @@ def run_log_lines(
 ) -> Row:
     db, pk = info.context.db, run["pk"]
     if last is not None:
-        start = max(0, run["logLineCount"] - last)
+        start = max(0, lines.count(db, pk, lines.CONSOLE) - last)
         found = console.read(db, pk, start, last)
         return to_connection(found, start, has_next=False)
     offset, size = offset_after(after), page_size(first, default=1000)
