@@ -352,3 +352,37 @@ def test_trusted_keys_are_pem_or_an_approvers_file(tmp_path):
         file.write_bytes(wrong)
         with pytest.raises(UsageError):
             read_trusted(file)
+
+
+def test_the_page_says_how_to_check_it_without_this_tool(bundle):
+    """Word for word what docs/erasure.md describes, with other people's libraries and nothing of ours."""
+    import csv
+    import hashlib
+    import json
+
+    import rfc8785
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    content = json.loads((bundle / "certificate.json").read_bytes())
+    certificate = content["certificate"]
+    key = load_pem_public_key(CERTIFIER.public.to_pem().encode())
+    signed = {"certificate": certificate, "purpose": "wbgql-erasure-certificate/1"}
+    key.verify(bytes.fromhex(content["signature"]["value"]), rfc8785.dumps(signed))
+
+    previous = "sha256:" + "0" * 64
+    for line in (bundle / "journal.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        claimed = entry.pop("hash")
+        assert entry["prev"] == previous
+        previous = "sha256:" + hashlib.sha256(rfc8785.dumps(entry)).hexdigest()
+        assert claimed == previous
+    assert certificate["journal"]["head"] == previous
+
+    leaves = []
+    for row in csv.DictReader((bundle / "population.csv").open()):
+        item = {name: cell or None for name, cell in row.items()}
+        item |= {name: int(row[name]) for name in ("no", "run", "project")}
+        leaves.append(hashlib.sha256(b"\0" + rfc8785.dumps(item)).digest())
+    assert len(leaves) == 3
+    pair = hashlib.sha256(b"\1" + leaves[0] + leaves[1]).digest()
+    assert certificate["merkle_root"] == "sha256:" + hashlib.sha256(b"\1" + pair + leaves[2]).hexdigest()
