@@ -7,9 +7,9 @@ from typing import Any
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import parse_run_storage_id
-from wbgql.server import accounts, artifacts_deletion, projects, retention, run_pages, runs
+from wbgql.server import accounts, artifacts_deletion, moves, projects, retention, run_pages, runs
 from wbgql.server.backend import Context
-from wbgql.server.registry import Resolvers
+from wbgql.server.registry import Info, Resolvers
 from wbgql.server.settings import ALL
 from wbgql.server.store import Connection, Row, row
 
@@ -62,6 +62,24 @@ def undelete_runs(context: Context, given: Row) -> Row:
         found = run_pages.matching(db, project, None if every else given["filters"], deleted=True)
         retention.restore(context, db, project, found)
     return {}
+
+
+@mutation("moveRuns")
+def move_runs(context: Context, given: Row) -> Row:
+    source = _writable(context, given["sourceEntityName"], given["sourceProjectName"])
+    return {"task": moves.move(context, source, given)}
+
+
+@resolvers.field("Query", "task")
+def task(_root: Any, _info: Info, id: str) -> Row | None:
+    return moves.find_task(id)
+
+
+@mutation("deleteSweep")
+@mutation("deleteSweeps")
+def delete_sweeps(_context: Context, _given: Row) -> Row:
+    """There are no sweeps here; said aloud, since this would delete runs too."""
+    raise ResponseError("this server has no sweeps, so none can be deleted", status=501)
 
 
 @mutation("modifyRuns")
