@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.bulk import FIRST_INSTANT, BulkRun, load_runs
 from tests.erasure.planner import artifact_of, plan_runs, run_of
 from tests.stored import World
 from wbgql.erasure.planning.decisions import Policy
 from wbgql.erasure.planning.facts import read_artifact_facts
 from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
+from wbgql.erasure.planning.surroundings import read_surroundings
 from wbgql.erasure.plans import Plan
 from wbgql.holds import HoldRegister
+from wbgql.paths import parse_project_path
+from wbgql.progress import NoProgress
+from wbgql.server import RunningServer
 
 LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
 MANY = 30
@@ -244,3 +249,23 @@ def test_references_are_counted_and_told(stage: World, register: Path) -> None:
     assert any(
         line.startswith(f"{MANY} files that artifact versions only refer to") for line in planned.stays
     )
+
+
+def test_looking_around_gets_past_more_runs_of_one_instant_than_a_page_holds(
+    local_server: RunningServer, world: World
+) -> None:
+    def make(number: int) -> BulkRun:
+        config = {"_wandb": {"branch_point": {"run_id": "source", "step": 1}}}
+        return BulkRun(
+            name=f"r{number:04}",
+            created_at=FIRST_INSTANT + timedelta(seconds=0 if number < 1100 else number),
+            config=config if number % 100 == 99 else {},
+        )
+
+    load_runs(local_server.data, world.project, 1200, make=make)
+
+    found = read_surroundings(
+        world.client.session, parse_project_path(world.path), {"source"}, set(), NoProgress()
+    )
+
+    assert found.forks["source"] == [f"{world.path}/r{number:04}" for number in range(99, 1200, 100)]

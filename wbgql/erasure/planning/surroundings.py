@@ -10,25 +10,27 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wbgql.connection import Connection, iter_nodes, iter_pages
+from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
 from wbgql.erasure.planning.facts import Id, refuse_half
-from wbgql.errors import NotFound, RequestError, UnstablePopulation
+from wbgql.errors import NotFound, RequestError, ResponseError, UnstablePopulation
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
-from wbgql.scalars import parse_json
+from wbgql.scalars import dump_json, format_datetime, parse_datetime, parse_json
 from wbgql.session import Session
 
 _RUNS_PER_PAGE = 500
 _OUTPUTS = 20
 _MORE = 1000
 _READINGS = 2
+_MAX_BARREN_PAGES = 10
 
 
 class _Run(Result, frozen=True):
     id: str
     name: str
+    created_at: str
     wandb_config: str | None
     outputs: Connection[Id] | None = None
 
@@ -136,20 +138,23 @@ class _Reading:
         self.found = Surroundings()
 
     def read(self, progress: Progress) -> bool:
-        """Read every run; whether they were as many as the server counted."""
-        total: int | None = None
-        read = 0
-        pages = iter_pages(
-            self._fetch, page_size=_RUNS_PER_PAGE, key=lambda run: run.id, on_warning=refuse_half
-        )
-        for page, runs in pages:
-            total = page.total_count if total is None else total
-            for run in runs:
-                self._note(run)
-            read += len(runs)
-            progress.report(read, total)
+        """Read every run, oldest first; whether they were at least as many as the server counted before.
+
+        Each page asks for what was created since the last run seen, so that runs which vanish shift nothing.
+        """
+        place = _Place()
+        page = self._fetch(place)
+        total = page.total_count or 0
+        while True:
+            for run in page.nodes:
+                if run.id not in place.seen:
+                    self._note(run)
+            if not place.move_on(page):
+                break
+            progress.report(len(place.seen), total)
+            page = self._fetch(place)
         self._settle_forks()
-        return read == total
+        return len(place.seen) >= total
 
     def _settle_forks(self) -> None:
         for name, source in self._source_of.items():
@@ -189,22 +194,61 @@ class _Reading:
         found = iter_nodes(fetch, page_size=_MORE, key=lambda version: version.id, on_warning=refuse_half)
         return [version.id for version in found]
 
-    def _fetch(self, first: int, after: str | None) -> Connection[_Run]:
+    def _fetch(self, place: _Place) -> Connection[_Run]:
         project = self._session.execute(
             LIST_SURROUNDINGS,
             **self._names,
+            filters=dump_json({"createdAt": {"$gte": place.since}} if place.since else {}),
             outputs=_OUTPUTS,
             withOutputs=bool(self._versions),
-            first=first,
-            after=after,
+            first=_RUNS_PER_PAGE,
+            after=place.after,
         ).project
         if project is None or project.runs is None:
             raise NotFound.project(self._path, operation=LIST_SURROUNDINGS.name)
+        if len(project.runs.nodes) < len(project.runs.edges):
+            raise ResponseError(
+                f"runs of {str(self._path)!r} came as null: what they logged is not known, so nothing can be "
+                "decided over what others logged too",
+                operation=LIST_SURROUNDINGS.name,
+            )
         return project.runs
 
     @property
     def _names(self) -> Mapping[str, str]:
         return {"entity": self._path.entity, "project": self._path.project}
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the next page begins. By offset only among runs of one instant, more than a page of them."""
+
+    since: str | None = None
+    after: str | None = None
+    seen: set[str] = field(default_factory=set)
+    barren: int = 0
+
+    def move_on(self, page: Connection[_Run]) -> bool:
+        """Go behind a page; False where there is no more.
+
+        Raises:
+            ResponseError: page after page promises more and brings nothing new.
+        """
+        nodes = page.nodes
+        fresh = {run.id for run in nodes} - self.seen
+        self.seen |= fresh
+        if not page.page_info.has_next_page:
+            return False
+        self.barren = 0 if fresh else self.barren + 1
+        if self.barren == _MAX_BARREN_PAGES or not nodes:
+            refuse_half("the server promises more runs and brings none that are new")
+        last = format_datetime(parse_datetime(nodes[-1].created_at))
+        stays = last == self.since or nodes[0].created_at == nodes[-1].created_at
+        self.after = page.page_info.end_cursor if stays else None
+        if stays and self.after is None:
+            refuse_half("the server promises more runs of one instant and gives no cursor to them")
+        self.since = self.since if stays else last
+        return True
 
 
 def _ancestors(name: str, source_of: Mapping[str, str]) -> list[str]:
