@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from wbgql.expressions import (
     ago,
     compile_filter,
     config,
+    freeze,
     matches,
     parse_expression,
     run,
@@ -207,3 +209,15 @@ def test_only_known_operators_are_sent(expr):
     known = "$and $or $nor $ne $gt $gte $lt $lte $in $nin $exists $regex $contains"
 
     assert _operators(compiled(expr)) <= set(known.split())
+
+
+@settings(max_examples=200, deadline=None)
+@given(EXPRESSIONS, DOCUMENTS, st.timedeltas(timedelta(0), timedelta(days=3000)))
+def test_a_frozen_expression_means_later_what_it_means_now(expr, document, later):
+    frozen = freeze(expr, NOW)
+
+    assert "ago(" not in re.sub(r'"(?:[^"\\]|\\.)*"', "", str(frozen))
+    assert parse_expression(str(frozen)) == frozen
+    assert freeze(frozen, NOW + later) == frozen
+    assert compile_filter(frozen, now=NOW + later) == compiled(expr)
+    assert matches(frozen, document, now=NOW + later) is matches(expr, document, now=NOW)
