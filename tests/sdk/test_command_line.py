@@ -22,6 +22,7 @@ result = None
 """
 
 
+@pytest.mark.full
 def test_artifacts_and_files_of_runs_come_and_go_by_the_command_line(local_server, tmp_path: Path) -> None:
     """`wandb artifact put`, `ls`, `get`, and `wandb pull`."""
     project = new_project()

@@ -203,6 +203,7 @@ result = folders
 """
 
 
+@pytest.mark.full
 def test_the_parts_of_a_resumed_run_are_synced_in_order_to_another_id(
     local_server: RunningServer, tmp_path: Path
 ) -> None:
