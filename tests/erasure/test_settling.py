@@ -91,13 +91,14 @@ def test_one_flicker_starts_the_count_anew():
     assert script.asked == {"a": 6}
 
 
-def test_where_nothing_is_hoped_for_any_equal_answers_do():
-    script = Script(a=["present"], b=["absent"])
+def test_where_nothing_is_hoped_for_the_first_answer_that_says_something_does():
+    script = Script(a=["present"], b=["absent"], c=["unknown", "present"])
 
     found, clock = _settle(script, hoped_for=None)
 
-    assert found == {"a": "present", "b": "absent"}
-    assert clock.time == 1.0
+    assert found == {"a": "present", "b": "absent", "c": "present"}
+    assert script.asked == {"a": 1, "b": 1, "c": 2}
+    assert clock.time == 0.5
 
 
 def test_nothing_to_read_asks_nothing():

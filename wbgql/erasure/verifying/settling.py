@@ -51,10 +51,10 @@ def settle(
 ) -> dict[T, State]:
     """Read `items` over and over; return what each has settled on.
 
-    An item is done when `equal_reads` answers in a row are the one hoped for; where none is hoped for (None),
-    when they are equal. One that answers otherwise is read again until the waits are used up, because it
-    may come late; one that came at the very end is read a few times more, to see it repeat. `read` is given
-    the items that are not done, in order.
+    An item is done when `equal_reads` answers in a row are the one hoped for. One that answers otherwise is
+    read again until the waits are used up, because it may come late; one that came at the very end is read a
+    few times more, to see it repeat. Where none is hoped for (None), the first that says something will do.
+    `read` is given the items that are not done, in order.
     """
     watch = _Watch(hoped_for, equal_reads)
     open_items = list(items)
@@ -89,8 +89,11 @@ class _Watch(Generic[T]):
 
     def is_done(self, item: T) -> bool:
         answer, streak = self._last[item]
-        return streak >= self._equal_reads and self._hoped_for(item) in (None, answer)
+        hoped_for = self._hoped_for(item)
+        if hoped_for is None:
+            return answer != "unknown"
+        return streak >= self._equal_reads and hoped_for == answer
 
     def state(self, item: T) -> State:
         answer, streak = self._last[item]
-        return answer if streak >= self._equal_reads else "unsettled"
+        return answer if self.is_done(item) or streak >= self._equal_reads else "unsettled"
