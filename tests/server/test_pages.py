@@ -267,6 +267,18 @@ def test_console_output_has_its_colours_and_is_shown_from_its_end(world, visitor
     assert "lines 1\u20131,000 of 1,501" in first.text
 
 
+def test_console_lines_are_counted_over_gaps(world, visitor):
+    world.run("r0")
+    for offset in (0, 5000):
+        chunk = {"offset": offset, "content": [f"line {offset}"]}
+        world.caller.stream(world.project, "r0", files={"output.log": chunk})
+
+    page = visitor.open(f"/{world.path}/runs/r0/logs")
+
+    assert "2 lines" in page.text
+    assert [one.text for one in page.all("td") if one.text.startswith("line")] == ["line 0", "line 5000"]
+
+
 def test_files_are_saved_and_never_shown_as_a_page(world, visitor):
     world.run("r0")
     names = ["a/./b.html", "<script>.txt", "ü &=?#%.bin", "plain.html"]

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wbgql.errors import NotFound
-from wbgql.server import artifacts, artifacts_logging, console, files, runs
-from wbgql.server.lines import parse_row
+from wbgql.server import artifacts, artifacts_logging, console, files, lines, runs
 from wbgql.server.pages import series, values
 from wbgql.server.pages.artifact_views import to_version
 from wbgql.server.pages.charts import COLORS, Chart, draw
@@ -56,7 +55,7 @@ def charts(visit: Visit, run: Row) -> Page:
     offset = (visit.page_number() - 1) * CHARTS_A_PAGE
     shown = keys[offset : offset + CHARTS_A_PAGE]
     reading = series.read(series.history_of(db, run), shown, x) if shown else None
-    config, summary = (parse_row(text or "{}") for text in _texts(db, run))
+    config, summary = (lines.parse_row(text or "{}") for text in _texts(db, run))
     return _page(
         visit,
         run,
@@ -99,16 +98,15 @@ def system(visit: Visit, run: Row) -> Page:
     db = visit.context.db
     stream = series.events_of(db, run)
     text = db.execute("SELECT system_metrics FROM run_texts WHERE run_id = ?", (run["pk"],)).get
-    keys = sorted(
-        key for key, value in parse_row(text or "{}").items() if not key.startswith("_") and _is_number(value)
-    )
+    last = lines.parse_row(text or "{}")
+    keys = sorted(key for key, value in last.items() if not key.startswith("_") and _is_number(value))
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(_DEVICE.sub("*", key), []).append(key)
     wanted = dict(list(groups.items())[:SYSTEM_CHARTS])
     reading = series.read(stream, [key for group in wanted.values() for key in group[:COLORS]], "_timestamp")
-    lines = {line.key: line for line in reading.lines}
-    drawn = [_draw_group(title, group, lines) for title, group in wanted.items()]
+    drawn_from = {line.key: line for line in reading.lines}
+    drawn = [_draw_group(title, group, drawn_from) for title, group in wanted.items()]
     return _page(
         visit,
         run,
@@ -124,23 +122,23 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _draw_group(title: str, keys: Sequence[str], lines: dict[str, series.Line]) -> Chart | None:
+def _draw_group(title: str, keys: Sequence[str], found: dict[str, series.Line]) -> Chart | None:
     alone = len(keys) == 1
     shown = keys[:COLORS]
     names = [" ".join(_DEVICE.findall(key)) for key in shown]
     label = (keys[0] if alone else title).removeprefix("system.")
-    return draw(label, [lines[key] for key in shown], x="_timestamp", names=names)
+    return draw(label, [found[key] for key in shown], x="_timestamp", names=names)
 
 
 def logs(visit: Visit, run: Row) -> Page:
     """Console output, a thousand lines at a time, the last ones first."""
-    count = run["logLineCount"]
+    count = lines.count(visit.context.db, run["pk"], lines.CONSOLE)
     pages = max(1, -(-count // LINES_A_PAGE))
     number = visit.page_number() if "page" in visit.query else pages
     found = console.read(visit.context.db, run["pk"], (number - 1) * LINES_A_PAGE, LINES_A_PAGE)
     pager = turn_pages(visit, LINES_A_PAGE, shown=len(found), more=number < pages, total=count, number=number)
-    lines = [line | {"pieces": to_pieces(line["line"])} for line in found]
-    return _page(visit, run, "logs", "run_logs.html", lines=lines, pager=pager)
+    shown = [line | {"pieces": to_pieces(line["line"])} for line in found]
+    return _page(visit, run, "logs", "run_logs.html", lines=shown, pager=pager)
 
 
 def run_files(visit: Visit, run: Row) -> Page:
@@ -187,5 +185,5 @@ def run_artifacts(visit: Visit, run: Row) -> Page:
 
 def _page(visit: Visit, run: Row, tab: str, template: str, **more: Any) -> Page:
     db = visit.context.db
-    counts = {"logs": run["logLineCount"], "files": files.count_files(db, run["pk"])}
+    counts = {"logs": lines.count(db, run["pk"], lines.CONSOLE), "files": files.count_files(db, run["pk"])}
     return Page(template, {"run": run, "project": run["project"], "tab": tab, "counts": counts, **more})
