@@ -63,6 +63,14 @@ class Tables:
             sa.Column("done_at", sa.Text),
         )
         sa.Index("actions_in_order", self.actions.c.job, self.actions.c.round, self.actions.c.number)
+        # Finds the last round of one action: the primary key has the round before the run.
+        sa.Index(
+            "actions_by_run",
+            self.actions.c.job,
+            self.actions.c.run_no,
+            self.actions.c.action_no,
+            self.actions.c.round,
+        )
         self.batches = sa.Table(
             "batches",
             metadata,
