@@ -120,6 +120,5 @@ def make_verification(
         findings=list(findings),
         residuals=list(residuals),
         clocks=list(clocks),
-        probe="local" if kind == "storage" else None,
-        **fields,
+        **{"probe": "local" if kind == "storage" else None} | fields,
     )

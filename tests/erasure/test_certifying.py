@@ -21,9 +21,9 @@ from tests.erasure.made_plans import (
 from wbgql.erasure.approvals import Approval
 from wbgql.erasure.bundles import read_certificate, read_journal, read_population
 from wbgql.erasure.case import Case
-from wbgql.erasure.certifying import read_standing
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.plans import ExcludedRun, NotRead, Rule
+from wbgql.erasure.standings import read_standing
 from wbgql.erasure.verifications import Finding, Residual
 from wbgql.errors import NotApproved, NotVerified, PlanChanged, StoreError, UsageError
 

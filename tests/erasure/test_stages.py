@@ -175,3 +175,14 @@ def test_stages_are_reached_in_order_and_never_without_a_good_last_word(looks, a
     assert [step.stage for step in reached.steps[:2]] == list(STAGES[: len(reached.steps[:2])])
     assert (reached.stage is None) == (not reads or reads[-1] != "hidden")
     assert (reached.missing is None) == (len(reached.steps) == 3)
+
+
+def test_each_probe_looked_elsewhere_and_each_last_word_counts():
+    bucket = {"probe": "fsspec"}
+
+    assert _stage(("hidden", 7), ("present", 8), ("absent", 9, bucket)).stage == "WINDOW_PASSED"
+    assert _stage(("hidden", 7), ("absent", 8), ("present", 9, bucket)).stage == "WINDOW_PASSED"
+    assert (
+        _stage(("hidden", 7), ("present", 8), ("absent", 9, bucket), ("absent", 10)).stage
+        == "STORAGE_VERIFIED"
+    )

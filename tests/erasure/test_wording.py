@@ -31,10 +31,10 @@ from wbgql.erasure.wording import (
 _FINAL = r"permanent|irrevers|irrecover|for good|for ever|forever|destroy|wiped?\b|shred|purged?\b|sanitiz"
 _DELETED = r"\b(was|were|is|are|been|has|have) (\w+ )?(deleted|erased|removed)\b|\bno longer stored\b"
 NEVER = {
-    "HIDDEN": rf"{_FINAL}|{_DELETED}|none of their rows",
-    "WINDOW_PASSED": rf"{_FINAL}|{_DELETED}|none of their rows",
+    "HIDDEN": rf"{_FINAL}|{_DELETED}|found nothing of them",
+    "WINDOW_PASSED": rf"{_FINAL}|{_DELETED}|found nothing of them",
     "STORAGE_VERIFIED": _FINAL,
-    "PROVIDER_ATTESTED": rf"{_FINAL}|none of their rows",
+    "PROVIDER_ATTESTED": rf"{_FINAL}|found nothing of them",
 }
 CONTROLS = Controls(positive=1, empty=1, negative=2)
 
@@ -51,7 +51,7 @@ def _facts(**fields: Any) -> Facts:
         "window_ends_at": "2026-01-08T00:00:00Z",
         "window_at": "2026-01-08T01:00:00Z",
         "store_at": "2026-01-09T00:00:00Z",
-        "store": "local",
+        "stores": ["local"],
         "reference": "TICKET-1",
     }
     return Facts(**values | fields)
@@ -162,3 +162,11 @@ def test_every_code_has_words():
     assert set(OUTCOMES) == set(get_args(ItemOutcome))
     assert set(REASONS) >= {*get_args(Reason), *get_args(Exclusion)}
     assert set(RESIDUALS) == set(get_args(ResidualKind))
+
+
+def test_a_look_at_objects_alone_is_said_to_be_one():
+    objects = " ".join(statement("STORAGE_VERIFIED", _facts(stores=["fsspec"]), is_test=False))
+    both = " ".join(statement("STORAGE_VERIFIED", _facts(stores=["fsspec", "local"]), is_test=False))
+
+    assert "not the rows of the server's database" in objects
+    assert "not the rows" not in both

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
-
-import msgspec
 
 from wbgql import __version__
 from wbgql.erasure.approvals import Approval, ApproversFile, check_given
@@ -31,22 +28,25 @@ from wbgql.erasure.certificates import (
     sign_certificate,
     summarize,
 )
-from wbgql.erasure.journals import Entry, Head, find_break
 from wbgql.erasure.keys import PrivateKey
 from wbgql.erasure.limitations import limitations, what_stays
 from wbgql.erasure.plans import Clock, Plan, Rule
-from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items, root_of
-from wbgql.erasure.stages import Evidence, Reached, Seen, binding_clock, ends_at, reached_stage
+from wbgql.erasure.population import root_of
+from wbgql.erasure.stages import (
+    Seen,
+    binding_clock,
+    ends_at,
+    last_looks,
+)
+from wbgql.erasure.standings import Standing, journal_until, read_standing
 from wbgql.erasure.subjects import CaseKey
-from wbgql.erasure.trails import Trail, follow
-from wbgql.erasure.verifications import Controls, Residual, Verification
+from wbgql.erasure.trails import Trail
+from wbgql.erasure.verifications import Controls
 from wbgql.erasure.wording import Facts, statement
-from wbgql.errors import FilterError, NotVerified, PlanChanged
+from wbgql.errors import FilterError, NotVerified
 from wbgql.expressions import parse_expression
 from wbgql.paths import ProjectPath
 from wbgql.scalars import format_datetime
-
-_DECODER = msgspec.json.Decoder(Verification)
 
 
 @dataclass(frozen=True)
@@ -71,59 +71,6 @@ class Given:
     signed: SignedCertificate
     folder: Path
     former: Path | None
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A case as it stands: what the ledger and the journal say of it, read once and held to each other."""
-
-    trail: Trail
-    seen: list[Seen]
-    items: list[Item]
-    counts: Counts
-    reached: Reached
-    residuals: list[Residual] = field(default_factory=list)
-
-    @property
-    def verifications(self) -> list[Verification]:
-        """Every verification, in the journal's order."""
-        return [seen.verification for seen in self.seen]
-
-    @property
-    def last_gone_at(self) -> str | None:
-        """When the last run was recorded as gone."""
-        return _last_gone_at(self.items)
-
-
-def read_standing(case: Case, now: datetime) -> Standing:
-    """Read how a case stands. Changes nothing.
-
-    Raises:
-        PlanChanged: the ledger's job was made from another plan.
-        NotVerified: the ledger contradicts itself; names the first bad entry.
-        UsageError: no such job, or the case key is missing.
-    """
-    key = case.require_key()
-    job = case.ledger.job(case.job)
-    if job.digest != case.plan.digest:
-        raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
-    _check_chain(case, job.head)
-    trail = follow(journal_until(case, job.head))
-    seen = _read_seen(case, trail)
-    proved = _proved(seen, trail)
-    items = list(make_items(case.plan, case.ledger.latest(case.job), key, proved))
-    counts = count_items(items, matched=case.plan.totals.matched)
-    evidence = Evidence(
-        claimed=counts.claimed,
-        last_gone_at=_last_gone_at(items),
-        changed_seq=trail.changed_seq,
-        seen=seen,
-        attestations=trail.attestations,
-    )
-    reached = reached_stage(case.plan, evidence, now)
-    return Standing(
-        trail=trail, seen=seen, items=items, counts=counts, reached=reached, residuals=_residuals(seen)
-    )
 
 
 def certify(
@@ -213,70 +160,8 @@ def make_certificate(
     )
 
 
-def journal_until(case: Case, head: Head) -> Iterator[Entry]:
-    """Yield the journal up to `head`, whatever is added meanwhile."""
-    return takewhile(lambda entry: entry.seq <= head.seq, case.ledger.entries(case.job))
-
-
-def _check_chain(case: Case, head: Head) -> None:
-    found = find_break(journal_until(case, head), head)
-    if found is not None:
-        raise NotVerified(
-            f"the ledger's journal is broken at entry {found.seq}: {found.reason}; nothing was certified"
-        )
-
-
-def _read_seen(case: Case, trail: Trail) -> list[Seen]:
-    """Every stored verification with its place in the journal; one that has none there is no proof."""
-    seen = []
-    for stored in case.ledger.verifications(case.job):
-        try:
-            verification = _DECODER.decode(stored.results)
-        except ValueError as error:
-            raise NotVerified(f"verification {stored.no} in the ledger is damaged") from error
-        seq = trail.told.get(verification.digest)
-        if seq is None:
-            raise NotVerified(
-                f"verification {stored.no} in the ledger is not the one that the journal tells of; "
-                "nothing was certified"
-            )
-        seen.append(Seen(no=stored.no, seq=seq, verification=verification))
-    return sorted(seen, key=lambda one: one.seq)
-
-
-def _proved(seen: Sequence[Seen], trail: Trail) -> Proved:
-    """What the last reads and the last look at the store say, since anything changed."""
-    last = {one.verification.kind: one.verification for one in seen if one.seq > trail.changed_seq}
-    reads, store = last.get("reads"), last.get("storage")
-    findings = {
-        finding.subject: finding.state
-        for verification in (store, reads)  # what can be read outweighs what is stored
-        if verification is not None
-        for finding in verification.findings
-    }
-    return Proved(read=reads is not None, in_store=store is not None, findings=findings)
-
-
-def _residuals(seen: Sequence[Seen]) -> list[Residual]:
-    """What the last verification of each kind found to be left, each thing once."""
-    last = {one.verification.kind: one.verification for one in seen}
-    found = {
-        (residual.kind, residual.subject): residual
-        for verification in last.values()
-        for residual in verification.residuals
-    }
-    return list(found.values())
-
-
-def _last_gone_at(items: Sequence[Item]) -> str | None:
-    return max(
-        (item.at for item in items if item.kind == "run" and item.is_claimed and item.at), default=None
-    )
-
-
 def _facts(plan: Plan, standing: Standing) -> Facts:
     at = {step.stage: step.at for step in standing.reached.steps}
-    stores = [one for one in standing.verifications if one.kind == "storage"]
     attestations = standing.trail.attestations
     return Facts(
         matched=plan.totals.matched,
@@ -289,7 +174,7 @@ def _facts(plan: Plan, standing: Standing) -> Facts:
         window_ends_at=standing.reached.window_ends_at,
         window_at=at.get("WINDOW_PASSED"),
         store_at=at.get("STORAGE_VERIFIED"),
-        store=stores[-1].probe if stores else None,
+        stores=list(last_looks(standing.seen)),
         reference=attestations[-1].reference if attestations else None,
     )
 

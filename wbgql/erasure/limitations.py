@@ -81,7 +81,7 @@ def _looks(plan: Plan, verifications: Sequence[Verification]) -> Iterator[str]:
         yield "What this server does on deletion was not tried out beforehand with wbgql erase probe."
     if not any(one.reader == "second" for one in verifications):
         yield "The verifying reads used the job's key, in sessions of their own, and no second credential."
-    last: Mapping[str, Verification] = {one.kind: one for one in verifications}
+    last: Mapping[str, Verification] = {f"{one.kind} {one.probe}": one for one in verifications}
     for one in last.values():
         yield from one.limits
 

@@ -141,18 +141,30 @@ def _window_passed(plan: Plan, evidence: Evidence, window: datetime | None, now:
 
 def _last(plan: Plan, evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
     since = _started(plan, evidence)
-    looks = [seen for seen in _since(plan, evidence, since) if seen.verification.kind == "storage"]
+    looks = list(last_looks(_since(plan, evidence, since)).values())
+    bad = [seen for seen in looks if seen.verification.verdict != "absent"]
     left = _left(plan, evidence, since)
-    if looks and looks[-1].verification.verdict == "absent" and not left:
+    if looks and not bad and not left:
         return Step(stage="STORAGE_VERIFIED", at=looks[-1].verification.at, by=looks[-1].no), None
     attested = [one for one in evidence.attestations if one.seq > since]
     if attested:
         return Step(stage="PROVIDER_ATTESTED", at=attested[0].at, by=None), None
     if not looks:
         return None, "nobody looked at the stored bytes, and the provider attested nothing"
-    if looks[-1].verification.verdict == "absent":
-        return None, f"{len(left)} things are left that only the provider can remove"
-    return None, "the last look at the store found something, or could not look everywhere"
+    if bad:
+        return None, "the last look at the store found something, or could not look everywhere"
+    return None, f"{len(left)} things are left that only the provider can remove"
+
+
+def last_looks(seen: Sequence[Seen]) -> dict[str, Seen]:
+    """The last look at the store by each probe, in order: each may have looked at another place."""
+    looks: dict[str, Seen] = {}
+    for one in seen:
+        if one.verification.kind == "storage":
+            name = one.verification.probe or ""
+            looks.pop(name, None)
+            looks[name] = one
+    return looks
 
 
 def _since(plan: Plan, evidence: Evidence, seq: int) -> list[Seen]:
@@ -182,8 +194,9 @@ def _good_reads(plan: Plan, evidence: Evidence) -> list[Seen]:
 
 
 def _left(plan: Plan, evidence: Evidence, since: int) -> list[Residual]:
-    """What the last verification of each kind found to be left."""
-    last: dict[str, Verification] = {
-        seen.verification.kind: seen.verification for seen in _since(plan, evidence, since)
-    }
-    return [residual for verification in last.values() for residual in verification.residuals]
+    """What the last reads, and the last look by each probe, found to be left."""
+    seen = _since(plan, evidence, since)
+    reads = [one for one in seen if one.verification.kind == "reads"][-1:]
+    return [
+        residual for one in (*reads, *last_looks(seen).values()) for residual in one.verification.residuals
+    ]

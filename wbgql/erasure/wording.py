@@ -111,7 +111,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     window_ends_at: str | None
     window_at: str | None = None
     store_at: str | None = None
-    store: str | None = None
+    stores: list[str] = []
     reference: str | None = None
 
 
@@ -205,12 +205,15 @@ def _after_window(facts: Facts) -> list[str]:
 
 
 def _after_store(facts: Facts) -> list[str]:
-    return [
+    said = [
         *_after_window(facts)[:1],
-        f"At {when(facts.store_at)} a look at the store ({facts.store or 'unnamed'}) found none of their "
-        "rows or objects.",
+        f"By {when(facts.store_at)} looks at the store ({', '.join(facts.stores)}) found nothing of them "
+        "there.",
         "Backups, replicas and copies elsewhere were not looked at.",
     ]
+    if "local" not in facts.stores:
+        said.append("Objects were looked for, and not the rows of the server's database.")
+    return said
 
 
 def _after_attested(facts: Facts) -> list[str]:

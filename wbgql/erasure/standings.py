@@ -1,0 +1,134 @@
+"""A case as it stands: plan, ledger, journal and verifications, read once and held to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+
+import msgspec
+
+from wbgql.erasure.case import Case
+from wbgql.erasure.journals import Entry, Head, find_break
+from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items
+from wbgql.erasure.stages import Evidence, Reached, Seen, last_looks, reached_stage
+from wbgql.erasure.trails import Trail, follow
+from wbgql.erasure.verifications import Residual, Verification
+from wbgql.errors import NotVerified, PlanChanged
+
+_DECODER = msgspec.json.Decoder(Verification)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A case as it stands: what the ledger and the journal say of it, read once and held to each other."""
+
+    trail: Trail
+    seen: list[Seen]
+    items: list[Item]
+    counts: Counts
+    reached: Reached
+    residuals: list[Residual] = field(default_factory=list)
+
+    @property
+    def verifications(self) -> list[Verification]:
+        """Every verification, in the journal's order."""
+        return [seen.verification for seen in self.seen]
+
+    @property
+    def last_gone_at(self) -> str | None:
+        """When the last run was recorded as gone."""
+        return _last_gone_at(self.items)
+
+
+def read_standing(case: Case, now: datetime) -> Standing:
+    """Read how a case stands. Changes nothing.
+
+    Raises:
+        PlanChanged: the ledger's job was made from another plan.
+        NotVerified: the ledger contradicts itself; names the first bad entry.
+        UsageError: no such job, or the case key is missing.
+    """
+    key = case.require_key()
+    job = case.ledger.job(case.job)
+    if job.digest != case.plan.digest:
+        raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
+    _check_chain(case, job.head)
+    trail = follow(journal_until(case, job.head))
+    seen = _read_seen(case, trail)
+    proved = _proved(seen, trail)
+    items = list(make_items(case.plan, case.ledger.latest(case.job), key, proved))
+    counts = count_items(items, matched=case.plan.totals.matched)
+    evidence = Evidence(
+        claimed=counts.claimed,
+        last_gone_at=_last_gone_at(items),
+        changed_seq=trail.changed_seq,
+        seen=seen,
+        attestations=trail.attestations,
+    )
+    reached = reached_stage(case.plan, evidence, now)
+    return Standing(
+        trail=trail, seen=seen, items=items, counts=counts, reached=reached, residuals=_residuals(seen)
+    )
+
+
+def journal_until(case: Case, head: Head) -> Iterator[Entry]:
+    """Yield the journal up to `head`, whatever is added meanwhile."""
+    return takewhile(lambda entry: entry.seq <= head.seq, case.ledger.entries(case.job))
+
+
+def _check_chain(case: Case, head: Head) -> None:
+    found = find_break(journal_until(case, head), head)
+    if found is not None:
+        raise NotVerified(
+            f"the ledger's journal is broken at entry {found.seq}: {found.reason}; nothing was certified"
+        )
+
+
+def _read_seen(case: Case, trail: Trail) -> list[Seen]:
+    """Every stored verification with its place in the journal; one that has none there is no proof."""
+    seen = []
+    for stored in case.ledger.verifications(case.job):
+        try:
+            verification = _DECODER.decode(stored.results)
+        except ValueError as error:
+            raise NotVerified(f"verification {stored.no} in the ledger is damaged") from error
+        seq = trail.told.get(verification.digest)
+        if seq is None:
+            raise NotVerified(
+                f"verification {stored.no} in the ledger is not the one that the journal tells of; "
+                "nothing was certified"
+            )
+        seen.append(Seen(no=stored.no, seq=seq, verification=verification))
+    return sorted(seen, key=lambda one: one.seq)
+
+
+def _proved(seen: Sequence[Seen], trail: Trail) -> Proved:
+    """What the last reads, and the last look at the store by each probe, say since anything changed."""
+    later = [one for one in seen if one.seq > trail.changed_seq]
+    reads = [one for one in later if one.verification.kind == "reads"][-1:]
+    stores = list(last_looks(later).values())
+    findings = {
+        finding.subject: finding.state
+        for one in (*stores, *reads)  # what can be read outweighs what is stored
+        for finding in one.verification.findings
+    }
+    return Proved(read=bool(reads), in_store=bool(stores), findings=findings)
+
+
+def _residuals(seen: Sequence[Seen]) -> list[Residual]:
+    """What the last reads and the last looks found to be left, each thing once."""
+    reads = [one for one in seen if one.verification.kind == "reads"][-1:]
+    found = {
+        (residual.kind, residual.subject): residual
+        for one in (*reads, *last_looks(seen).values())
+        for residual in one.verification.residuals
+    }
+    return list(found.values())
+
+
+def _last_gone_at(items: Sequence[Item]) -> str | None:
+    return max(
+        (item.at for item in items if item.kind == "run" and item.is_claimed and item.at), default=None
+    )
