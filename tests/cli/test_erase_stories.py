@@ -14,7 +14,7 @@ from tests.stored import World
 from wbgql.server import RunningServer, start, stores
 
 FAST = ("--equal-reads", "2", "--patience", "0s")
-CANARIES = ("canary-config-4711", "canary-tag-4711", "canary-log-4711", "canary-weights-4711")
+CANARIES = ("canary-config-{}-end", "canary-tag-{}-end", "canary-log-{}-end", "canary-weights-{}-end")
 _UNDELETE = """
 mutation Undelete($project: String!, $filters: JSONString!) {
   undeleteRuns(input: {entityName: "admin", projectName: $project, filters: $filters}) { clientMutationId }
@@ -46,8 +46,13 @@ def shell(ignoring: RunningServer, tmp_path: Path) -> Shell:
     return made
 
 
+def _canaries(world: World) -> list[str]:
+    return [canary.format(world.project) for canary in CANARIES]
+
+
 def _world(server: RunningServer) -> World:
     world = World(server)
+    config, tag, log, _ = _canaries(world)
     for name in ("doomed-r1", "doomed-r2", "strangers-run", "control-run"):
         world.run(name)
     for name in ("doomed-r1", "doomed-r2"):
@@ -55,11 +60,11 @@ def _world(server: RunningServer) -> World:
         world.caller.upsert(
             world.project,
             id=run["id"],
-            config={"owner": {"value": CANARIES[0]}},
-            tags=[CANARIES[1]],
+            config={"owner": {"value": config}},
+            tags=[tag],
             state="finished",
         )
-    world.store("doomed-r1", {"output.log": CANARIES[2].encode() * 9})
+    world.store("doomed-r1", {"output.log": log.encode() * 9})
     return world
 
 
@@ -108,7 +113,7 @@ def test_an_undelete_that_ignores_its_filter_on_day_two(shell, ignoring, tmp_pat
 
     assert [back["run"] for back in seen["came_back"]] == [0, 1]
     assert said.count("can be seen again") == 3  # two runs, and why the command ends so
-    assert not [name for name in ("doomed", "stranger", *CANARIES) if name in said + json.dumps(seen)]
+    assert not [name for name in ("doomed", "stranger", *_canaries(world)) if name in said + json.dumps(seen)]
     assert seen["audit"] == {"deletes": 3, "bulk_deletes": 0, "undeletes": 1, "sent": 2}
     shell.run(10, "certify", plan, "--key", key)
 
@@ -122,12 +127,32 @@ def test_an_undelete_that_ignores_its_filter_on_day_two(shell, ignoring, tmp_pat
     world.client.close()
 
 
+def test_failure_27_runs_that_a_backup_brought_back_are_found_from_the_certificate(shell, ignoring, tmp_path):
+    world = _world(ignoring)
+    plan, digest = _plan(shell, world, tmp_path)
+    _apply(shell, plan, digest)
+    shell.run(0, "verify", plan, *FAST)
+    shell.run(0, "certify", plan, "--key", str(tmp_path / "certifier.pem"))
+    returned = ("returned", f"{plan}.certificate", world.path, "--format", "ids", "--case-key")
+    (tmp_path / "other.key").write_text("ab" * 32)
+
+    assert shell.run(0, *returned, f"{plan}.key") == ""
+    world.caller.ask(_UNDELETE, project=world.project, filters='{"name":"doomed-r2"}')
+    found = shell.run(10, *returned, f"{plan}.key").split()
+    shell.run(2, *returned, str(tmp_path / "other.key"))
+
+    # This server brings back both, whatever was asked; the run of a stranger is none of the case's.
+    assert sorted(found) == [f"{world.path}/doomed-r1", f"{world.path}/doomed-r2"]
+    world.client.close()
+
+
 def test_after_the_purge_no_canary_is_left_in_the_raw_store(shell, ignoring, tmp_path):
     world = _world(ignoring)
-    weights = world.log("doomed-weights", {"w": CANARIES[3].encode() * 9}, runName="doomed-r1")
+    canaries = _canaries(world)
+    weights = world.log("doomed-weights", {"w": canaries[3].encode() * 9}, runName="doomed-r1")
     plan, digest = _plan(shell, world, tmp_path)
     texts = tmp_path / "canaries.txt"
-    texts.write_text("\n".join(CANARIES))
+    texts.write_text("\n".join(canaries))
     look = ("verify", plan, "--now", *FAST, "--storage", f"local:{ignoring.data}", "--texts-from", str(texts))
     _apply(shell, plan, digest)
 
