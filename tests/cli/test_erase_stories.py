@@ -127,6 +127,15 @@ def test_an_undelete_that_ignores_its_filter_on_day_two(shell, ignoring, tmp_pat
     world.client.close()
 
 
+def test_a_probe_finds_out_that_undeleting_ignores_its_filter(shell, ignoring):
+    host = ignoring.base_url.removeprefix("http://")
+
+    found = json.loads(shell.run(0, "probe", "--yes", "--host", host, "--format", "json"))
+
+    assert found["answers"]["undelete_honours_filter"] == "no"
+    assert found["left"][0].startswith("2 runs")
+
+
 def test_failure_27_runs_that_a_backup_brought_back_are_found_from_the_certificate(shell, ignoring, tmp_path):
     world = _world(ignoring)
     plan, digest = _plan(shell, world, tmp_path)

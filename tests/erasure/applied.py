@@ -76,7 +76,11 @@ class AppliedJob:
         return planned_artifact(artifact_id, 0, **{"name": name, **fields})
 
     def open(
-        self, *, outcomes: Mapping[str, str | None] | None = None, clocks: list[Clock] | None = None
+        self,
+        *,
+        outcomes: Mapping[str, str | None] | None = None,
+        clocks: list[Clock] | None = None,
+        database: str | None = None,
     ) -> Case:
         """Write the case, hide its runs, delete what goes, and book each outcome."""
         server = Server(
@@ -85,7 +89,7 @@ class AppliedJob:
         plan = make_plan(*self._planned, server=server, clocks=clocks or [])
         path = self._folder / "plan.json"
         save_case(path, plan, KEY)
-        ledger = Ledger.open(f"sqlite:///{self._folder / 'erasure.sqlite'}", now=self.time)
+        ledger = Ledger.open(database or f"sqlite:///{self._folder / 'erasure.sqlite'}", now=self.time)
         ledger.create(plan, target="test", body={"plan": plan.digest})
         case = Case(path=path, plan=plan, key=KEY, ledger=ledger)
         self.apply(case, outcomes or {})

@@ -251,6 +251,10 @@ def _look(app: App, case: Case, reader: Reader, care: Care, *, endless: bool) ->
         note(line)
     if seen.verdict == "cannot_tell" and not endless:
         raise NotVerified(_CANNOT_TELL)
+    if seen.late and seen.verdict == "quiet" and not endless:
+        raise PartialError(
+            f"all that was hidden still is, but {len(seen.late)} things came late: see the output"
+        )
     if made is not None and not endless:
         _judge([made])
     return seen.verdict == "came_back"
@@ -294,7 +298,7 @@ def _words(made: Verification) -> str:
     )
     more = f", and {len(made.findings) - 10} more" if len(made.findings) > 10 else ""
     reasons = {
-        "not_hidden": "something that was erased can be read",
+        "not_hidden": "something that was erased can be read (`wbgql erase watch --once` opens it again)",
         "cannot_verify": "nothing can be said: a control failed, or answers did not settle",
         "present": "something is left in the store",
         "partial": "the store could not be looked at in full",
