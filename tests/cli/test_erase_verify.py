@@ -114,6 +114,23 @@ def test_a_reader_key_that_is_named_must_be_set(erase, case):
     assert (got.code, "NO_SUCH_KEY, which is not set" in got.err) == (2, True)
 
 
+def test_the_jobs_own_key_is_not_a_second_one(erase, case, local_server):
+    got = erase("erase", "verify", str(case.path), WBGQL_READER_API_KEY=local_server.api_key)
+
+    assert (got.code, "job's own key" in got.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("verify",), ("watch", "--once")])
+def test_a_plan_that_was_changed_after_it_was_applied_is_refused(erase, case, command):
+    changed = msgspec.structs.replace(case.plan, runs=case.plan.runs[:1])
+    case.path.write_bytes(encode(changed) + b"\n")
+
+    got = erase("erase", *command, str(case.path), *FAST)
+
+    assert (got.code, "not from this one" in got.err) == (5, True)
+    assert case.ledger.verifications(case.job) == []
+
+
 def test_a_plan_for_another_server_is_refused(erase, case):
     got = erase("erase", "verify", str(case.path), "--base-url", "http://127.0.0.1:9")
 
@@ -184,11 +201,8 @@ def test_watch_ends_with_3_where_something_came_late(erase, case, world):
     assert len(json.loads(got.out)["late"]) == 1
 
 
-def test_a_server_that_cannot_be_asked_leaves_no_verification(erase, case, local_server, tmp_path):
-    plan = msgspec.structs.replace(
-        case.plan, server=msgspec.structs.replace(case.plan.server, base_url="http://127.0.0.1:9")
-    )
-    case.path.write_bytes(encode(plan) + b"\n")
+def test_a_server_that_cannot_be_asked_leaves_no_verification(erase, job):
+    case = job.open(base_url="http://127.0.0.1:9")
 
     got = erase("erase", "verify", str(case.path), "--base-url", "http://127.0.0.1:9", "--timeout", "1")
 

@@ -81,11 +81,11 @@ class AppliedJob:
         outcomes: Mapping[str, str | None] | None = None,
         clocks: list[Clock] | None = None,
         database: str | None = None,
+        base_url: str | None = None,
     ) -> Case:
         """Write the case, hide its runs, delete what goes, and book each outcome."""
-        server = Server(
-            base_url=self.world.client.settings.base_url, deployment="wbgql-local", version=None, is_test=True
-        )
+        url = base_url or self.world.client.settings.base_url
+        server = Server(base_url=url, deployment="wbgql-local", version=None, is_test=True)
         plan = make_plan(*self._planned, server=server, clocks=clocks or [])
         path = self._folder / "plan.json"
         save_case(path, plan, KEY)

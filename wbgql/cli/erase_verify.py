@@ -209,12 +209,14 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
     """A session of its own for reading, with the second key where one is given.
 
     Raises:
-        ConfigError: the variable is named and empty.
+        ConfigError: the variable is named and empty, or holds the job's own key.
         NotApproved: this would reach another server than the plan's.
     """
     key = app.environ.get(variable or READER_VARIABLE)
     if variable is not None and not key:
         raise ConfigError(f"--reader-key-env names {variable}, which is not set")
+    if key and key == app.client().settings.api_key:
+        raise ConfigError(f"{variable or READER_VARIABLE} holds the job's own key: it is not a second one")
     given = {"api_key": key} if key else {}
     client = app.make_client(**app.settings, **given)
     click.get_current_context().call_on_close(client.close)
