@@ -37,7 +37,9 @@ COLLEAGUE_KEY = "c0ffee" * 7
 
 def main() -> None:
     """Run the story in a folder that is removed afterwards, or in the one that is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="Work in DIR and leave it there.")
     given = parser.parse_args()
     with ExitStack() as stack:
@@ -57,9 +59,12 @@ class Story:
     server: RunningServer
     home: Path
     environ: dict[str, str] = field(init=False)
+    digest: str = ""
 
     def __post_init__(self) -> None:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "WBGQL_"))}
+        plain = {
+            name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "WBGQL_"))
+        }
         self.environ = {
             **plain,
             **self.server.environment(self.home / "sdk"),
@@ -74,11 +79,11 @@ class Story:
         """All steps."""
         self.log_runs()
         self.plan()
-        digest = self.approve()
-        self.apply_half(digest)
-        self.apply(digest)
+        self.approve()
+        self.apply_half()
+        self.apply()
         self.verify()
-        self.come_back(digest)
+        self.come_back()
         self.certify("HIDDEN")
         self.wait_for_the_window()
         self.look_at_the_bytes()
@@ -105,7 +110,9 @@ class Story:
                     f"vision/run-{number:03}", tags=tags, summary={"loss": 1 / (number + 1)}, state="finished"
                 )
         expect(all(training.wait() == 0 for training in trainings), "a training failed")
-        print(f"{RUNS} runs, {OF_SUBJECT} with the tag {TAG!r}; {BY_SDK} of them logged by wandb.init() with a model each")
+        print(
+            f"{RUNS} runs, {OF_SUBJECT} with the tag {TAG!r}; {BY_SDK} of them logged by wandb.init() with a model each"
+        )
         self.wbgql("hold", "init")
         self.wbgql("hold", "add", "--run", f"{self.server.username}/vision/run-003", "--reason", "CASE-17")
 
@@ -126,25 +133,33 @@ class Story:
         self.erase(
             *("plan", f"{self.server.username}/*", "--where", f'"{TAG}" in tags'),
             *("--request", "DSR-4711", "--basis", "gdpr-17", "--max-percent", "25"),
-            *("--canary", "tag:batch", "--key", "planner.pem", "--approvers", "approvers.json", "--required", "2"),
+            *(
+                "--canary",
+                "tag:batch",
+                "--key",
+                "planner.pem",
+                "--approvers",
+                "approvers.json",
+                "--required",
+                "2",
+            ),
             *("-o", "plan.json", "--format", "table"),
         )
         self.erase("show", "plan.json", "--format", "table")
 
-    def approve(self) -> str:
+    def approve(self) -> None:
         """Two signatures; the planner's is refused."""
         heading("3. Approve: two keys, neither the planner's")
-        digest = json.loads(self.erase("show", "plan.json", "--format", "json", quiet=True))["digest"]
-        yes = ("--yes", "--digest", digest)
+        self.digest = json.loads(self.erase("show", "plan.json", "--format", "json", quiet=True))["digest"]
+        yes = ("--yes", "--digest", self.digest)
         self.erase("approve", "plan.json", "--key", "planner.pem", *yes, code=7)
         self.erase("approve", "plan.json", "--key", "officer.pem", *yes)
         self.erase("approve", "plan.json", "--key", "owner.pem", *yes)
-        return digest
 
-    def apply_half(self, digest: str) -> None:
+    def apply_half(self) -> None:
         """Kill the job when it has begun."""
         heading("4. Apply, killed half-way")
-        command = self._command("erase", *self._apply(digest), "--rate", "4")
+        command = self._command("erase", *self._apply(rate=4))
         show(command, "&")
         job = subprocess.Popen(
             command, env=self.environ, cwd=self.home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -158,26 +173,28 @@ class Story:
         print(f"kill -9 with {before - self.visible()} runs hidden")
         self.erase("status", "plan.json", "--format", "table")
 
-    def apply(self, digest: str) -> None:
+    def apply(self) -> None:
         """The same command again: it looks up what was under way, and goes on."""
         heading("5. The same command again")
-        self.erase(*self._apply(digest))
+        self.erase(*self._apply())
         expect(self.visible() == RUNS - OF_SUBJECT + 1, "not exactly the runs of the plan are gone")
 
-    def come_back(self, digest: str) -> None:
+    def come_back(self) -> None:
         """A colleague brings runs back; `watch` notices, and the same plan is applied to them again."""
         heading("6. A colleague undeletes two runs")
         ids = ("run-001", "run-005")
         self.wbgql("runs", "undelete", "vision", *ids, "--yes", "--host", self.host)
         self.erase("watch", "plan.json", "--once", code=10)
-        self.erase(*self._apply(digest))
+        self.erase(*self._apply())
         self.verify()
 
     def certify(self, stage: str) -> None:
         """Sign what was proved, and check it with the certifier's public key alone."""
         heading(f"7. Certify: {stage}")
         self.erase("certify", "plan.json", "--key", "certifier.pem", "--format", "table")
-        self.erase("check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table")
+        self.erase(
+            "check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table"
+        )
 
     def wait_for_the_window(self) -> None:
         """After the window nobody can bring the runs back; a read proves that nobody did."""
@@ -192,13 +209,25 @@ class Story:
         data = str(self.home / "server")
         texts = self.home / "texts.txt"
         texts.write_text(f"{CANARY}\n")
-        look = ("verify", "plan.json", "--now", "--storage", f"local:{data}", "--texts-from", "texts.txt", "--format", "table")
+        look = (
+            "verify",
+            "plan.json",
+            "--now",
+            "--storage",
+            f"local:{data}",
+            "--texts-from",
+            "texts.txt",
+            "--format",
+            "table",
+        )
         self.wbgql("server", "purge", "--data", data)
-        self.erase(*look, code=3)
+        self.erase(*look, code=10)
         self.wbgql("server", "purge", "--system-artifacts", "--data", data)
         self.erase(*look)
         self.erase("certify", "plan.json", "--key", "certifier.pem", "--format", "table")
-        self.erase("check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table")
+        self.erase(
+            "check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table"
+        )
         self.erase(
             *("check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub"),
             *("--case-key", "plan.json.key", "--run", f"{self.server.username}/vision/run-001"),
@@ -212,8 +241,10 @@ class Story:
     def close(self) -> None:
         """Destroy the plan and whatever names a run; the certificate can still be checked."""
         heading("11. Close")
-        self.erase("close", "plan.json", "--key", "certifier.pem", "--yes", "--host", self.host)
-        self.erase("check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table")
+        self.erase("close", "plan.json", "--key", "certifier.pem", "--yes", "--digest", self.digest)
+        self.erase(
+            "check", "plan.json.certificate", "--trusted-keys", "certifier.pem.pub", "--format", "table"
+        )
         left = [path.name for path in self.home.rglob("*") if path.is_file() and self._names_a_run(path)]
         expect(not left, f"files still name a run or the subject: {left}")
         print("no file of the case names a run or the subject any more")
@@ -226,8 +257,9 @@ class Story:
         content = path.read_bytes()
         return any(needle in content for needle in (CANARY.encode(), b"run-001", b"sdk-0"))
 
-    def _apply(self, digest: str) -> Sequence[str]:
-        return ("apply", "plan.json", "--digest", digest, "--yes", "--host", self.host, "--rate", "100")
+    def _apply(self, rate: int = 100) -> Sequence[str]:
+        yes = ("--yes", "--host", self.host)
+        return ("apply", "plan.json", "--digest", self.digest, *yes, "--rate", str(rate))
 
     def client(self) -> Client:
         """A client of the server's admin."""
@@ -245,7 +277,9 @@ class Story:
     def wbgql(self, *args: str, code: int = 0, quiet: bool = False) -> str:
         """Run a command, show it with what it says, and hold it to its exit code."""
         command = self._command(*args)
-        done = subprocess.run(command, env=self.environ, cwd=self.home, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=self.environ, cwd=self.home, capture_output=True, text=True, check=False
+        )
         if not quiet:
             show(command)
             print(done.stderr + done.stdout, end="")

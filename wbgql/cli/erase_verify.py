@@ -286,10 +286,14 @@ def _judge(made: Sequence[Verification]) -> None:
         raise NotVerified(_words(bad))
     missing = sum(finding.state == "missing" for one in made for finding in one.findings)
     left = sum(len(one.residuals) for one in made)
+    exceptions = [
+        f"{left} things of it are left that only others can erase" if left else "",
+        f"{missing} that were to stay are gone" if missing else "",
+    ]
     if left or missing:
         raise PartialError(
-            f"what was erased is {', '.join(one.verdict for one in made)}, but {left} things of it are left "
-            f"that only others can erase, and {missing} that were to stay are gone: see the output"
+            f"what was erased is {', '.join(one.verdict for one in made)}, but "
+            f"{' and '.join(filter(None, exceptions))}: see the output"
         )
 
 
@@ -311,10 +315,12 @@ def _words(made: Verification) -> str:
 def _flat(made: Sequence[Verification], due: tuple[str, str] | None) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for one in made:
-        flat[one.probe or one.kind] = one.verdict
+        kind = one.probe or one.kind
+        flat[kind] = one.verdict
         flat |= {name.replace("_", " "): number for name, number in one.counts.items()}
-        flat["residuals"] = len(one.residuals)
-        flat |= {f"limit {place}": limit for place, limit in enumerate(one.limits, 1)}
+        if one.kind == "reads":
+            flat["residuals"] = len(one.residuals)
+        flat |= {f"{kind}: limit {place}": limit for place, limit in enumerate(one.limits, 1)}
     return flat | {"next check": f"{due[0]} ({due[1]})" if due else "none"}
 
 
