@@ -1,4 +1,4 @@
-# make demo | test | test-full | check | bench: each makes its own .venv the first time and is quick after that.
+# make demo | erasure | test | test-full | check | bench: each makes its own .venv the first time and is quick after that.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -6,10 +6,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 XDIST  ?= -n 2
 
-.PHONY: demo test test-full check bench clean
+.PHONY: demo erasure test test-full check bench clean
 
 demo: $(READY)
 	$(BIN)/wbgql demo
+
+erasure: $(READY)
+	$(BIN)/python examples/erasure/story.py
 
 test: $(READY)
 	$(BIN)/python -m pytest $(XDIST) -m "not full"

@@ -2,9 +2,9 @@
 
     python examples/erasure/story.py [--keep DIR]
 
-Plan, show, approve, apply (killed half-way, the same command again), verify, an undelete that `watch` notices,
-certify, check, the end of the undelete window, a look at the bytes, report, close. Takes about two minutes,
-most of it waiting for the window (60 s here, 7 days on W&B). Nothing is left running.
+Plan, show, approve, apply (killed half-way, the same command again), verify, an undelete that `watch`
+notices, certify, check, the end of the undelete window, a look at the bytes, report, close. Takes about two
+minutes, one of them waiting for the window (60 s here, 7 days on W&B). Nothing is left running.
 """
 
 from __future__ import annotations
@@ -110,14 +110,12 @@ class Story:
                     f"vision/run-{number:03}", tags=tags, summary={"loss": 1 / (number + 1)}, state="finished"
                 )
         expect(all(training.wait() == 0 for training in trainings), "a training failed")
-        print(
-            f"{RUNS} runs, {OF_SUBJECT} with the tag {TAG!r}; {BY_SDK} of them logged by wandb.init() with a model each"
-        )
+        print(f"{RUNS} runs, {OF_SUBJECT} with the tag {TAG!r}: {BY_SDK} by wandb.init(), with a model each")
         self.wbgql("hold", "init")
         self.wbgql("hold", "add", "--run", f"{self.server.username}/vision/run-003", "--reason", "CASE-17")
 
     def verify(self) -> None:
-        """Read all of it anew. Exit 3: the server's own artifacts are left, and only the provider can remove them."""
+        """Read all of it anew. Exit 3: the server's own artifacts are left, for the provider to remove."""
         self.erase("verify", "plan.json", "--now", "--format", "table", code=3)
 
     def plan(self) -> None:
@@ -250,7 +248,7 @@ class Story:
         print("no file of the case names a run or the subject any more")
 
     def _names_a_run(self, path: Path) -> bool:
-        """Whether a file of the case holds an id or the canary; the SDK's own folder and the inputs are not it."""
+        """Whether a file of the case holds an id or the canary: not the SDK folder, the store, the inputs."""
         top = path.relative_to(self.home).parts[0]
         if top in ("sdk", "wandb", "texts.txt", "holds.json", "server"):
             return False
