@@ -262,7 +262,7 @@ def test_unknown_field_is_refused_with_400(caller):
 @pytest.mark.parametrize(
     "document",
     [
-        'mutation { deleteView(input: { id: "x" }) { success } }',
+        'mutation { deleteSweep(input: { id: "x", deleteRuns: true }) { affectedRuns } }',
         '{ project(entityName: "admin", name: "%s") { parameterImportance(target: "x") } }',
     ],
 )

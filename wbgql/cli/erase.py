@@ -13,7 +13,6 @@ from wbgql.cli import (
     erase_policy,
     erase_probe,
     erase_report,
-    erase_returned,
     erase_show,
     erase_verify,
 )
@@ -50,7 +49,6 @@ for _command in (
     erase_certify.certify_command,
     erase_certify.check_command,
     erase_probe.probe_command,
-    erase_returned.returned_command,
     erase_report.report_command,
     erase_close.close_command,
 ):

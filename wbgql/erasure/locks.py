@@ -115,15 +115,14 @@ def hold_job(
             return
         with storing():
             connection = stack.enter_context(engine.connect())
+            # Locks belong to the session: back in the pool, it would keep them.
+            stack.callback(connection.invalidate)
             connection.execution_options(isolation_level="AUTOCOMMIT")
             alone = _take_job(connection, job)
-            _call(connection, "pg_advisory_lock", _worker(executor))
+            if not _call(connection, "pg_try_advisory_lock", _worker(executor)):
+                raise Locked("another worker has this name; nothing was done")
             _take_targets(engine, job, targets, stamp())
-        try:
-            yield _SessionHold(connection, job, alone=alone)
-        finally:
-            # Locks belong to the session: back in the pool, it would keep them.
-            connection.invalidate()
+        yield _SessionHold(connection, job, alone=alone)
 
 
 def _take_file(stack: ExitStack, path: Any) -> None:

@@ -68,6 +68,12 @@ class Database:
         self._now = now
         # Threads of one process queue here; left to SQLite, they would sleep and try again.
         self._one_writer = threading.Lock()
+        # Made once: SQLAlchemy takes longer to put a statement together than to send it.
+        jobs = tables.jobs
+        of_job = jobs.c.job == sa.bindparam("of_job")
+        self._ask_head = sa.select(jobs.c.head_seq, jobs.c.head_hash).where(of_job).with_for_update()
+        self._set_head = sa.update(jobs).where(of_job)
+        self._add_entry = sa.insert(tables.journal)
 
     @classmethod
     def open(cls, url: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Self:
@@ -138,9 +144,7 @@ class Database:
 
         Taken before any other row of the job, so that two writers cannot wait for each other.
         """
-        jobs = self._tables.jobs
-        query = sa.select(jobs.c.head_seq, jobs.c.head_hash).where(jobs.c.job == job).with_for_update()
-        row = connection.execute(query).first()
+        row = connection.execute(self._ask_head, {"of_job": job}).first()
         if row is None:
             raise UsageError(f"the ledger has no job {job!r}")
         return Head(seq=row.head_seq, hash=row.head_hash)
@@ -158,8 +162,9 @@ class Database:
             "prev": entry.prev,
             "hash": entry.hash,
         }
-        connection.execute(sa.insert(self._tables.journal), row)
-        self._set(connection, job, {"head_seq": entry.seq, "head_hash": entry.hash})
+        connection.execute(self._add_entry, row)
+        head_row = {"of_job": job, "head_seq": entry.seq, "head_hash": entry.hash}
+        connection.execute(self._set_head, head_row)
         return entry
 
     def _stamp(self) -> str:

@@ -27,6 +27,20 @@ _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
 class Ledger(Jobs):
     """One open ledger: jobs, actions, and with its bases the journal, verifications and schedule."""
 
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        table = self._tables.actions
+        intent = {"attempts": table.c.attempts + 1, "sent_at": sa.bindparam("at")}
+        ending: dict[str, Any] = {
+            "outcome": sa.bindparam("word"),
+            "detail": sa.bindparam("why"),
+            "done_at": sa.bindparam("at"),
+        }
+        self._intend = self._open_row().values(**intent).returning(table.c.attempts)
+        self._intend_with_tags = self._intend.values(tags=sa.bindparam("seen"))
+        self._finish = self._open_row().values(**ending).returning(table.c.attempts)
+        self._mark_stopped = self._open_row().where(table.c.stopped_at.is_(None))
+
     def create(self, plan: Plan, *, target: str, body: Mapping[str, Any]) -> bool:
         """Make the job of a plan, its actions and its first journal entry; False where it is there already.
 
@@ -124,14 +138,13 @@ class Ledger(Jobs):
         Raises:
             Locked: the action has an outcome, or another worker took it over; nothing may be sent.
         """
-        table = self._tables.actions
-        values: dict[str, Any] = {"attempts": table.c.attempts + 1, "sent_at": self._stamp()}
+        given = _which(job, action, owner) | {"at": self._stamp()}
         if tags is not None:
-            values["tags"] = canonical.encode(sorted(tags)).decode()
-        intent = self._open_row(job, action, owner).values(**values)
+            given["seen"] = canonical.encode(sorted(tags)).decode()
+        intent = self._intend if tags is None else self._intend_with_tags
         with self._writing() as connection:
             head = self._lock(connection, job)
-            attempt: int | None = connection.execute(intent.returning(table.c.attempts)).scalar()
+            attempt: int | None = connection.execute(intent, given).scalar()
             if attempt is None:
                 raise Locked("another worker took this over; nothing was sent")
             body = {"subject": subject, "action": action.kind, "attempt": attempt}
@@ -140,11 +153,10 @@ class Ledger(Jobs):
 
     def mark_stopped(self, job: str, action: Action, subject: str, *, owner: str | None = None) -> bool:
         """Record that a run is about to be told to stop; False where that was recorded before."""
-        table = self._tables.actions
-        marked = self._open_row(job, action, owner).where(table.c.stopped_at.is_(None))
+        marked = self._mark_stopped.values(stopped_at=self._stamp())
         with self._writing() as connection:
             head = self._lock(connection, job)
-            if connection.execute(marked.values(stopped_at=self._stamp())).rowcount == 0:
+            if connection.execute(marked, _which(job, action, owner)).rowcount == 0:
                 return False
             self._append(connection, job, head, "stop", {"subject": subject})
         return True
@@ -163,13 +175,10 @@ class Ledger(Jobs):
 
         `detail` is a code, never a name.
         """
-        table = self._tables.actions
-        done = self._open_row(job, action, owner).values(
-            outcome=outcome, detail=detail, done_at=self._stamp()
-        )
+        given = _which(job, action, owner) | {"word": outcome, "why": detail, "at": self._stamp()}
         with self._writing() as connection:
             head = self._lock(connection, job)
-            attempts = connection.execute(done.returning(table.c.attempts)).scalar()
+            attempts = connection.execute(self._finish, given).scalar()
             if attempts is None:
                 return False
             body = {
@@ -259,17 +268,23 @@ class Ledger(Jobs):
             "head_hash": GENESIS,
         }
 
-    def _open_row(self, job: str, action: Action, owner: str | None) -> sa.Update:
-        """An update of one action of the present round, which does nothing where it has an outcome."""
+    def _open_row(self) -> sa.Update:
+        """An update of one action of the present round, which does nothing where it has an outcome.
+
+        Nor where `by` names a worker that is not its owner any more.
+        """
         table = self._tables.actions
-        mine = [] if owner is None else [table.c.owner == owner]
+        jobs = self._tables.jobs
+        job: sa.BindParameter[str] = sa.bindparam("of_job")
+        by: sa.BindParameter[str | None] = sa.bindparam("by", type_=sa.Text)
+        present = sa.select(jobs.c.round).where(jobs.c.job == job).scalar_subquery()
         return sa.update(table).where(
-            *mine,
             table.c.job == job,
-            table.c.round == self._present_round(job),
-            table.c.run_no == action.run_no,
-            table.c.action_no == action.action_no,
+            table.c.round == present,
+            table.c.run_no == sa.bindparam("of_run"),
+            table.c.action_no == sa.bindparam("of_action"),
             table.c.outcome.is_(None),
+            sa.or_(by.is_(None), table.c.owner == by),
         )
 
     def _measure(self) -> None:
@@ -344,6 +359,11 @@ class Ledger(Jobs):
             self._set(connection, job, {"round": number, "state": state})
             self._append(connection, job, head, kind, body)
         return number
+
+
+def _which(job: str, action: Action, owner: str | None) -> dict[str, Any]:
+    """What `_open_row` is filled in with."""
+    return {"of_job": job, "of_run": action.run_no, "of_action": action.action_no, "by": owner}
 
 
 def _kind_place(table: sa.Table) -> Any:

@@ -1,0 +1,35 @@
+"""Many runs in one job: all of them, each once, within bounded memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import pytest
+
+from tests.erasure.fake_server import large_case
+from wbgql.erasure.applying import Ask, Options, apply
+from wbgql.erasure.journals import find_break
+from wbgql.erasure.limiting import Limits
+
+FAST = Options(limits=Limits(rate=1e6), workers=2)
+
+
+@pytest.mark.parametrize("runs", [300, pytest.param(10_000, marks=pytest.mark.full)])
+def test_d4_25_a_job_of_many_runs_does_each_once_and_its_memory_does_not_grow(tmp_path, runs):
+    with large_case(tmp_path, runs) as (case, client, server):
+        before = _peak_mb()
+
+        done = apply(case, client, Ask(digest=case.plan.digest), options=FAST)
+
+        assert done.counts == {"run": {"hidden": runs}}
+        assert server.deletions == runs == len(server.hidden)
+        entries = case.ledger.entries(case.job)
+        assert find_break(entries, case.ledger.head(case.job)) is None
+        # The engine and what is imported for it take some 60 MB, however many runs there are.
+        assert _peak_mb() - before < 150
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform == "linux" else 1024**2)
