@@ -68,6 +68,30 @@ def test_a_query_runs_from_an_empty_folder(installed: Path, tmp_path: Path) -> N
         assert Path(answer[name]).is_relative_to(installed), answer[name]
 
 
+MIGRATE = """
+import sys
+from pathlib import Path
+import apsw
+from wbgql.server.store import Store
+from wbgql.server.tables import VERSION
+
+folder = Path("old")
+folder.mkdir()
+db = apsw.Connection(str(folder / "wbgql.sqlite"))
+db.execute(Path(sys.argv[1]).read_text()).fetchall()
+db.close()
+store = Store(folder)
+with store.read() as db:
+    print(db.execute("PRAGMA user_version").get == VERSION > 1)
+"""
+
+
+def test_an_older_store_is_migrated_with_what_the_wheel_carries(installed: Path, tmp_path: Path) -> None:
+    sample = str(CHECKOUT / "tests" / "samples" / "store-v1.sql")
+
+    assert run("-c", MIGRATE, sample, cwd=tmp_path, PYTHONPATH=str(installed)) == "True\n"
+
+
 def test_the_command_validates_what_the_wheel_carries(installed: Path, tmp_path: Path) -> None:
     answer = json.loads(
         run("-m", "wbgql", "schema", "check", "--format", "json", cwd=tmp_path, PYTHONPATH=str(installed))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.real_command import RealCommand
 from tests.erasure.applied import AppliedJob
 from tests.stored import World
+from wbgql.erasure.canonical import encode
 from wbgql.erasure.case import Case
 from wbgql.server import RunningServer, stores
 
@@ -108,6 +114,23 @@ def test_a_reader_key_that_is_named_must_be_set(erase, case):
     assert (got.code, "NO_SUCH_KEY, which is not set" in got.err) == (2, True)
 
 
+def test_the_jobs_own_key_is_not_a_second_one(erase, case, local_server):
+    got = erase("erase", "verify", str(case.path), WBGQL_READER_API_KEY=local_server.api_key)
+
+    assert (got.code, "job's own key" in got.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("verify",), ("watch", "--once")])
+def test_a_plan_that_was_changed_after_it_was_applied_is_refused(erase, case, command):
+    changed = msgspec.structs.replace(case.plan, runs=case.plan.runs[:1])
+    case.path.write_bytes(encode(changed) + b"\n")
+
+    got = erase("erase", *command, str(case.path), *FAST)
+
+    assert (got.code, "not from this one" in got.err) == (5, True)
+    assert case.ledger.verifications(case.job) == []
+
+
 def test_a_plan_for_another_server_is_refused(erase, case):
     got = erase("erase", "verify", str(case.path), "--base-url", "http://127.0.0.1:9")
 
@@ -166,6 +189,44 @@ def test_an_undelete_that_ignores_its_filter_is_noticed_and_only_ours_are_named(
     assert "erase apply" in got.err
     assert not {"stranger", "secret-run", world.project} & set((got.out + got.err).split())
     assert case.ledger.job(case.job).state == "reopened"
+
+
+def test_watch_ends_with_3_where_something_came_late(erase, case, world):
+    world.log("run-secret-run-1-table", {"a": b"1"}, artifactTypeName="run_table")
+
+    got = erase("erase", "watch", str(case.path), "--once", *FAST)
+
+    assert got.code == 3
+    assert "1 things came late" in got.err
+    assert len(json.loads(got.out)["late"]) == 1
+
+
+def test_a_server_that_cannot_be_asked_leaves_no_verification(erase, job):
+    case = job.open(base_url="http://127.0.0.1:9")
+
+    got = erase("erase", "verify", str(case.path), "--base-url", "http://127.0.0.1:9", "--timeout", "1")
+
+    assert got.code == 9
+    assert case.ledger.verifications(case.job) == []
+
+
+def test_watch_goes_on_until_it_is_interrupted(case, local_server, tmp_path):
+    environ = os.environ | {
+        "WANDB_BASE_URL": local_server.base_url,
+        "WANDB_API_KEY": local_server.api_key,
+        "WBGQL_STATE": str(tmp_path),
+    }
+    argv = ("erase", "watch", str(case.path), "--interval", "1s", *FAST)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wbgql", *argv], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    looks = [json.loads(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert [look["verdict"] for look in looks] == ["quiet", "quiet"]
+    assert (process.returncode, b"Traceback" in said) == (130, False)
 
 
 def test_no_plan_is_a_usage_error_and_no_job_too(erase, tmp_path, job):

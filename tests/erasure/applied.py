@@ -76,16 +76,20 @@ class AppliedJob:
         return planned_artifact(artifact_id, 0, **{"name": name, **fields})
 
     def open(
-        self, *, outcomes: Mapping[str, str | None] | None = None, clocks: list[Clock] | None = None
+        self,
+        *,
+        outcomes: Mapping[str, str | None] | None = None,
+        clocks: list[Clock] | None = None,
+        database: str | None = None,
+        base_url: str | None = None,
     ) -> Case:
         """Write the case, hide its runs, delete what goes, and book each outcome."""
-        server = Server(
-            base_url=self.world.client.settings.base_url, deployment="wbgql-local", version=None, is_test=True
-        )
+        url = base_url or self.world.client.settings.base_url
+        server = Server(base_url=url, deployment="wbgql-local", version=None, is_test=True)
         plan = make_plan(*self._planned, server=server, clocks=clocks or [])
         path = self._folder / "plan.json"
         save_case(path, plan, KEY)
-        ledger = Ledger.open(f"sqlite:///{self._folder / 'erasure.sqlite'}", now=self.time)
+        ledger = Ledger.open(database or f"sqlite:///{self._folder / 'erasure.sqlite'}", now=self.time)
         ledger.create(plan, target="test", body={"plan": plan.digest})
         case = Case(path=path, plan=plan, key=KEY, ledger=ledger)
         self.apply(case, outcomes or {})

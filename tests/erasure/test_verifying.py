@@ -216,6 +216,18 @@ def test_runs_that_were_held_are_not_claimed_and_not_asked(job, world, time):
     assert case.ledger.job(case.job).state == "applying"
 
 
+def test_a_ledger_on_another_database_holds_the_same(job, world, time, database):
+    for name in ("r1", "control"):
+        world.run(name)
+    job.add("r1")
+    case = job.open(database=database)
+
+    assert _verify(case, time, world.client).verdict == "hidden"
+    assert not is_due(case, time.now)
+    assert next_due(case) == ("2026-01-01T01:00:01Z", "1h")
+    assert case.ledger.job(case.job).state == "verified"
+
+
 def test_a_job_that_hid_nothing_has_nothing_to_verify(job, world, time):
     world.run("r1")
     job.add("r1")

@@ -185,6 +185,26 @@ def test_failure_20_runs_that_are_shown_as_deleted_count_as_absent(job, world, t
     assert "shown deleted runs" in made.limits[0]
 
 
+def test_failure_20_a_server_that_calls_a_missing_version_an_error_is_asked_one_by_one(world, tmp_path, time):
+    for name in ("r1", "control"):
+        world.run(name)
+    kept, gone = world.log("net", {"a": b"1"}), world.log("net", {"a": b"2"})
+    job = AppliedJob(world, tmp_path, time)
+    job.add("r1", logs={"net:v1": gone}, keeps={"net:v0": kept})
+    case = job.open()
+
+    def refuse(name: str, _: Any, send: Callable[[], Reply]) -> Reply:
+        reply = send()
+        if name in ("LookUpVersions", "GetArtifact") and b"null" in bytes(reply.data or b""):
+            return Reply(status=404, errors=[{"message": "not found", "extensions": {"code": "NOT_FOUND"}}])
+        return reply
+
+    with Session(Between(world.client.settings, refuse)) as session:
+        made = _verify(case, session, time)
+
+    assert (made.verdict, made.counts["artifacts_absent"], made.counts["kept_present"]) == ("hidden", 1, 1)
+
+
 def test_failure_21_history_that_the_server_keeps_is_a_residual_until_it_is_gone(world, tmp_path, time):
     for name in ("r1", "control"):
         world.run(name)

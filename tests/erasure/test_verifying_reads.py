@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+from tests.caller import new_project
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.paths import ProjectPath
 from wbgql.server import stores
 from wbgql.settings import Settings
+
+_DELETE = "mutation Delete($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
 
 
 def _reads(world: World, *claimed: str) -> tuple[Reads, ProjectPath]:
@@ -67,6 +70,24 @@ def test_a_project_that_is_not_visible_proves_nothing(world, local_server):
 
         assert reads.runs(project, [run.run_id]) == {"secret": "unknown"}
         assert not reads.control(project).holds
+
+
+def test_failure_19_a_project_that_became_restricted_proves_nothing_to_a_member(local_server, caller):
+    team, name = new_project(), new_project()
+    key = stores.add_user(local_server.data, f"member-of-{team}")
+    stores.add_team(local_server.data, team, member=f"member-of-{team}")
+    for run in ("gone", "control"):
+        caller.upsert(name, entityName=team, name=run)
+    caller.ask(_DELETE, id=caller.run(name, "gone", entity=team)["id"])
+    project = ProjectPath(team, name)
+    with Client(settings=Settings(base_url=local_server.base_url, api_key=key)) as member:
+        reads = Reads(member.session, {project: {"gone"}}, lambda: "nobody")
+        assert reads.runs(project, ["gone"]) == {"gone": "absent"}
+
+        stores.restrict_project(local_server.data, team, name)
+        reads.renew_controls()
+
+        assert reads.runs(project, ["gone"]) == {"gone": "unknown"}
 
 
 def test_versions_are_absent_when_deleted_or_null_beside_a_control(world):

@@ -83,7 +83,7 @@ def check(server: RunningServer, writers: list[Writer]) -> None:
 @pytest.mark.parametrize("sync", ["normal", "full"])
 def test_a_server_killed_at_any_moment_has_all_it_acknowledged(tmp_path, sync):
     done: list[Writer] = []
-    for round_ in range(3):
+    for round_ in range(2):
         with start(tmp_path, sync=sync) as server:
             check(server, done)
             done += write_until_killed(server, round_)

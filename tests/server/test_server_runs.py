@@ -262,7 +262,7 @@ def test_unknown_field_is_refused_with_400(caller):
 @pytest.mark.parametrize(
     "document",
     [
-        'mutation { deleteSweep(input: { id: "x", deleteRuns: true }) { affectedRuns } }',
+        'mutation { deleteView(input: { id: "x" }) { success } }',
         '{ project(entityName: "admin", name: "%s") { parameterImportance(target: "x") } }',
     ],
 )

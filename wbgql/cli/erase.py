@@ -13,6 +13,7 @@ from wbgql.cli import (
     erase_policy,
     erase_probe,
     erase_report,
+    erase_returned,
     erase_show,
     erase_verify,
 )
@@ -49,6 +50,7 @@ for _command in (
     erase_certify.certify_command,
     erase_certify.check_command,
     erase_probe.probe_command,
+    erase_returned.returned_command,
     erase_report.report_command,
     erase_close.close_command,
 ):

@@ -14,6 +14,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty, switches
 from wbgql.cli.approval import Act, announce, approval_options, approve, check_host
 from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers
+from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.errors import PartialError, Paused
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from wbgql.erasure.applying import Applied, Ask, Ending, Options, Preview
     from wbgql.erasure.case import Case
     from wbgql.erasure.plans import Plan
+    from wbgql.erasure.run_log import NoLog
 
+_LOGGED_STEPS = 100  # of `--log-to`, while runs are hidden
 _PREFIX = 12  # digits of a subject that are shown: enough to find it in a report
 
 
@@ -84,6 +87,7 @@ _PREFIX = 12  # digits of a subject that are shown: enough to find it in a repor
 @click.option("--retry", is_flag=True, help="First open again what was held, denied, changed or failed.")
 @approval_options
 @database_option
+@log_option
 @list_options()
 @global_options()
 @click.pass_obj
@@ -98,6 +102,7 @@ def apply_command(
     yes: bool,
     host: str | None,
     database: str | None,
+    log_to: str | None,
     format_: str | None,
     output: Path | None,
     **given: Any,
@@ -120,7 +125,9 @@ def apply_command(
         _preview(app, case, client, ask, options, lambda rows: _write_previews(rows, format_, output))
         return
     _approve(app, client, case.plan, yes=yes, host=host)
-    done = _apply(app, case, client, ask, options)
+    with open_log(app, case.plan, log_to) as log:
+        done = _apply(app, case, client, ask, options, log)
+        log.stage("applied", {str(kind): by for kind, by in done.counts.items()})
     write_list(_listing(done), format_, output)
     _judge(app, done)
 
@@ -237,10 +244,11 @@ def _approve(app: App, client: Client, plan: Plan, *, yes: bool, host: str | Non
     approve(app, client, act, yes=yes, host=host)
 
 
-def _apply(app: App, case: Case, client: Client, ask: Ask, options: Options) -> Applied:
+def _apply(app: App, case: Case, client: Client, ask: Ask, options: Options, log: NoLog) -> Applied:
     from wbgql.erasure.applying import apply
 
     total, lock, done = len(case.plan.runs), threading.Lock(), [0]
+    logged_every = max(1, total // _LOGGED_STEPS)
 
     def on_result(action: Action, ending: Ending) -> None:
         with lock:
@@ -248,6 +256,8 @@ def _apply(app: App, case: Case, client: Client, ask: Ask, options: Options) -> 
             why = "" if ending.detail is None else f" ({ending.detail})"
             what = "" if action.kind == "run" else f" {action.kind} {action.action_no}"
             app.tell(f"{done[0]}/{total} run {action.run_no}{what}: {ending.outcome}{why}")
+            if action.kind == "run" and done[0] % logged_every == 0:
+                log.stage("applying", {"run": {"done": done[0], "planned": total}})
 
     with _ending_by_signal() as (stopping, signals):
         try:

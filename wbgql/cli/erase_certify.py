@@ -9,6 +9,7 @@ import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers, open_key
+from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, write_list, write_object
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where it goes; a former one is moved aside  [default: PLAN.certificate]",
 )
+@log_option
 @click.option("--format", "format_", type=click.Choice(("table", "json")), help="How to print what was made.")
 @switches()
 @click.pass_obj
@@ -69,6 +71,7 @@ def certify_command(
     keep_basis: str | None,
     database: str | None,
     folder: Path | None,
+    log_to: str | None,
     format_: str | None,
 ) -> None:
     """Sign what was proved of PLAN so far: certificate.json, journal.jsonl and population.csv in one folder.
@@ -81,14 +84,16 @@ def certify_command(
         from wbgql.erasure.bundles import bundle_path
         from wbgql.erasure.certifying import certify
     case = open_the_case(app, plan, database)
-    given = certify(
-        case,
-        open_key(app, key_path),
-        folder or bundle_path(plan),
-        _terms(app, case, approvers_path, attest, keep_until, keep_basis),
-        now=app.now(),
-        new_id=_new_id,
-    )
+    with open_log(app, case.plan, log_to) as log:
+        given = certify(
+            case,
+            open_key(app, key_path),
+            folder or bundle_path(plan),
+            _terms(app, case, approvers_path, attest, keep_until, keep_basis),
+            now=app.now(),
+            new_id=_new_id,
+        )
+        log.bundle(given.folder, given.signed.certificate.digest)
     certificate = given.signed.certificate
     if given.former is not None:
         app.tell(f"the former certificate was moved to {str(given.former)!r}")

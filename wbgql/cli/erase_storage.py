@@ -36,13 +36,15 @@ class LocalStoreProbe:
             from wbgql.server.store_probe import open_probe
         with open_probe(self._data) as store:
             found = store.find_bytes([needle.encode() for needle in [*self._ids(things), *self._texts]])
+            shared = {key for key in self._ids(things) if key.encode() in found and store.is_id_in_use(key)}
             missing = sum(not _remains(store, thing).places for thing in alive)
-            seen = {thing: _sight(thing, _remains(store, thing), found) for thing in things}
+            bytes_of = found - {key.encode() for key in shared}
+            seen = {thing: _sight(thing, _remains(store, thing), bytes_of) for thing in things}
             strays = store.count_strays()
         return Sights(
             things=seen,
             found=sum(text.encode() in found for text in self._texts),
-            limits=self._limits(things, missing, strays),
+            limits=self._limits(things, len(shared), missing, strays),
             complete=not missing and not strays,
         )
 
@@ -50,12 +52,13 @@ class LocalStoreProbe:
     def _ids(things: Sequence[Thing]) -> list[str]:
         return [thing.key for thing in things if thing.kind == "run"]
 
-    def _limits(self, things: Sequence[Thing], missing: int, strays: int) -> list[str]:
+    def _limits(self, things: Sequence[Thing], shared: int, missing: int, strays: int) -> list[str]:
         from wbgql.server.store_probe import MIN_NEEDLE
 
         short = sum(len(text.encode()) < MIN_NEEDLE for text in [*self._ids(things), *self._texts])
         said = {
             f"{short} ids or texts under {MIN_NEEDLE} bytes were not looked for as bytes": short,
+            f"{shared} ids stand in the store, and other projects have runs of the same ids": shared,
             f"{missing} live runs or versions are not in this store: is it the server's own?": missing,
             f"{strays} contents belong to nothing that is known: whose they are cannot be told": strays,
         }

@@ -209,12 +209,14 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
     """A session of its own for reading, with the second key where one is given.
 
     Raises:
-        ConfigError: the variable is named and empty.
+        ConfigError: the variable is named and empty, or holds the job's own key.
         NotApproved: this would reach another server than the plan's.
     """
     key = app.environ.get(variable or READER_VARIABLE)
     if variable is not None and not key:
         raise ConfigError(f"--reader-key-env names {variable}, which is not set")
+    if key and key == app.client().settings.api_key:
+        raise ConfigError(f"{variable or READER_VARIABLE} holds the job's own key: it is not a second one")
     given = {"api_key": key} if key else {}
     client = app.make_client(**app.settings, **given)
     click.get_current_context().call_on_close(client.close)
@@ -251,6 +253,10 @@ def _look(app: App, case: Case, reader: Reader, care: Care, *, endless: bool) ->
         note(line)
     if seen.verdict == "cannot_tell" and not endless:
         raise NotVerified(_CANNOT_TELL)
+    if seen.late and seen.verdict == "quiet" and not endless:
+        raise PartialError(
+            f"all that was hidden still is, but {len(seen.late)} things came late: see the output"
+        )
     if made is not None and not endless:
         _judge([made])
     return seen.verdict == "came_back"
@@ -298,7 +304,7 @@ def _words(made: Verification) -> str:
     )
     more = f", and {len(made.findings) - 10} more" if len(made.findings) > 10 else ""
     reasons = {
-        "not_hidden": "something that was erased can be read",
+        "not_hidden": "something that was erased can be read (`wbgql erase watch --once` opens it again)",
         "cannot_verify": "nothing can be said: a control failed, or answers did not settle",
         "present": "something is left in the store",
         "partial": "the store could not be looked at in full",

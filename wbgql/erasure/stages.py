@@ -92,12 +92,16 @@ def ends_at(clock: Clock, start: str | None) -> datetime | None:
 
 def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
     """Compute which stages a case has reached."""
+    ours = plan.digest
+    evidence = msgspec.structs.replace(
+        evidence, seen=[seen for seen in evidence.seen if seen.verification.plan == ours]
+    )
     verifications = [seen.verification for seen in evidence.seen]
     window = ends_at(binding_clock(plan, verifications, "undelete_window"), evidence.last_gone_at)
     steps: list[Step] = []
     missing: str | None = None
     for reach in (_hidden, _window_passed, _last):
-        step, missing = reach(plan, evidence, window, now)
+        step, missing = reach(evidence, window, now)
         if step is None:
             break
         steps.append(step)
@@ -108,15 +112,13 @@ def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
 _Answer = tuple[Step | None, str | None]
 
 
-def _hidden(plan: Plan, evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
+def _hidden(evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
     if not evidence.claimed:
         return None, "no run of the plan is said to be gone"
-    good = _good_reads(plan, evidence)
+    good = _good_reads(evidence)
     if good:
         return Step(stage="HIDDEN", at=good[0].verification.at, by=good[0].no), None
-    reads = [
-        seen for seen in _since(plan, evidence, evidence.changed_seq) if seen.verification.kind == "reads"
-    ]
+    reads = [seen for seen in _since(evidence, evidence.changed_seq) if seen.verification.kind == "reads"]
     match reads[-1].verification.verdict if reads else None:
         case "not_hidden":
             return None, "the last verification could read runs that were hidden"
@@ -126,10 +128,10 @@ def _hidden(plan: Plan, evidence: Evidence, _window: datetime | None, _now: date
             return None, "no verification was made since the last change: `wbgql erase verify` makes one"
 
 
-def _window_passed(plan: Plan, evidence: Evidence, window: datetime | None, now: datetime) -> _Answer:
+def _window_passed(evidence: Evidence, window: datetime | None, now: datetime) -> _Answer:
     if window is None:
         return None, "how long the server lets hidden runs be brought back is not known"
-    for seen in _good_reads(plan, evidence):
+    for seen in _good_reads(evidence):
         at = parse_datetime(seen.verification.at)
         if window <= at <= now + _SKEW:
             return Step(stage="WINDOW_PASSED", at=seen.verification.at, by=seen.no), None
@@ -139,11 +141,11 @@ def _window_passed(plan: Plan, evidence: Evidence, window: datetime | None, now:
     )
 
 
-def _last(plan: Plan, evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
-    since = _started(plan, evidence)
-    looks = list(last_looks(_since(plan, evidence, since)).values())
+def _last(evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
+    since = _started(evidence)
+    looks = list(last_looks(_since(evidence, since)).values())
     bad = [seen for seen in looks if seen.verification.verdict != "absent"]
-    left = _left(plan, evidence, since)
+    left = _left(evidence, since)
     if looks and not bad and not left:
         return Step(stage="STORAGE_VERIFIED", at=looks[-1].verification.at, by=looks[-1].no), None
     attested = [one for one in evidence.attestations if one.seq > since]
@@ -167,35 +169,34 @@ def last_looks(seen: Sequence[Seen]) -> dict[str, Seen]:
     return looks
 
 
-def _since(plan: Plan, evidence: Evidence, seq: int) -> list[Seen]:
-    """The verifications of this plan that the journal tells of behind entry `seq`, in its order."""
-    later = (seen for seen in evidence.seen if seen.seq > seq and seen.verification.plan == plan.digest)
-    return sorted(later, key=lambda seen: seen.seq)
+def _since(evidence: Evidence, seq: int) -> list[Seen]:
+    """The verifications that the journal tells of behind entry `seq`, in its order."""
+    return sorted((seen for seen in evidence.seen if seen.seq > seq), key=lambda seen: seen.seq)
 
 
-def _started(plan: Plan, evidence: Evidence) -> int:
+def _started(evidence: Evidence) -> int:
     """The entry behind which nothing changed and nothing was seen to be back."""
     return max(
         (
             seen.seq
-            for seen in _since(plan, evidence, evidence.changed_seq)
+            for seen in _since(evidence, evidence.changed_seq)
             if seen.verification.verdict == "not_hidden"
         ),
         default=evidence.changed_seq,
     )
 
 
-def _good_reads(plan: Plan, evidence: Evidence) -> list[Seen]:
+def _good_reads(evidence: Evidence) -> list[Seen]:
     return [
         seen
-        for seen in _since(plan, evidence, _started(plan, evidence))
+        for seen in _since(evidence, _started(evidence))
         if seen.verification.verdict == "hidden" and seen.verification.controls.held
     ]
 
 
-def _left(plan: Plan, evidence: Evidence, since: int) -> list[Residual]:
+def _left(evidence: Evidence, since: int) -> list[Residual]:
     """What the last reads, and the last look by each probe, found to be left."""
-    seen = _since(plan, evidence, since)
+    seen = _since(evidence, since)
     reads = [one for one in seen if one.verification.kind == "reads"][-1:]
     return [
         residual for one in (*reads, *last_looks(seen).values()) for residual in one.verification.residuals

@@ -22,7 +22,7 @@ from wbgql.erasure.plans import PlannedRun
 from wbgql.erasure.verifications import Controls, Finding, Verification
 from wbgql.erasure.verifying import judging
 from wbgql.erasure.verifying.asking import Asking, hoped_for
-from wbgql.erasure.verifying.claims import Claims, Item, make_claims
+from wbgql.erasure.verifying.claims import Claims, Item, read_claims
 from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.job import Care, Reader
 from wbgql.erasure.verifying.judging import Names
@@ -77,13 +77,14 @@ def watch_once(
     stands behind whatever was certified before.
 
     Raises:
-        UsageError: the job is unknown, or its case key is missing.
+        UsageError: the job is unknown or closed, or its case key is missing.
+        PlanChanged: the plan is not the one that was applied.
         RequestError: the server cannot be asked; nothing is written.
     """
     care = care or Care()
     key = case.require_key()
     before = reader.session.stats.requests
-    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    claims = read_claims(case)
     reads = Reads(reader.session, claims.runs, new_id)
     asking = Asking(reads, None, lambda number: case.plan.runs[number].id)
     states = settle(

@@ -99,6 +99,11 @@ class StoreProbe:
             purged = self._one("SELECT 1 FROM tombstones WHERE subject = ?", (subject,))
             return Remains(tuple(places), was_here=pk is not None or purged is not None)
 
+    def is_id_in_use(self, run: str) -> bool:
+        """Whether a run of this id is in any project: ids are unique in a project only."""
+        with store_errors(self._file):
+            return self._one("SELECT 1 FROM runs WHERE name = ? LIMIT 1", (run,)) is not None
+
     def version(self, artifact_id: str) -> Remains:
         """What is left of a version, by its id. Contents that another version uses are its own too."""
         pk = parse_id("Artifact", artifact_id)

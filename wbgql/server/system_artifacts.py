@@ -52,8 +52,10 @@ def export_history(context: Context, run: Row) -> None:
 
     Reads all rows of the run. A run that is resumed and finishes again gets one version more.
     """
+    if context.backend.settings.system_artifacts == OFF:
+        return
     rows = history.texts(context.db, run["pk"])
-    if not rows or context.backend.settings.system_artifacts == OFF:
+    if not rows:
         return
     content = context.backend.blobs.put("".join(f"{row}\n" for row in rows).encode())
     with writing(context) as now:

@@ -79,10 +79,10 @@ def _kept_by_itself(version: OutputFacts) -> Verdict | None:
 
 
 def _kept_by_others(version: OutputFacts, known: Circumstances) -> Verdict | None:
-    makers = {version.maker} - {None}
-    if not (makers | set(known.loggers)) <= set(known.planned):
+    loggers = (run for run in (version.maker, *known.loggers) if run is not None)
+    if not all(run in known.planned for run in loggers):
         return Verdict("keep", "logged_elsewhere")
-    if not makers and known.has_holds:
+    if version.maker is None and known.has_holds:
         # The run that made it is gone: whether it was held, or its owner is, nobody can say.
         return Verdict("keep", "not_decidable")
     if known.used_beyond:

@@ -1,4 +1,4 @@
-"""What a job says is gone, and what must still be there: the questions of a verification. No I/O."""
+"""What a job says is gone, and what must still be there: the questions of a verification."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Literal
 import msgspec
 
 from wbgql.erasure.actions import GONE, Action, Outcome
+from wbgql.erasure.case import Case
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedRun
+from wbgql.errors import PlanChanged, UsageError
 from wbgql.paths import ProjectPath, parse_run_path
 from wbgql.scalars import parse_datetime
 
@@ -60,6 +62,21 @@ class Claims:
     def count(self, kind: ItemKind) -> int:
         """How many questions of a kind there are."""
         return sum(item.kind == kind for item in self.items)
+
+
+def read_claims(case: Case) -> Claims:
+    """Read what the job of a case says is gone, as things stand now.
+
+    Raises:
+        PlanChanged: the plan is not the one that was applied.
+        UsageError: there is no such job, or the case is closed.
+    """
+    job = case.ledger.job(case.job)
+    if job.digest != case.plan.digest:
+        raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
+    if job.state == "closed":
+        raise UsageError("the case is closed: what it was about is destroyed, so nothing can be asked for")
+    return make_claims(case.plan, case.ledger.latest(case.job))
 
 
 def make_claims(plan: Plan, actions: Iterable[Action]) -> Claims:

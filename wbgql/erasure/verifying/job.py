@@ -15,7 +15,7 @@ from wbgql.erasure.stages import binding_clock, ends_at
 from wbgql.erasure.verifications import Residual, Verification
 from wbgql.erasure.verifying import file_urls, judging
 from wbgql.erasure.verifying.asking import Asking, hoped_for
-from wbgql.erasure.verifying.claims import Claims, Item, make_claims
+from wbgql.erasure.verifying.claims import Claims, Item, read_claims
 from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.file_urls import FileUrls
 from wbgql.erasure.verifying.judging import Names
@@ -75,12 +75,13 @@ def verify(
     planned. A job all of whose runs are done, and hidden, is "verified" from then on.
 
     Raises:
-        UsageError: the job is unknown, hid nothing, or its case key is missing.
+        UsageError: the job is unknown, hid nothing or is closed, or its case key is missing.
+        PlanChanged: the plan is not the one that was applied.
         RequestError: the server cannot be asked; nothing is stored.
     """
     key = case.require_key()
     before = reader.session.stats.requests
-    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    claims = read_claims(case)
     if not claims.runs:
         raise UsageError("this job has hidden no run so far: there is nothing to verify")
     reads = Reads(reader.session, claims.runs, new_id)
@@ -110,7 +111,7 @@ def verify(
 
 def is_due(case: Case, now: datetime) -> bool:
     """Whether a check is due: none was made since the last run was hidden, or the time of one has come."""
-    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    claims = read_claims(case)
     made = [found.at for found in case.ledger.verifications(case.job) if found.kind == "reads"]
     if not made or claims.done_at is None or parse_datetime(made[-1]) < claims.done_at:
         return True

@@ -13,7 +13,7 @@ from wbgql.erasure.plans import Plan
 from wbgql.erasure.storage_probes import Sight, StorageProbe, Thing
 from wbgql.erasure.verifications import Finding, FindingState, Residual, Verdict, Verification
 from wbgql.erasure.verifying import judging
-from wbgql.erasure.verifying.claims import Claims, Item, make_claims
+from wbgql.erasure.verifying.claims import Claims, Item, read_claims
 from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.controls import find_control
 from wbgql.erasure.verifying.judging import Names
@@ -39,11 +39,12 @@ def verify_storage(
     for its silence to count.
 
     Raises:
-        UsageError: the job is unknown, hid nothing, or its case key is missing.
+        UsageError: the job is unknown, hid nothing or is closed, or its case key is missing.
+        PlanChanged: the plan is not the one that was applied.
         StoreError, ConfigError: the store cannot be read; nothing is stored.
     """
     key = case.require_key()
-    claims = make_claims(case.plan, case.ledger.latest(case.job))
+    claims = read_claims(case)
     if not claims.runs:
         raise UsageError("this job has hidden no run so far: there is nothing to look for")
     things = {_thing(case.plan, item): item for item in claims.items if item.kind in ("run", "artifact")}
