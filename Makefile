@@ -29,6 +29,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.erasure
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "wbgql needs Python 3.11 or newer: apt-get install python3" >&2; exit 1; }

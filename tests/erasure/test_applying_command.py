@@ -1,0 +1,140 @@
+"""`wbgql erase apply | status | stop` on the local server, with their exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from click.testing import CliRunner
+
+from tests.erasure.stages import Stage
+from wbgql.cli.app import App
+from wbgql.cli.main import main
+from wbgql.client import Client
+from wbgql.erasure.case import Case
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def erase(stage: Stage) -> Callable[..., Outcome]:
+    """Runs `wbgql erase ...`; its client is the stage's."""
+
+    def run(*argv: str, stdin: str = "", interactive: bool = False) -> Outcome:
+        environ = {"WBGQL_HOLDS": str(stage.holds.path), "WBGQL_STATE": str(stage.folder)}
+        app = App(
+            make_client=lambda **_: Client(settings=stage.client.settings, holds=stage.holds),
+            is_interactive=lambda: interactive,
+            environ=environ,
+        )
+        with CliRunner().isolation(input=stdin) as (out, err, _):
+            code = main(["erase", *argv], app)
+            return Outcome(code, out.getvalue().decode(), err.getvalue().decode())
+
+    return run
+
+
+def given(case: Case, stage: Stage) -> list[str]:
+    """PLAN, --digest, and the word of somebody who means it."""
+    host = stage.client.settings.base_url.removeprefix("http://")
+    return [str(case.path), "--digest", case.plan.digest, "--yes", "--host", host, "--rate", "1000"]
+
+
+def rows(outcome: Outcome) -> list[tuple[str, str, int]]:
+    return [tuple(json.loads(line).values()) for line in outcome.out.splitlines()]
+
+
+def test_apply_does_it_and_status_tells_without_asking_the_server(stage, erase):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    before = erase("status", str(case.path))
+
+    done = erase("apply", *given(case, stage))
+    asked = len(stage.proxy.requests)
+    after = erase("status", str(case.path))
+
+    assert (before.code, json.loads(before.out)["state"]) == (0, "planned")
+    assert (done.code, rows(done)) == (0, [("run", "hidden", 2)])
+    assert "2/2 run 1: hidden" in done.err
+    assert "erase verify" in done.err
+    told = json.loads(after.out)
+    assert (told["state"], told["open"], told["counts"]) == ("applied", 0, {"run": {"hidden": 2}})
+    assert told["batches"] == {"success": 1}
+    assert len(stage.proxy.requests) == asked
+
+
+def test_a_phrase_is_asked_for_on_a_terminal(stage, erase):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    argv = [str(case.path), "--digest", case.plan.digest]
+
+    wrong = erase("apply", *argv, stdin="erase 1 runs\n", interactive=True)
+    nobody = erase("apply", *argv)
+    right = erase("apply", *argv, stdin=f"erase 1 run in {stage.world.path}\n", interactive=True)
+
+    assert (wrong.code, nobody.code, right.code) == (7, 7, 0)
+    assert "--yes --host" in nobody.err
+
+
+def test_exit_codes_say_why_nothing_was_done(stage, erase):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    argv = given(case, stage)
+
+    assert erase("apply", argv[0], "--digest", "sha256:" + "1" * 64, *argv[3:]).code == 5
+    assert erase("apply", *argv[:-4], "--yes", "--host", "api.wandb.ai").code == 7
+    stage.hold("run", f"{stage.world.path}/a")
+    held = erase("apply", *argv)
+    assert held.code == 6
+    assert "1 of 2" in held.err
+    assert stage.proxy.mutations == []
+
+
+def test_what_stays_is_exit_3_and_what_is_open_exit_9(stage, erase):
+    stage.make("a", "b", "stays")
+    stage.world.run("c")
+    case = stage.case(["a", "b", "c"])
+    stage.world.caller.upsert(stage.world.project, name="a", displayName="other")
+
+    still = erase("apply", *given(case, stage), "--quiet-budget", "1s")
+    stage.finish("c")
+    done = erase("apply", *given(case, stage))
+
+    assert still.code == 9
+    assert set(rows(still)) == {("run", "changed", 1), ("run", "hidden", 1), ("run", "open", 1)}
+    assert done.code == 3
+    assert "--retry" in done.err
+
+
+def test_a_dry_run_sends_no_mutation(stage, erase):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    stage.hold("run", f"{stage.world.path}/a")
+
+    got = erase("apply", str(case.path), "--digest", case.plan.digest, "--dry-run", "--format", "csv")
+
+    assert got.code == 0
+    lines = [line.split(",") for line in got.out.splitlines()]
+    assert [(line[0], line[1], line[3]) for line in lines] == [
+        ("run", "kind", "would"),
+        ("0", "run", "held"),
+        ("1", "run", "hidden"),
+    ]
+    assert stage.proxy.mutations == []
+
+
+def test_stop_is_no_error_where_nothing_runs(stage, erase):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+
+    assert "nothing to stop" in erase("stop", str(case.path)).err
+    erase("apply", *given(case, stage))
+    assert erase("stop", str(case.path)).code == 0
+    assert json.loads(erase("status", str(case.path)).out)["stop_requested"] is True
