@@ -379,6 +379,24 @@ def test_another_digest_an_expired_plan_and_another_server_are_refused(stage: St
     assert stage.proxy.mutations == []
 
 
+def test_a_plan_that_expires_while_it_is_applied_ends_between_two_batches(stage: Stage):
+    stage.make("a", "stays")
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    case = stage.case([real_run(stage.world, "a", artifacts=[real_artifact(stage.world, version, 1)])])
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+
+    with pytest.raises(PlanChanged, match="expired"):
+        apply(
+            case,
+            stage.client,
+            Ask(digest=case.plan.digest),
+            options=QUICK,
+            now=lambda: later if stage.proxy.applied("DeleteRun") else datetime.now(UTC),
+        )
+
+    assert outcomes(case) == [HIDDEN, ("artifact", None, None)]
+
+
 def test_a_missing_canary_stops_before_anything_is_sent(stage: Stage):
     stage.make("a", "stays")
     case = stage.case(["a"], canaries=[f"admin/{stage.world.project}/gone", "tag:keep"])

@@ -113,6 +113,17 @@ def test_what_stays_is_exit_3_and_what_is_open_exit_9(stage, erase):
     assert "--retry" in done.err
 
 
+def test_runs_that_are_all_held_by_a_tag_are_exit_6(stage, erase):
+    stage.make("a", "b", "stays", tags=["subject:1"])
+    case = stage.case(["a", "b"])
+    stage.hold("tag", "subject:1")
+
+    got = erase("apply", *given(case, stage))
+
+    assert (got.code, rows(got)) == (6, [("run", "held", 2)])
+    assert stage.proxy.mutations == []
+
+
 def test_a_dry_run_sends_no_mutation(stage, erase):
     stage.make("a", "b", "stays")
     case = stage.case(["a", "b"])

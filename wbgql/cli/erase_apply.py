@@ -17,7 +17,7 @@ from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
-from wbgql.errors import PartialError, Paused
+from wbgql.errors import Held, PartialError, Paused, PermissionDenied
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -344,6 +344,11 @@ def _judge(app: App, done: Applied) -> None:
             f"{done.open} actions are open: runs that are still being logged, or batches that ended their "
             "worker; go on with the same command"
         )
+    outcomes = {outcome for _, outcome, _ in _listing(done).items}
+    if "held" in outcomes and outcomes <= {"held", "skipped"}:
+        raise Held("every run that was to go is held (`wbgql hold list` says by what); nothing was done")
+    if "denied" in outcomes and outcomes <= {"denied", "skipped"}:
+        raise PermissionDenied("the server let this key delete none of the runs; nothing was done")
     left = sum(number for _, outcome, number in _listing(done).items if outcome not in GONE)
     if left:
         raise PartialError(

@@ -94,7 +94,13 @@ def apply(
             _check(case, client, work, limiter)
             _create(case, [one.key_id for one in approved])
             if standing(case).open:
-                _Drive(case, work, hold, executor, deadline).run()
+
+                def check() -> None:
+                    case.plan.check_fresh(now())
+                    limiter.check_clock()
+
+                runner = Runner(work, deadline=deadline, check=check)
+                _Drive(case, work, hold, executor, runner).run()
         return _settle(case)
 
 
@@ -191,12 +197,12 @@ def at_work(
 class _Drive:
     """One process's way through a job: wave after wave, beside others where the database allows it."""
 
-    def __init__(self, case: Case, work: Work, hold: Hold, executor: str, deadline: float | None) -> None:
+    def __init__(self, case: Case, work: Work, hold: Hold, executor: str, runner: Runner) -> None:
         self._case = case
         self._work = work
         self._hold = hold
         self._engine = engine_of(case, executor)
-        self._runner = Runner(work, deadline=deadline)
+        self._runner = runner
         self._swept = time.monotonic()
 
     def run(self) -> None:
@@ -206,14 +212,14 @@ class _Drive:
             What ended one of the threads first, or Paused.
         """
         generation = self._begin()
+        case, options = self._case, self._work.options
         with (
             suppress(_Leave),
-            self._engine.working(
-                self._case.job, self._runner.process, concurrency=self._work.options.workers
-            ) as worker,
+            self._engine.working(case.job, self._runner.process, concurrency=options.workers) as worker,
+            self._ending_all(),
         ):
-            for wave, ranges in _waves(self._case.ledger, self._case.job):
-                worker.submit(make_batches(self._case.job, generation, wave, ranges))
+            for wave, ranges in _waves(case.ledger, case.job):
+                worker.submit(make_batches(case.job, generation, wave, ranges))
                 worker.wait(generation, wave, lambda: self._tick(worker))
                 self._leave_if_stopping()
         self._raise()
@@ -231,6 +237,17 @@ class _Drive:
             self._hold.share()
         ledger.note(job, "started", {"executor": self._engine.executor, "generation": generation})
         return generation
+
+    @contextmanager
+    def _ending_all(self) -> Iterator[None]:
+        """Tell the threads to end where this one does: the engine waits for them."""
+        try:
+            yield
+        except _Leave:
+            raise
+        except BaseException as error:
+            self._runner.fail(error)
+            raise
 
     def _tick(self, worker: Worker) -> None:
         self._hold.check()

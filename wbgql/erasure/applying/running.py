@@ -26,11 +26,15 @@ _HANDLERS: dict[str, Callable[[Work, Action, str], Ending | None]] = {
 
 
 class Runner:
-    """Works on batches in the engine's threads. The first error ends all, after their present items."""
+    """Works on batches in the engine's threads. The first error ends all, after their present items.
 
-    def __init__(self, work: Work, *, deadline: float | None) -> None:
+    `check` is called before each batch: what it raises is such an error.
+    """
+
+    def __init__(self, work: Work, *, deadline: float | None, check: Callable[[], object]) -> None:
         self._work = work
         self._deadline = deadline
+        self._check = check
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
         self.quarantined = 0
@@ -54,6 +58,7 @@ class Runner:
         work, owner = self._work, secrets.token_hex(8)
         if work.stopping.is_set():
             return "stopped"
+        self._check()
         starts = work.ledger.claim(work.job, batch.generation, batch.lo, batch.hi, owner)
         if starts > _MAX_STARTS:
             # It ended its worker each time. Whoever gives the command anew gives it another chance.
