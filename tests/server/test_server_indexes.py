@@ -14,6 +14,7 @@ from tests.bulk import load_runs
 from tests.caller import Caller
 from wbgql.server import RunningServer, purge, start
 from wbgql.server.run_pages import INDEX_FROM_RUNS, INDEX_FROM_USES
+from wbgql.server.where import RunFields, compile_order, compile_where
 
 BEST = """
 query Best($filters: JSONString) {
@@ -69,3 +70,34 @@ def test_a_purge_drops_the_index_and_the_next_question_builds_it_again(many: Run
 
     assert ask(many)["runCount"] == before["runCount"] - 1
     assert len(indexes(many)) == 1
+
+
+def test_an_index_of_an_earlier_version_is_replaced(many: RunningServer) -> None:
+    wanted = ask(many)
+    for _ in range(INDEX_FROM_USES):
+        ask(many)
+    (name,) = indexes(many)
+    db = apsw.Connection(str(many.data / "wbgql.sqlite"))
+    made = db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).get
+    db.execute(f'DROP INDEX "{name}"')
+    db.execute(f"""CREATE INDEX "{name}" ON runs(project_id, json_extract(summary_values, '$."acc"'))""")
+
+    assert ask(many) == wanted
+    assert db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).get == made
+    db.close()
+
+
+def test_the_order_s_index_is_preferred_to_that_of_a_common_state(many: RunningServer) -> None:
+    for _ in range(INDEX_FROM_USES):
+        ask(many)
+    fields = RunFields(project_id=1)
+    where = compile_where({"summary_metrics.acc": {"$gt": 0.5}, "state": "finished"}, fields)
+    by = compile_order("-summary_metrics.acc", fields)
+    sql = f"SELECT name FROM runs WHERE project_id = ? AND {where.sql} ORDER BY {by.sql} LIMIT 100"
+    db = apsw.Connection(str(many.data / "wbgql.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    steps = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {sql}", (1, *where.params))]
+    db.close()
+
+    assert f"SEARCH runs USING INDEX {indexes(many)[0]} (project_id=? AND <expr>>?)" in steps
+    assert not any("TEMP B-TREE" in step for step in steps)

@@ -115,7 +115,8 @@ def _set_state(context: Context, db: Connection, run: Row, request: Request) -> 
         state = "preempting"
     now = context.backend.now()
     db.execute(
-        "UPDATE runs SET state = ?, heartbeat_at = ?, updated_at = ?, exitcode = coalesce(?, exitcode)"
-        " WHERE id = ?",
-        (state, now, now, request.exitcode if request.complete else None, run["pk"]),
+        "UPDATE runs SET heartbeat_at = ?, updated_at = ?, exitcode = coalesce(?, exitcode) WHERE id = ?",
+        (now, now, request.exitcode if request.complete else None, run["pk"]),
     )
+    # Apart, as the state stands in every index that was made for a key.
+    db.execute("UPDATE runs SET state = ? WHERE id = ? AND state <> ?", (state, run["pk"], state))

@@ -42,7 +42,7 @@ class Projection:
     def __post_init__(self) -> None:
         if len(self.keys) > MAX_KEYS:
             raise UsageError(f"too many keys at once: {len(self.keys)}, ask for up to {MAX_KEYS}")
-        columns = [(text_column(name), _text_sql(name)) for name in sorted(self.texts)]
+        columns = [(text_column(name), f"run_texts.{TEXTS[name]}") for name in sorted(self.texts)]
         columns += [(key_column(name, key), _key_sql(name, key)) for name, key in sorted(self.keys)]
         object.__setattr__(self, "columns", tuple(columns))
 
@@ -50,14 +50,15 @@ class Projection:
         """The select list after the plain columns."""
         return "".join(f", {sql}" for _, sql in self.columns)
 
+    @property
+    def source(self) -> str:
+        """The tables to read from: the texts of a run are in one row, looked up once."""
+        return "runs LEFT JOIN run_texts ON run_id = runs.id" if self.texts else "runs"
+
 
 def text_column(name: str) -> str:
     """The name under which a page's row holds a whole JSON text."""
     return f"{name}:text"
-
-
-def _text_sql(name: str) -> str:
-    return f"(SELECT {TEXTS[name]} FROM run_texts WHERE run_id = runs.id)"  # noqa: S608
 
 
 def key_column(name: str, key: str) -> str:
@@ -96,7 +97,7 @@ def page(
     ordered = compile_order(order, RunFields(project["pk"]))
     _note_paths(context, ordered.index_paths)
     sql = (
-        f"SELECT {NODE_SQL}{projection.sql()} FROM runs WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
+        f"SELECT {NODE_SQL}{projection.sql()} FROM {projection.source} WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
     )
     users = context.users
     names_of_columns = [*NODE_NAMES, *(column for column, _ in projection.columns)]
@@ -169,18 +170,26 @@ def _note_paths(context: Context, paths: frozenset[IndexPath]) -> None:
 
 
 def _has_index(db: Connection, path: IndexPath) -> bool:
-    name = index_name(path)
-    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?", (name,)).get)
+    """Whether the index is there in its present form: a store may have one that an earlier version made."""
+    found = db.execute(
+        "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", (index_name(path),)
+    ).get
+    return found is not None and _columns(found) == _columns(index_sql(path))
+
+
+def _columns(create_index: str) -> str:
+    return create_index.partition(" ON ")[2]
 
 
 def _build_index(context: Context, path: IndexPath) -> None:
     if (context.db.execute("SELECT max(id) FROM runs").get or 0) < INDEX_FROM_RUNS:
         return
     with context.store.write() as db:
+        db.execute(f'DROP INDEX IF EXISTS "{index_name(path)}"')
         if len(field_indexes(db)) < MAX_INDEXES:
             db.execute(index_sql(path))
-            # Without statistics the planner does not trust it for equality.
-            db.execute(f'ANALYZE "{index_name(path)}"')
+            # Of all indexes: the planner takes one without statistics for a selective one.
+            db.execute("ANALYZE runs")
 
 
 def field_indexes(db: Connection) -> list[str]:

@@ -133,12 +133,19 @@ def index_name(index_path: IndexPath) -> str:
 
 
 def index_sql(index_path: IndexPath) -> str:
-    """Write `CREATE INDEX IF NOT EXISTS` for `index_path`."""
+    """Write `CREATE INDEX IF NOT EXISTS` for `index_path`.
+
+    An index of values ends with what its rows are otherwise read for, at some fifty times the cost of an
+    entry: `id` ends every order, the type decides the exact test, and the rest is in most conditions.
+    """
     path = path_literal(index_path.parts)
-    function = "json_extract" if index_path.kind == "value" else "json_type"
+    column = index_path.column
+    name = f'"{index_name(index_path)}"'
+    if index_path.kind == "type":
+        return f"CREATE INDEX IF NOT EXISTS {name} ON runs(project_id, json_type({column}, {path}))"
     return (
-        f'CREATE INDEX IF NOT EXISTS "{index_name(index_path)}" '
-        f"ON runs(project_id, {function}({index_path.column}, {path}))"
+        f"CREATE INDEX IF NOT EXISTS {name} ON runs(project_id, json_extract({column}, {path}), id,"
+        f" json_type({column}, {path}), state, deleted_at)"
     )
 
 
