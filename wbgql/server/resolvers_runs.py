@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from wbgql.errors import UsageError
@@ -57,11 +58,11 @@ def _edges(info: Info, edges: list[Row]) -> list[Row]:
     make = run_plans.compile_edges(
         info,
         {
-            "config": lambda run, keys: _json_text(context, run, "config", keys),
-            "summaryMetrics": lambda run, keys: _json_text(context, run, "summaryMetrics", keys),
-            "systemMetrics": lambda run, _: _json_text(context, run, "systemMetrics", None),
-            "historyKeys": lambda run, _: run_history_keys(run, info),
-            "readOnly": lambda run, _: run_read_only(run, info),
+            "config": lambda keys: _text_getter(context, "config", keys),
+            "summaryMetrics": lambda keys: _text_getter(context, "summaryMetrics", keys),
+            "systemMetrics": lambda _: _text_getter(context, "systemMetrics", None),
+            "historyKeys": lambda _: lambda run: run_history_keys(run, info),
+            "readOnly": lambda _: lambda run: run_read_only(run, info),
         },
     )
     if make is None:
@@ -70,11 +71,17 @@ def _edges(info: Info, edges: list[Row]) -> list[Row]:
     return []
 
 
+_PLAIN = run_plans.RUN_FIELDS | set(run_pages.TEXTS) | {"user", "project", "readOnly", "wandbConfig"}
+"""Fields that need no column but their own; `historyKeys` that of its lines."""
+
+
 def _projection(info: Info) -> Projection:
     texts: set[str] = set()
     keys: set[tuple[str, str]] = set()
+    asked: set[str] = {"historyLineCount"}
     for node in select(info, "edges", "node"):
         name = node.name.value
+        asked.add(name)
         if name == "wandbConfig":
             texts.add("config")
         if name not in run_pages.TEXTS:
@@ -84,7 +91,7 @@ def _projection(info: Info) -> Projection:
             texts.add(name)
         else:
             keys |= {(name, key) for key in wanted}
-    return Projection(frozenset(texts), frozenset(keys))
+    return Projection(frozenset(texts), frozenset(keys), frozenset(asked) if asked <= _PLAIN else None)
 
 
 @field("Project", "run", "bucket")
@@ -196,24 +203,31 @@ def run_json(run: Row, info: Info, keys: list[str] | None = None, **_: Any) -> s
 
 
 def _json_text(context: Context, run: Row, name: str, keys: list[str] | None) -> str:
+    return _text_getter(context, name, keys)(run)
+
+
+def _text_getter(context: Context, name: str, keys: list[str] | None) -> Callable[[Row], str]:
+    """A function from a run to its config or summary as text, whole or cut to `keys`."""
     if keys is None:
-        return _text(context, run, name) or "{}"
-    parts = []
-    for key in keys:
-        text = _key_text(context, run, name, key)
-        if text is not None:
-            value = f'{{"value":{text}}}' if name == "config" else text
-            parts.append(f"{json.dumps(key)}:{value}")
-    return "{" + ",".join(parts) + "}"
+        return lambda run: _text(context, run, name) or "{}"
+    head, tail = ('{"value":', "}") if name == "config" else ("", "")
+    parts = [(key, key_column(name, key), f"{json.dumps(key)}:{head}") for key in keys]
+
+    def cut(run: Row) -> str:
+        found = []
+        for key, column, start in parts:
+            text = run[column] if column in run else _key_text(context, run, name, key)
+            if text is not None:
+                found.append(f"{start}{text}{tail}")
+        return "{" + ",".join(found) + "}"
+
+    return cut
 
 
 def _key_text(context: Context, run: Row, name: str, key: str) -> str | None:
-    column = key_column(name, key)
-    if column not in run:
-        projection = Projection(keys=frozenset({(name, key)}))
-        sql = f"SELECT id{projection.sql()} FROM runs WHERE id = ?"  # noqa: S608
-        run[column] = context.db.execute(sql, (run["pk"],)).get[1]
-    text: str | None = run[column]
+    projection = Projection(keys=frozenset({(name, key)}))
+    sql = f"SELECT id{projection.sql()} FROM runs WHERE id = ?"  # noqa: S608
+    text: str | None = context.db.execute(sql, (run["pk"],)).get[1]
     return text
 
 

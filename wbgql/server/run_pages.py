@@ -8,7 +8,7 @@ from typing import Any
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_json
 from wbgql.server.backend import Context
-from wbgql.server.runs import NODE_NAMES, NODE_SQL, to_node
+from wbgql.server.runs import NODE_KEYS, NODE_NAMES, node_sql, to_node
 from wbgql.server.store import Connection, Row, rows
 from wbgql.server.where import IndexPath, RunFields, compile_order, compile_where, index_sql
 from wbgql.server.where_fields import index_name, path_literal
@@ -30,13 +30,15 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Projection:
-    """What a page needs beside the plain columns.
+    """What a page reads of each run.
 
     `texts`: whole JSON texts by GraphQL name. `keys`: (GraphQL name, key) pairs read out of JSONB.
+    `plain`: plain columns by GraphQL name, beside `NODE_KEYS`; None for all.
     """
 
     texts: frozenset[str] = frozenset()
     keys: frozenset[tuple[str, str]] = frozenset()
+    plain: frozenset[str] | None = None
     columns: tuple[tuple[str, str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,13 @@ class Projection:
         columns = [(text_column(name), f"run_texts.{TEXTS[name]}") for name in sorted(self.texts)]
         columns += [(key_column(name, key), _key_sql(name, key)) for name, key in sorted(self.keys)]
         object.__setattr__(self, "columns", tuple(columns))
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The plain columns, in the order they are read."""
+        if self.plain is None:
+            return NODE_NAMES
+        return tuple(name for name in NODE_NAMES if name in self.plain or name in NODE_KEYS)
 
     def sql(self) -> str:
         """The select list after the plain columns."""
@@ -96,11 +105,10 @@ def page(
     where, params = _where(context, project, filters, names)
     ordered = compile_order(order, RunFields(project["pk"]))
     _note_paths(context, ordered.index_paths)
-    sql = (
-        f"SELECT {NODE_SQL}{projection.sql()} FROM {projection.source} WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
-    )
+    selected = node_sql(projection.node_names) + projection.sql()
+    sql = f"SELECT {selected} FROM {projection.source} WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
     users = context.users
-    names_of_columns = [*NODE_NAMES, *(column for column, _ in projection.columns)]
+    names_of_columns = [*projection.node_names, *(column for column, _ in projection.columns)]
     return [
         to_node(dict(zip(names_of_columns, values, strict=True)), project, users)
         for values in context.db.execute(sql, (*params, limit, offset))

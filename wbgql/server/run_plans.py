@@ -19,18 +19,20 @@ from wbgql.server.store import Row
 Getter = Callable[[Row], Any]
 Fields = dict[str, Getter]
 
-_RUN_FIELDS = (set(NODE_NAMES) | {"id", "projectId"}) - {
+RUN_FIELDS = (set(NODE_NAMES) | {"id", "projectId"}) - {
     "pk",
     "projectPk",
     "userPk",
     "duration",
     "jobProgram",
 }
+"""Fields of a run that are a key of its node."""
+
 _USER_FIELDS = {"id", "username", "name", "email", "admin", "entity"}
 _PROJECT_FIELDS = {"id", "name", "entityName", "internalId"}
 
-Computed = Mapping[str, Callable[[Row, list[str] | None], Any]]
-"""Fields that need more than a look at the row: `(run, keys)`, where `keys` is that argument."""
+Computed = Mapping[str, Callable[[list[str] | None], Getter]]
+"""Fields that need more than a look at the row: makes a getter from the argument `keys`."""
 
 
 def compile_edges(info: Info, computed: Computed) -> Callable[[list[Row]], list[Row]] | None:
@@ -74,13 +76,12 @@ def _compile_node(info: Info, node: FieldNode, computed: Computed) -> Fields | N
 def _compile_field(info: Info, node: FieldNode, computed: Computed) -> Getter | None:
     name = node.name.value
     if name in computed:
-        keys, compute = argument(info, node, "keys"), computed[name]
-        return lambda run: compute(run, keys)
+        return computed[name](argument(info, node, "keys"))
     if name == "user":
         return _compile_part(info, node, _USER_FIELDS)
     if name == "project":
         return _compile_part(info, node, _PROJECT_FIELDS)
-    return itemgetter(name) if name in _RUN_FIELDS else None
+    return itemgetter(name) if name in RUN_FIELDS else None
 
 
 def _compile_part(info: Info, node: FieldNode, known: Iterable[str]) -> Getter | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +50,16 @@ _COLUMNS = {
     "storageBytes": "storage_bytes",
 }
 NODE_NAMES = tuple(_COLUMNS)
-NODE_SQL = ", ".join(f'runs.{column} AS "{name}"' for name, column in _COLUMNS.items())
+NODE_KEYS = ("pk", "projectPk", "name", "userPk")
+"""What every node has, whatever is asked of it."""
+
+
+def node_sql(names: Iterable[str] = NODE_NAMES) -> str:
+    """The select list of these parts of a node."""
+    return ", ".join(f'runs.{_COLUMNS[name]} AS "{name}"' for name in names)
+
+
+NODE_SQL = node_sql()
 
 _INPUT_COLUMNS = {
     "displayName": "display_name",
@@ -67,12 +77,14 @@ _INPUT_COLUMNS = {
 
 
 def to_node(values: Row, project: Row, users: dict[int, Row]) -> Row:
-    """Complete a row read with `NODE_SQL`: ids, tags, and what is beside it."""
+    """Complete a row read with `node_sql`: ids, tags, and what is beside it."""
     user = users[values["userPk"]]
     values["id"] = make_run_storage_id(project["entityName"], project["name"], values["name"])
     values["projectId"] = str(values["projectPk"])
-    values["tags"] = msgspec.json.decode(values["tags"])
-    values["stopped"] = bool(values["stopped"])
+    if "tags" in values:
+        values["tags"] = msgspec.json.decode(values["tags"])
+    if "stopped" in values:
+        values["stopped"] = bool(values["stopped"])
     values["__typename"] = "Run"
     values["user"] = user
     values["username"] = user["username"]
