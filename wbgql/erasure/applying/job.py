@@ -27,7 +27,7 @@ from wbgql.errors import NotVisible, Paused, StoreError, UsageError
 from wbgql.gate import Gate
 from wbgql.jobs.engine import Engine, Worker
 from wbgql.jobs.ranges import cut, make_batches
-from wbgql.paths import ProjectPath, parse_run_path
+from wbgql.paths import parse_run_path
 from wbgql.retry import RetryPolicy
 from wbgql.scalars import format_datetime
 
@@ -88,20 +88,23 @@ def apply(
             raise UsageError("this case is closed: it cannot be applied any more; nothing was done")
         executor = secrets.token_hex(8)
         targets = [f"{work.base_url} {project}" for project in case.plan.project_paths]
-        with hold_job(ledger.engine, ledger.url, case.job, executor, targets, stamp=_stamp(now)) as hold:
+        with hold_job(
+            ledger.engine, ledger.url, case.job, executor, targets, stamp=lambda: format_datetime(now())
+        ) as hold:
             if ask.retry and hold.alone:
                 _open_again(case)
             _check(case, client, work, limiter)
             _create(case, [one.key_id for one in approved])
+            runner = Runner(work, deadline=deadline, check=lambda: _check_time(case, limiter, now()))
             if standing(case).open:
-
-                def check() -> None:
-                    case.plan.check_fresh(now())
-                    limiter.check_clock()
-
-                runner = Runner(work, deadline=deadline, check=check)
                 _Drive(case, work, hold, executor, runner).run()
         return _settle(case)
+
+
+def _check_time(case: Case, limiter: Limiter, now: datetime) -> None:
+    """What may change while a job is at work: the plan's expiry, and how far the clocks are apart."""
+    case.plan.check_fresh(now)
+    limiter.check_clock()
 
 
 def _check(case: Case, client: Client, work: Work, limiter: Limiter) -> None:
@@ -301,12 +304,9 @@ def _create(case: Case, approved: list[str]) -> None:
         "artifacts": totals.artifacts_erased,
         "files": totals.files,
     }
-    projects = sorted(case.require_key().project(case.plan.server.base_url, path) for path in _projects(case))
+    key, base_url = case.require_key(), case.plan.server.base_url
+    projects = sorted(key.project(base_url, path) for path in case.plan.project_paths)
     case.ledger.create(case.plan, target=" ".join(projects), body=body)
-
-
-def _projects(case: Case) -> list[ProjectPath]:
-    return case.plan.project_paths
 
 
 def _settle(case: Case) -> Applied:
@@ -323,7 +323,3 @@ def _settle(case: Case) -> Applied:
 
 def _is_clean(stands: Applied) -> bool:
     return all(outcome in GONE for found in stands.counts.values() for outcome in found)
-
-
-def _stamp(now: Callable[[], datetime]) -> Callable[[], str]:
-    return lambda: format_datetime(now())
