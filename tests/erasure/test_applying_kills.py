@@ -181,7 +181,7 @@ def test_a_signal_ends_it_after_the_item_in_work(
 
 
 def test_two_workers_on_one_postgresql_and_one_of_them_is_killed(zygote: Zygote, stage: Stage, postgres: str):
-    names = [f"r{number:02}" for number in range(70)]
+    names = [f"r{number:03}" for number in range(130)]
     stage.make(*names, "stays", "other")
     case = stage.case(names, database=postgres)
     workers = Workers(zygote, stage, case)
@@ -192,10 +192,10 @@ def test_two_workers_on_one_postgresql_and_one_of_them_is_killed(zygote: Zygote,
             time.sleep(0.02)
         assert len(stage.proxy.mutations) >= count
 
-    # One batch of 50 and one of 20. Each worker has one thread: the first takes the first batch.
-    first = workers.start("--workers", "1", "--rate", "20")
+    # One batch of 100 and one of 30. Each worker has one thread: the first takes the first batch.
+    first = workers.start("--workers", "1", "--rate", "30")
     wait_for(3)
-    second = workers.start("--workers", "1", "--rate", "60")
+    second = workers.start("--workers", "1", "--rate", "200")
     wait_for(14)
     os.kill(first, signal.SIGKILL)
     code, said = workers.wait(second)

@@ -28,6 +28,7 @@ APPLICATION_VERSION = "wbgql-jobs-1"
 _NAME = "wbgql"
 _WORKFLOW = "wbgql_batch"
 _POLL_S = 0.05
+_RECORDED_S = 0.02
 _LOOK_AGAIN_S = 0.5
 _LAST_BATCHES_S = 600
 _LIVE = ["ENQUEUED", "PENDING", "DELAYED"]
@@ -36,13 +37,17 @@ Process = Callable[[Batch], str]
 """Works on one batch and returns one word on how it ended. Raises nothing."""
 
 _process: Process | None = None
+_ended = threading.Event()  # set whenever a batch has ended in this process
 _one_at_a_time = threading.Lock()
 
 
 def run_batch(job: str, generation: int, wave: int, lo: int, hi: int) -> str:
     """What the engine runs: plain numbers in, one word out, so that its tables hold no more."""
     assert _process is not None, "the engine runs only inside `working`"
-    return _process(Batch(job, generation, wave, lo, hi))
+    try:
+        return _process(Batch(job, generation, wave, lo, hi))
+    finally:
+        _ended.set()
 
 
 class Engine:
@@ -287,8 +292,9 @@ class Worker:
         second; what it raises ends the waiting.
         """
         prefix = wave_prefix(self._job, generation, wave)
-        looked = 0.0
+        looked = time.monotonic()
         while True:
+            _ended.clear()
             with _engine_errors():
                 found = self._client.list_workflows(workflow_id_prefix=prefix, load_input=False)
             if not any(one.status in _LIVE for one in found):
@@ -297,7 +303,9 @@ class Worker:
             if time.monotonic() - looked >= _LOOK_AGAIN_S:
                 tick()
                 looked = time.monotonic()
-            time.sleep(_POLL_S)
+            # A look costs some milliseconds. What ends here says so, a moment before it is recorded.
+            if _ended.wait(_LOOK_AGAIN_S):
+                time.sleep(_RECORDED_S)
 
     def resume(self, is_dead: Callable[[str], bool]) -> int:
         """Put batches back into the queue whose worker is dead; how many. `is_dead` is asked by its name."""

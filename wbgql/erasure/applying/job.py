@@ -31,7 +31,7 @@ from wbgql.paths import parse_run_path
 from wbgql.retry import RetryPolicy
 from wbgql.scalars import format_datetime
 
-RUNS_PER_BATCH = 50
+RUNS_PER_BATCH = 100
 PARTS_PER_BATCH = 200
 _SWEEP_S = 2.0
 
