@@ -215,6 +215,48 @@ def test_d4_10_a_new_version_of_a_run_is_a_change(stage: Stage):
     assert outcomes(case) == [("run", "changed", "fingerprint")]
 
 
+def test_a_version_that_a_run_that_stays_logs_meanwhile_is_kept(stage: Stage):
+    stage.make("a", "stays")
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    case = stage.case([real_run(stage.world, "a", artifacts=[real_artifact(stage.world, version, 1)])])
+    assert stage.world.log("net", {"f": b"1"}, runName="stays") == version
+
+    would = [row.would for row in preview(case, stage.client, Ask(digest=case.plan.digest), options=QUICK)]
+    stage.apply(case)
+
+    assert would == ["hidden", "kept"]
+    assert outcomes(case) == [HIDDEN, ("artifact", "kept", "logged_elsewhere")]
+    assert stage.state_of(version) == "COMMITTED"
+
+
+def test_nothing_is_deleted_where_nobody_can_say_who_else_logged_it(stage: Stage):
+    stage.make("a", "stays")
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    case = stage.case([real_run(stage.world, "a", artifacts=[real_artifact(stage.world, version, 1)])])
+    stage.proxy.choose = always("ListSurroundings", Fault(change=lambda _answer: {"data": {"project": None}}))
+
+    with pytest.raises(NotVisible, match="who else logged"):
+        stage.apply(case)
+
+    assert outcomes(case) == [HIDDEN, ("artifact", None, None)]
+    assert stage.proxy.applied("DeleteArtifact") == 0
+
+
+def test_a_hold_on_one_of_two_runs_that_logged_a_version_keeps_it(stage: Stage):
+    stage.make("a", "b", "stays")
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    assert stage.world.log("net", {"f": b"1"}, runName="b") == version
+    shared = real_artifact(stage.world, version, 1, with_runs=[1])
+    case = stage.case([real_run(stage.world, "a", artifacts=[shared]), "b"])
+    held = Fault(after=lambda: stage.hold("run", f"admin/{stage.world.project}/b"))
+    stage.proxy.choose = on("DeleteRun", None, held)
+
+    stage.apply(case)
+
+    assert outcomes(case) == [HIDDEN, HIDDEN, ("artifact", "held", "hold")]
+    assert stage.state_of(version) == "COMMITTED"
+
+
 @pytest.mark.parametrize("how", ["used", "linked", "aliased"])
 def test_d4_10_d4_12_a_version_that_is_not_the_run_s_alone_any_more_is_kept(stage: Stage, how):
     stage.make("a", "stays")

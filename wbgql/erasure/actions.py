@@ -91,7 +91,7 @@ _Target = PlannedRun | PlannedArtifact | PlannedFile
 
 def _targets(plan: Plan, kind: ActionKind) -> Iterator[tuple[int, int, _Target]]:
     for run_no, run in enumerate(plan.runs):
-        goes = [artifact for artifact in run.artifacts if artifact.decision in ("erase", "unlink")]
+        goes = [artifact for artifact in run.artifacts if artifact.goes]
         match kind:
             case "run":
                 yield run_no, 0, msgspec.structs.replace(run, artifacts=[], files=[])

@@ -162,6 +162,11 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
     links: list[str] = []
     references: int = 0
 
+    @property
+    def goes(self) -> bool:
+        """Whether it is deleted in the end."""
+        return self.decision in ("erase", "unlink")
+
 
 class PlannedFile(_Part, frozen=True, kw_only=True):
     """One file of a run, by its storage id; only in plans made with `--files`."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from wbgql.client import Client
 from wbgql.erasure.actions import GONE, Action
 from wbgql.erasure.applying.brakes import Brakes
+from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Applied, Ending, Options
 from wbgql.erasure.applying.running import Runner
 from wbgql.erasure.applying.starting import check_holds, check_plan, check_rights, check_server
@@ -188,6 +189,7 @@ def at_work(
             base_url=base_url,
             options=options,
             brakes=brakes,
+            neighbours=Neighbours(session, case.plan),
             stopping=stopping,
             wait=stopping.wait,
             server_now=lambda: now() + timedelta(seconds=limiter.skew_s or 0.0),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
 from wbgql.erasure.actions import GONE, Action
 from wbgql.erasure.applying.options import Ending
@@ -15,24 +18,27 @@ from wbgql.projects import get_project
 
 _DELETED = "DELETED"
 _NOT_HIDDEN = Ending("skipped", "run_not_hidden")
+LOGGED_ELSEWHERE = Ending("kept", "logged_elsewhere")
 
 
 def delete_version(work: Work, action: Action, owner: str) -> Ending | None:
     """Delete one version and say what became of it; None while runs that it hangs on have no outcome.
 
-    Three requests, one more for each link that goes with it.
+    Three requests, one more for each link that goes with it, and now and then those of `Neighbours`.
     """
     planned = action.target
     assert isinstance(planned, PlannedArtifact)
-    runs = work.ledger.outcomes(work.job, [action.run_no, *planned.with_runs]).values()
-    if any(outcome is None for outcome in runs):
+    runs = work.ledger.runs(work.job, [action.run_no, *planned.with_runs])
+    if any(run.outcome is None for run in runs):
         return None
-    if any(outcome not in GONE for outcome in runs):
+    if any(run.outcome not in GONE for run in runs):
         return _NOT_HIDDEN
     facts = read_artifact_facts(work.session, planned.id)
     if facts is None or facts.version.state == _DELETED:
         return _gone_already(work, action)
-    return judge_version(planned, facts) or _delete_links_and_version(work, action, owner, facts)
+    if work.neighbours.loggers(action.path.project_path, planned.id):
+        return LOGGED_ELSEWHERE
+    return judge_version(planned, facts) or _Version(work, action, owner, planned, runs).delete(facts)
 
 
 def judge_version(planned: PlannedArtifact, facts: ArtifactFacts) -> Ending | None:
@@ -73,32 +79,50 @@ def _gone_already(work: Work, action: Action) -> Ending:
     return Ending("deleted", "found_on_resume") if action.attempts else Ending("gone_before")
 
 
-def _delete_links_and_version(work: Work, action: Action, owner: str, facts: ArtifactFacts) -> Ending | None:
-    planned = action.target
-    assert isinstance(planned, PlannedArtifact)
-    for portfolio in sorted(set(planned.links) & set(facts.version.links)):
-        if work.is_held(action.run, action.run_tags):
-            return Ending("held", "hold")
-        work.intend(action, owner)
-        send(work, UNLINK_ARTIFACT, {"id": planned.id, "portfolio": portfolio})
-    if planned.links:
-        now = read_artifact_facts(work.session, planned.id)
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One version that is to be deleted now. `runs`: all that it hangs on, as they stand."""
+
+    work: Work
+    action: Action
+    owner: str
+    planned: PlannedArtifact
+    runs: Sequence[Action]
+
+    def delete(self, facts: ArtifactFacts) -> Ending:
+        """Take it off what it is linked into, where the plan says so, and delete it."""
+        return self._unlink(facts) or self._delete(facts)
+
+    def _is_held(self) -> bool:
+        """Whether a hold keeps any of the runs: what two runs logged is a part of both."""
+        return any(self.work.is_held(run.run, run.run_tags) for run in self.runs)
+
+    def _unlink(self, facts: ArtifactFacts) -> Ending | None:
+        planned = self.planned
+        for portfolio in sorted(set(planned.links) & set(facts.version.links)):
+            if self._is_held():
+                return Ending("held", "hold")
+            self.work.intend(self.action, self.owner)
+            send(self.work, UNLINK_ARTIFACT, {"id": planned.id, "portfolio": portfolio})
+        if not planned.links:
+            return None
+        now = read_artifact_facts(self.work.session, planned.id)
         if now is None or set(planned.links) & set(now.version.links):
             return Ending("failed", "not_unlinked")
-        refused = judge_version(planned, now)
-        if refused is not None:
-            return refused
-    # The fingerprint holds every alias that somebody gave it: what is there beside those moves by itself.
-    variables = {"id": planned.id, "deleteAliases": bool(facts.version.aliases)}
-    return destroy(
-        work,
-        action,
-        owner,
-        (DELETE_ARTIFACT, variables),
-        look=lambda: _look(work, action),
-        is_held=lambda: work.is_held(action.run, action.run_tags),
-        gone="deleted",
-    )
+        return judge_version(planned, now)
+
+    def _delete(self, facts: ArtifactFacts) -> Ending:
+        # The fingerprint holds every alias that somebody gave it: what is there beside those moves by itself.
+        variables = {"id": self.planned.id, "deleteAliases": bool(facts.version.aliases)}
+        return destroy(
+            self.work,
+            self.action,
+            self.owner,
+            (DELETE_ARTIFACT, variables),
+            look=lambda: _look(self.work, self.action),
+            is_held=self._is_held,
+            gone="deleted",
+        )
 
 
 def _look(work: Work, action: Action) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 
 from wbgql.client import Client
@@ -11,7 +11,7 @@ from wbgql.erasure.actions import Action, NewAction, make_actions
 from wbgql.erasure.applying.hiding import is_quiet, judge
 from wbgql.erasure.applying.job import Ask, at_work
 from wbgql.erasure.applying.options import Ending, Options, Preview
-from wbgql.erasure.applying.parts import judge_version
+from wbgql.erasure.applying.parts import LOGGED_ELSEWHERE, judge_version
 from wbgql.erasure.applying.starting import check_plan, check_server
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.case import Case
@@ -43,9 +43,10 @@ def preview(
             work.gate.rights(path.entity)
         check_server(case.plan, client, limiter)
         work.holds.read()
+        planned = frozenset(run.storage_id for run in case.plan.runs)
         blocked: set[int] = set()
         for action in _open_actions(case):
-            found = _judge(work, action, blocked)
+            found = _judge(work, action, planned, blocked)
             if action.kind == "run" and found.outcome != "hidden":
                 blocked.add(action.run_no)
             yield Preview(
@@ -76,7 +77,7 @@ def _as_action(case: Case, new: NewAction) -> Action:
     )
 
 
-def _judge(work: Work, action: Action, blocked: set[int]) -> Ending:
+def _judge(work: Work, action: Action, planned_runs: Collection[str], blocked: set[int]) -> Ending:
     if action.kind == "run":
         return _judge_run(work, action)
     if action.run_no in blocked:
@@ -89,6 +90,8 @@ def _judge(work: Work, action: Action, blocked: set[int]) -> Ending:
     facts = read_artifact_facts(work.session, planned.id)
     if facts is None or facts.version.state == "DELETED":
         return Ending("gone_before")
+    if not set(work.neighbours.loggers(action.path.project_path, planned.id)) <= set(planned_runs):
+        return LOGGED_ELSEWHERE
     return judge_version(planned, facts) or Ending("deleted")
 
 

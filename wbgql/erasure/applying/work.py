@@ -10,6 +10,7 @@ from datetime import datetime
 from wbgql.erasure.actions import Action
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.holding import is_held
+from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Ending, Options
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plans import PlannedRun
@@ -36,6 +37,7 @@ class Work:
     base_url: str
     options: Options
     brakes: Brakes
+    neighbours: Neighbours
     stopping: threading.Event
     wait: Callable[[float], bool]
     server_now: Callable[[], datetime]

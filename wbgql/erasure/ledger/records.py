@@ -214,19 +214,16 @@ class Ledger(Jobs):
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def outcomes(self, job: str, run_nos: Sequence[int]) -> dict[int, Outcome | None]:
-        """What became of some runs, by their numbers, as things stand."""
-        if not run_nos:
-            return {}
+    def runs(self, job: str, run_nos: Sequence[int]) -> list[Action]:
+        """Some runs by their numbers, in order, each with what became of it as things stand."""
         table = self._tables.actions
-        query = sa.select(table.c.run_no, table.c.outcome).where(
-            table.c.job == job,
-            table.c.action_no == 0,
-            table.c.run_no.in_(list(run_nos)),
-            table.c.round == self._last_round(),
-        )
-        with self._reading() as connection:
-            return {row.run_no: row.outcome for row in connection.execute(query)}
+        numbers = sorted(set(run_nos))
+        found: list[Action] = []
+        for start in range(0, len(numbers), PAGE):
+            these = table.c.run_no.in_(numbers[start : start + PAGE])
+            wanted = [table.c.action_no == 0, these, table.c.round == self._last_round()]
+            found += self._page(job, wanted, table.c.run_no)
+        return found
 
     def ranges(self, job: str) -> dict[ActionKind, tuple[int, int, int]]:
         """Of each kind in the present round: its first number, one past its last, and how many are open."""
