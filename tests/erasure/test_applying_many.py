@@ -30,6 +30,23 @@ def test_d4_25_a_job_of_many_runs_does_each_once_and_its_memory_does_not_grow(tm
         assert _peak_mb() - before < 150
 
 
+def test_a_batch_that_ends_its_worker_each_time_is_left_open(tmp_path):
+    with large_case(tmp_path, 3) as (case, client, server):
+        case.ledger.create(case.plan, target="t", body={})
+        for _ in range(4):
+            case.ledger.claim(case.job, 1, 0, 100, "dead")
+        case.ledger.claim(case.job, 1, 0, 3, "dead")
+
+        done = apply(case, client, Ask(digest=case.plan.digest), options=FAST)
+
+        assert done.counts == {"run": {"open": 3}}
+        assert server.deletions == 0
+        assert "quarantined" in [entry.kind for entry in case.ledger.entries(case.job)]
+
+        # The operator's own command gives it another chance.
+        assert apply(case, client, Ask(digest=case.plan.digest), options=FAST).state == "applied"
+
+
 def _peak_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 if sys.platform == "linux" else 1024**2)

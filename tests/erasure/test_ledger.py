@@ -16,7 +16,7 @@ from tests.erasure.plans import make_plan, planned_artifact, planned_file, plann
 from wbgql.erasure.case import load_key, load_plan, open_case, save_case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.ledger import Ledger
-from wbgql.errors import ConfigError, PlanChanged, StoreError, UsageError
+from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
 
 from .plans import KEY
 
@@ -194,6 +194,34 @@ def test_a_race_for_one_outcome_has_one_winner(ledger, open_ledger):
         thread.join()
 
     assert sorted(won) == [False, False, False, True]
+
+
+def test_a_worker_that_was_taken_for_dead_is_shut_out(ledger, open_ledger):
+    action = next(ledger.actions(JOB))
+    assert ledger.claim(JOB, 1, 0, 2, "first") == 1
+    ledger.intend(JOB, action, "s", owner="first")
+
+    assert open_ledger().claim(JOB, 1, 0, 2, "second") == 2
+
+    with pytest.raises(Locked, match="took this over"):
+        ledger.intend(JOB, action, "s", owner="first")
+    assert ledger.mark_stopped(JOB, action, "s", owner="first") is False
+    assert ledger.finish(JOB, action, "hidden", None, "s", owner="first") is False
+    assert ledger.finish(JOB, action, "hidden", None, "s", owner="second") is True
+    assert is_whole(ledger)
+
+
+def test_claims_are_counted_for_each_generation(ledger):
+    assert [ledger.claim(JOB, 1, 0, 2, "w") for _ in range(3)] == [1, 2, 3]
+    assert ledger.claim(JOB, 2, 0, 2, "w") == 1
+
+
+def test_tags_are_kept_for_the_holds_that_may_come(ledger):
+    action = next(ledger.actions(JOB))
+    ledger.intend(JOB, action, "s", tags=["b", "a"])
+
+    assert next(ledger.actions(JOB, 2, 3)).run_tags == ("a", "b")
+    assert next(ledger.actions(JOB, 3, 4)).run_tags is None
 
 
 def test_long_lists_stream_in_pages(open_ledger):
