@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from wbgql.erasure.canonical import digest
+from wbgql.erasure.plan_checks import find_nonsense
 from wbgql.errors import PlanChanged, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import parse_datetime
@@ -297,9 +298,13 @@ def parse_plan(content: bytes) -> Plan:
     """Read a plan as `encode` wrote it.
 
     Raises:
-        UsageError: not a plan; the message says where it stops fitting and quotes nothing.
+        UsageError: not a plan, or one that cannot be meant; the message says where and quotes nothing.
     """
     try:
-        return _DECODER.decode(content)
+        plan = _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"not a plan of this version: {error}") from error
+    nonsense = find_nonsense(plan)
+    if nonsense is not None:
+        raise UsageError(f"not a plan that can be meant: {nonsense}")
+    return plan
