@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from time import time as now
 from typing import Any
 
 import msgspec
@@ -15,9 +16,10 @@ from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import find_break
+from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.verifying.job import Care, Reader, is_due, next_due, verify
-from wbgql.errors import UsageError
+from wbgql.errors import NotVerified, UsageError
 from wbgql.fetching import HttpFetcher
 from wbgql.paths import RunPath
 from wbgql.server import stores
@@ -51,6 +53,21 @@ def _verify(case: Case, time: Time, client: Client, **given: Any) -> Verificatio
 
 def _subject(case: Case, world: World, run: str) -> str:
     return KEY.run(case.plan.server.base_url, RunPath("admin", world.project, run))
+
+
+@pytest.mark.parametrize("days", [8, -8])
+def test_a_machine_whose_clock_is_off_proves_no_window_and_writes_nothing(job, world, time, days):
+    for name in ("r1", "control"):
+        world.run(name)
+    job.add("r1")
+    case = job.open()
+    clock = ServerClock(lambda: now() + days * 86_400)
+    session = world.client.session.through(lambda transport: ClockedTransport(transport, clock))
+
+    with pytest.raises(NotVerified, match="set the clock"):
+        _verify(case, time, world.client, reader=Reader(session=session, clock=clock))
+
+    assert case.ledger.verifications(case.job) == []
 
 
 def test_hidden_runs_and_deleted_versions_are_verified_and_written_down(job, world, time):

@@ -27,10 +27,10 @@ def open_client(**settings: Any) -> Client:
     """Return a client for the settings given; the rest is read as the SDK reads it."""
     from wbgql.client import Client
 
-    return Client(on_retry=_tell_retry, **settings)
+    return Client(on_retry=tell_retry, **settings)
 
 
-def _tell_retry(error: Exception, _attempt: int, delay_s: float) -> None:
+def tell_retry(error: Exception, _attempt: int, delay_s: float) -> None:
     """Say why nothing moves, where the wait is long enough to be noticed."""
     ctx = click.get_current_context(silent=True)
     app = ctx.find_object(App) if ctx is not None else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
+from wbgql.cli.app import App, examples, global_options, not_empty, tell_retry
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.extras import server_extra
@@ -222,8 +222,13 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
     click.get_current_context().call_on_close(client.close)
     check_server(client, case.plan)
     with server_extra("jobs"):
+        from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
         from wbgql.erasure.verifying.job import Reader
-    return Reader(session=client.session, fetcher=client.fetcher, second=bool(key))
+    clock = ServerClock(time.time)
+    session = client.session.through(
+        lambda transport: ClockedTransport(transport, clock), on_retry=tell_retry
+    )
+    return Reader(session=session, fetcher=client.fetcher, second=bool(key), clock=clock)
 
 
 def make_care(equal_reads: int, patience: str) -> Care:

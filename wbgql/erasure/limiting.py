@@ -8,16 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from wbgql.documents import Prepared
+from wbgql.erasure.server_clocks import ServerClock
 from wbgql.errors import NotApproved, Paused, ServerUnavailable
 from wbgql.retry import parse_retry_after
 from wbgql.transport import Reply, Transport
 
-MAX_SKEW_S = 120.0
 _LOW = 0.1  # of what the server grants: below, what is left is spread over the time until it grants more
 _SOON_S = 5.0  # a wait that an item in work may still finish before the job stops
 
@@ -66,13 +64,13 @@ class Limiter:
         self._not_before = 0.0  # ... and what the server asked for
         self._spread_s = 0.0
         self._failures = 0
-        self._skew_s: float | None = None
+        self._server_clock = ServerClock(now)
         self.waited_s = 0.0
 
     @property
     def skew_s(self) -> float | None:
         """How far the server's clock is ahead of ours, in seconds, as its last answer says."""
-        return self._skew_s
+        return self._server_clock.skew_s
 
     def check_clock(self) -> None:
         """Pass quietly where our clock and the server's agree, or the server does not say.
@@ -80,10 +78,10 @@ class Limiter:
         Raises:
             NotApproved: they are too far apart for expiry, approvals and recorded times to mean anything.
         """
-        if self._skew_s is not None and abs(self._skew_s) > MAX_SKEW_S:
+        if self._server_clock.is_far_off:
             raise NotApproved(
-                f"the server's clock and this machine's are {abs(self._skew_s):.0f} s apart: the plan's "
-                "expiry and the times of approvals cannot be trusted; set the clock, then go on"
+                f"{self._server_clock}: the plan's expiry and the times of approvals cannot be trusted; set "
+                "the clock, then go on"
             )
 
     def before(self) -> None:
@@ -108,7 +106,7 @@ class Limiter:
     def answered(self, reply: Reply) -> None:
         """Learn from an answer."""
         with self._lock:
-            self._learn_clock(reply.headers)
+            self._server_clock.learn(reply.headers)
             self._learn_budget(reply.headers)
             if reply.status != 429 and reply.status < 500:
                 self._failures = 0
@@ -157,13 +155,6 @@ class Limiter:
             self._rest(reset)
         elif limit and remaining / limit < _LOW:
             self._spread_s = min(reset / remaining, self._limits.max_wait_s)
-
-    def _learn_clock(self, headers: Mapping[str, str]) -> None:
-        try:
-            at = parsedate_to_datetime(headers.get("date", ""))
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return
-        self._skew_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - self._now()
 
 
 class LimitedTransport:

@@ -11,6 +11,7 @@ import msgspec
 
 from wbgql.downloads import Fetcher
 from wbgql.erasure.case import Case
+from wbgql.erasure.server_clocks import ServerClock
 from wbgql.erasure.stages import binding_clock, ends_at
 from wbgql.erasure.verifications import Residual, Verification
 from wbgql.erasure.verifying import file_urls, judging
@@ -29,7 +30,7 @@ from wbgql.erasure.verifying.settling import (
     make_waits,
     settle,
 )
-from wbgql.errors import UsageError
+from wbgql.errors import NotVerified, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
 from wbgql.session import Session
 
@@ -44,11 +45,15 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose eyes: a fresh session and, for files, a fetcher. `second`: its key is not the job's."""
+    """Whose eyes: a fresh session and, for files, a fetcher. `second`: its key is not the job's.
+
+    `clock`: what learns the server's time from the session's answers.
+    """
 
     session: Session
     fetcher: Fetcher | None = None
     second: bool = False
+    clock: ServerClock | None = None
 
 
 def _now() -> datetime:
@@ -78,6 +83,7 @@ def verify(
         UsageError: the job is unknown, hid nothing or is closed, or its case key is missing.
         PlanChanged: the plan is not the one that was applied.
         RequestError: the server cannot be asked; nothing is stored.
+        NotVerified: its clock and ours are too far apart; nothing is stored.
     """
     key = case.require_key()
     before = reader.session.stats.requests
@@ -87,6 +93,7 @@ def verify(
     reads = Reads(reader.session, claims.runs, new_id)
     urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, case.plan.server.base_url)
     asking, states = _ask(case, claims, reads, urls, care or Care(), sleep)
+    _check_clock(reader.clock)
     names = Names(case.plan, key, claims.files)
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
     made = Verification(
@@ -142,6 +149,15 @@ def _ask(
         sleep=sleep,
     )
     return asking, states
+
+
+def _check_clock(clock: ServerClock | None) -> None:
+    """When a verification was made decides whether it lies behind the undelete window."""
+    if clock is not None and clock.is_far_off:
+        raise NotVerified(
+            f"{clock}: nobody can say when this was read, so nothing was written down; set the clock, then "
+            "verify again"
+        )
 
 
 def _residuals(
