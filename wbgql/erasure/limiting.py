@@ -16,6 +16,7 @@ from wbgql.errors import NotApproved, Paused, ServerUnavailable
 from wbgql.retry import parse_retry_after
 from wbgql.transport import Reply, Transport
 
+_SKEW_NOISE_S = 2.0
 _LOW = 0.1  # of what the server grants: below, what is left is spread over the time until it grants more
 _SOON_S = 5.0  # a wait that an item in work may still finish before the job stops
 
@@ -69,8 +70,12 @@ class Limiter:
 
     @property
     def skew_s(self) -> float | None:
-        """How far the server's clock is ahead of ours, in seconds, as its last answer says."""
-        return self._server_clock.skew_s
+        """How far the server's clock is ahead of ours, in seconds, as its last answer says.
+
+        0 below two seconds: a Date header has whole seconds, and an answer travels.
+        """
+        skew_s = self._server_clock.skew_s
+        return 0.0 if skew_s is not None and abs(skew_s) < _SKEW_NOISE_S else skew_s
 
     def check_clock(self) -> None:
         """Pass quietly where our clock and the server's agree, or the server does not say.
