@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import msgspec
 import pytest
@@ -286,6 +287,28 @@ def test_a_rule_is_told_without_its_values_and_keys(tmp_path):
         "summary[...] >",
     ]
     assert "anna" not in text
+
+
+@pytest.mark.parametrize(("was", "is_now"), [("hidden", "denied"), ("denied", "hidden")])
+def test_an_outcome_that_was_changed_in_the_ledger_is_not_certified(made, was, is_now):
+    first = made.plan.runs[0].id
+    made.apply({first: was})
+    made.verify()
+    with sqlite3.connect(made.folder / "erasure.sqlite") as ledger:
+        ledger.execute("UPDATE actions SET outcome = ? WHERE run_no = 0 AND action_no = 0", (is_now,))
+
+    with pytest.raises(NotVerified, match="item 1 "):
+        made.certify()
+
+
+def test_a_damaged_row_of_the_ledger_is_a_damaged_ledger(made):
+    made.apply()
+    made.verify()
+    with sqlite3.connect(made.folder / "erasure.sqlite") as ledger:
+        ledger.execute("UPDATE actions SET target = '{}'")
+
+    with pytest.raises(StoreError, match="damaged"):
+        made.certify()
 
 
 def test_the_key_signs_and_another_does_not_fit(made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -372,3 +373,21 @@ def test_d4_23_a_full_disk_is_a_store_error_that_quotes_no_row(tmp_path):
     assert "canary" not in str(caught.value)
     assert is_whole(ledger)
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace(b'{"approvers"', b'{"approvers":null,"approvers"', 1),
+        lambda text: text.replace(b":", b": ", 1),
+    ],
+)
+def test_a_plan_that_is_not_written_as_plans_are_is_refused(
+    tmp_path: Path, edit: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "plan.json"
+    save_case(path, PLAN, KEY)
+    path.write_bytes(edit(path.read_bytes()))
+
+    with pytest.raises(UsageError, match="keys are given twice"):
+        load_plan(path)

@@ -123,9 +123,17 @@ def load_plan(path: Path) -> Plan:
 
     Raises:
         StoreError: the file cannot be read.
-        UsageError: it is no plan.
+        UsageError: it is no plan, or not written as plans are: a key given twice shows a reader another plan
+            than the one that is applied.
     """
-    return parse_plan(_read(path, "plan"))
+    content = _read(path, "plan")
+    plan = parse_plan(content)
+    if content.strip() != canonical.encode(plan):
+        raise UsageError(
+            f"{str(path)!r} is not written as `wbgql erase plan` writes it: keys are given twice or in "
+            "another order, or there are blanks; take the file that was planned"
+        )
+    return plan
 
 
 def load_key(path: Path) -> CaseKey | None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from wbgql.erasure.actions import GONE
 from wbgql.erasure.approvals import ApproversFile, parse_approvers
 from wbgql.erasure.bundles import (
     CLOSED_JOURNAL,
@@ -32,6 +30,7 @@ from wbgql.erasure.population import Item, count_items, root_of
 from wbgql.erasure.small_files import read_small
 from wbgql.erasure.stages import STAGES
 from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.trails import note_gone
 from wbgql.errors import NotVerified, WbgqlError
 from wbgql.paths import RunPath
 
@@ -203,15 +202,8 @@ class _Followed:
             if entry.kind in ("reopened", "certificate"):
                 self.later.append(entry)
             return
-        subject, outcome = entry.body.get("subject"), entry.body.get("outcome")
-        if entry.kind == "outcome" and isinstance(subject, str) and isinstance(outcome, str):
-            self.gone.pop(subject, None)
-            if outcome in GONE:
-                self.gone[subject] = outcome
-        elif entry.kind == "reopened":
-            for back in _texts(entry.body.get("subjects")):
-                self.gone.pop(back, None)
-        elif entry.kind == "job_created":
+        note_gone(self.gone, entry)
+        if entry.kind == "job_created":
             self.plan = entry.body.get("plan")
 
 
@@ -384,7 +376,3 @@ def _answer(certificate: Certificate, items: Sequence[Item] | None, asked: Asked
         outcome=found.outcome if found else None,
         proof=found.proof if found else None,
     )
-
-
-def _texts(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -59,6 +59,7 @@ def read_standing(case: Case, now: datetime) -> Standing:
     seen = _read_seen(case, trail)
     proved = _proved(seen, trail)
     items = list(make_items(case.plan, case.ledger.latest(case.job), key, proved))
+    _check_items(items, trail)
     counts = count_items(items, matched=case.plan.totals.matched)
     evidence = Evidence(
         claimed=counts.claimed,
@@ -84,6 +85,18 @@ def _check_chain(case: Case, head: Head) -> None:
         raise NotVerified(
             f"the ledger's journal is broken at entry {found.seq}: {found.reason}; nothing was certified"
         )
+
+
+def _check_items(items: Sequence[Item], trail: Trail) -> None:
+    """Hold what the ledger's rows claim to what its journal records."""
+    for item in items:
+        recorded = trail.gone.get(item.subject)
+        if recorded != (item.outcome if item.is_claimed else None):
+            raise NotVerified(
+                f"the ledger says {item.outcome!r} of item {item.no} ({item.kind} of run {item.run}), its "
+                f"journal {recorded or 'nothing like it'}: somebody changed the one or the other; nothing "
+                "was certified"
+            )
 
 
 def _read_seen(case: Case, trail: Trail) -> list[Seen]:

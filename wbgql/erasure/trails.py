@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from wbgql.erasure.actions import GONE
 from wbgql.erasure.journals import Entry, Head
 
 # After one of these, what was verified before is not verified any more.
@@ -39,7 +40,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """One journal, followed to `head`. `kinds` counts entries by kind, `told` gives the place of a digest.
 
     `changed_seq`: the last entry that changed what is gone, 0 for none. `at`: times of the first and the last
-    entry of each kind.
+    entry of each kind. `gone`: by subject, the outcome of what is recorded as gone and has not come back.
     """
 
     head: Head
@@ -49,6 +50,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     at: dict[str, tuple[str, str]]
     attestations: list[Attestation]
     issued: list[Issued]
+    gone: dict[str, str] = {}
 
     def first(self, kind: str) -> str | None:
         """When an entry of this kind was first written."""
@@ -66,11 +68,13 @@ def follow(entries: Iterable[Entry]) -> Trail:
     at: dict[str, tuple[str, str]] = {}
     attestations: list[Attestation] = []
     issued: list[Issued] = []
+    gone: dict[str, str] = {}
     head, changed = Head(), 0
     for entry in entries:
         kinds[entry.kind] += 1
         at[entry.kind] = (at[entry.kind][0] if entry.kind in at else entry.at, entry.at)
         head = Head(seq=entry.seq, hash=entry.hash)
+        note_gone(gone, entry)
         if entry.kind in _CHANGES:
             changed = entry.seq
         elif entry.kind == "attested":
@@ -89,7 +93,21 @@ def follow(entries: Iterable[Entry]) -> Trail:
         at=at,
         attestations=attestations,
         issued=issued,
+        gone=gone,
     )
+
+
+def note_gone(gone: dict[str, str], entry: Entry) -> None:
+    """Take into `gone` (outcomes by subject) what an entry says of something that went or came back."""
+    subject, outcome = entry.body.get("subject"), entry.body.get("outcome")
+    if entry.kind == "outcome" and isinstance(subject, str) and isinstance(outcome, str):
+        gone.pop(subject, None)
+        if outcome in GONE:
+            gone[subject] = outcome
+    elif entry.kind == "reopened":
+        back = entry.body.get("subjects")
+        for subject in back if isinstance(back, list) else []:
+            gone.pop(subject, None)
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -188,6 +188,13 @@ def _reason(error: sa.exc.SQLAlchemyError) -> str:
     return words.strip().partition("\n")[0]
 
 
+def _parse_frame(text: str) -> Plan:
+    try:
+        return parse_plan(text.encode())
+    except UsageError as error:
+        raise StoreError(f"the ledger is damaged: its copy of the plan is {error}") from error
+
+
 def _to_job(row: Any) -> Job:
     return Job(
         job=row.job,
@@ -195,7 +202,7 @@ def _to_job(row: Any) -> Job:
         target=row.target,
         state=row.state,
         created_at=row.created_at,
-        plan=None if row.frame is None else parse_plan(row.frame.encode()),
+        plan=None if row.frame is None else _parse_frame(row.frame),
         head=Head(seq=row.head_seq, hash=row.head_hash),
         round=row.round,
         generation=row.generation,

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from wbgql.erasure import canonical
-from wbgql.erasure.actions import GONE, Action, ActionKind, NewAction, Outcome, make_actions
+from wbgql.erasure.actions import GONE, Action, ActionKind, Outcome, make_actions
 from wbgql.erasure.journals import GENESIS, Head
 from wbgql.erasure.ledger.database import PAGE, JobState
 from wbgql.erasure.ledger.jobs import Jobs
-from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.ledger.rows import action_row, to_action
+from wbgql.erasure.plans import Plan
 from wbgql.errors import Locked, PlanChanged
-
-_TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
-    "run": msgspec.json.Decoder(PlannedRun),
-    "artifact": msgspec.json.Decoder(PlannedArtifact),
-    "file": msgspec.json.Decoder(PlannedFile),
-}
 
 
 class Ledger(Jobs):
@@ -58,7 +53,7 @@ class Ledger(Jobs):
                 return False
             connection.execute(sa.insert(self._tables.jobs), self._job_row(plan, target))
             actions = make_actions(plan)
-            while rows := [_action_row(plan.plan_id, action) for action in islice(actions, PAGE)]:
+            while rows := [action_row(plan.plan_id, action) for action in islice(actions, PAGE)]:
                 connection.execute(sa.insert(self._tables.actions), rows)
             self._append(connection, plan.plan_id, Head(), "job_created", body)
         self._measure()
@@ -333,7 +328,7 @@ class Ledger(Jobs):
             .limit(PAGE)
         )
         with self._reading() as connection:
-            return [_to_action(row) for row in connection.execute(query)]
+            return [to_action(row) for row in connection.execute(query)]
 
     def _open_round(self, job: str, wanted: Any, state: JobState, kind: str, body: Mapping[str, Any]) -> int:
         table = self._tables.actions
@@ -366,36 +361,3 @@ def _which(job: str, action: Action, owner: str | None) -> dict[str, Any]:
 def _kind_place(table: sa.Table) -> Any:
     """Rows of several rounds have numbers of their own: the kind decides first."""
     return sa.case({"run": 0, "artifact": 1, "file": 2}, value=table.c.kind)
-
-
-def _action_row(job: str, action: NewAction) -> dict[str, Any]:
-    return {
-        "job": job,
-        "round": 1,
-        "run_no": action.run_no,
-        "action_no": action.action_no,
-        "number": action.number,
-        "kind": action.kind,
-        "target": canonical.encode(action.target).decode(),
-        "attempts": 0,
-    }
-
-
-def _to_action(row: Any) -> Action:
-    kind = cast("ActionKind", row.kind)
-    return Action(
-        number=row.number,
-        run_no=row.run_no,
-        action_no=row.action_no,
-        kind=kind,
-        target=_TARGETS[kind].decode(row.target),
-        run=_TARGETS["run"].decode(row.run),
-        run_outcome=row.run_outcome,
-        run_tags=None if row.run_tags is None else tuple(msgspec.json.decode(row.run_tags)),
-        attempts=row.attempts,
-        sent_at=row.sent_at,
-        stopped_at=row.stopped_at,
-        outcome=row.outcome,
-        detail=row.detail,
-        done_at=row.done_at,
-    )
