@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from tests.erasure.real_plans import real_artifact, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, kinds, outcomes
 from tests.server.artifact_logger import DELETE
 from wbgql.erasure.applying import Ask, Options, apply, preview, standing
+from wbgql.erasure.case import open_case
 from wbgql.erasure.limiting import Limits
 from wbgql.errors import Held, NotApproved, NotVisible, Paused, PermissionDenied, PlanChanged
 from wbgql.paths import RunPath
@@ -51,6 +53,18 @@ def test_the_same_call_again_changes_nothing(stage: Stage):
     assert stage.apply(case) == first
     assert case.ledger.head(case.job) == head
     assert len(stage.proxy.mutations) == 1
+
+
+def test_after_the_ledger_was_lost_nothing_is_claimed_and_nothing_stays_open(stage: Stage):
+    stage.make("a", "stays")
+    first = stage.case(["a"])
+    stage.apply(first)
+    first.close()
+    for file in stage.folder.glob("erasure.sqlite*"):
+        file.unlink()
+
+    with closing(open_case(first.path, environ={"WBGQL_STATE": str(stage.folder)})) as again:
+        assert stage.apply(again).counts == {"run": {"erased_by_other": 1}}
 
 
 def test_the_only_run_of_a_project_can_be_hidden(stage: Stage):

@@ -301,11 +301,12 @@ def test_an_outcome_that_was_changed_in_the_ledger_is_not_certified(made, was, i
         made.certify()
 
 
-def test_a_damaged_row_of_the_ledger_is_a_damaged_ledger(made):
+@pytest.mark.parametrize("damage", ["UPDATE actions SET target = '{}'", "UPDATE journal SET body = '{'"])
+def test_a_damaged_row_of_the_ledger_is_a_damaged_ledger(made, damage):
     made.apply()
     made.verify()
     with sqlite3.connect(made.folder / "erasure.sqlite") as ledger:
-        ledger.execute("UPDATE actions SET target = '{}'")
+        ledger.execute(damage)
 
     with pytest.raises(StoreError, match="damaged"):
         made.certify()

@@ -15,7 +15,7 @@ from wbgql.erasure.population import Counts, Item, Proved, count_items, make_ite
 from wbgql.erasure.stages import Evidence, Reached, Seen, last_looks, reached_stage
 from wbgql.erasure.trails import Trail, follow
 from wbgql.erasure.verifications import Residual, Verification
-from wbgql.errors import NotVerified, PlanChanged
+from wbgql.errors import NotVerified, PlanChanged, UsageError
 
 _DECODER = msgspec.json.Decoder(Verification)
 
@@ -48,12 +48,14 @@ def read_standing(case: Case, now: datetime) -> Standing:
     Raises:
         PlanChanged: the ledger's job was made from another plan.
         NotVerified: the ledger contradicts itself; names the first bad entry.
-        UsageError: no such job, or the case key is missing.
+        UsageError: no such job, it is closed, or the case key is missing.
     """
     key = case.require_key()
     job = case.ledger.job(case.job)
     if job.digest != case.plan.digest:
         raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
+    if job.state == "closed":
+        raise UsageError("the case is closed: what it was about is destroyed; its last certificate stands")
     _check_chain(case, job.head)
     trail = follow(journal_until(case, job.head))
     seen = _read_seen(case, trail)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from wbgql.erasure import canonical
 from wbgql.erasure.journals import Entry, Head
 from wbgql.erasure.ledger.database import PAGE, Database, JobState
+from wbgql.errors import StoreError
 
 
 class StoredVerification(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,14 @@ class StoredVerification(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     verdict: str
     results: bytes
+
+
+def _to_entry(row: Any) -> Entry:
+    try:
+        body = msgspec.json.decode(row.body, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise StoreError(f"the ledger is damaged: entry {row.seq} of the journal is none") from error
+    return Entry(seq=row.seq, at=row.at, kind=row.kind, body=body, prev=row.prev, hash=row.hash)
 
 
 class Checks(Database):
@@ -49,8 +58,7 @@ class Checks(Database):
             with self._reading() as connection:
                 rows = connection.execute(query).all()
             for row in rows:
-                body = msgspec.json.decode(row.body)
-                yield Entry(seq=row.seq, at=row.at, kind=row.kind, body=body, prev=row.prev, hash=row.hash)
+                yield _to_entry(row)
             if len(rows) < PAGE:
                 return
             after = rows[-1].seq

@@ -30,7 +30,7 @@ from wbgql.erasure.verifying.settling import (
     make_waits,
     settle,
 )
-from wbgql.errors import NotVerified, UsageError
+from wbgql.errors import NotVerified, StoreError, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
 from wbgql.session import Session
 
@@ -216,8 +216,13 @@ def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> Non
 
 
 def _verifications(case: Case) -> list[Verification]:
-    stored = case.ledger.verifications(case.job)
-    return [msgspec.json.decode(one.results, type=Verification) for one in stored]
+    made = []
+    for stored in case.ledger.verifications(case.job):
+        try:
+            made.append(msgspec.json.decode(stored.results, type=Verification))
+        except msgspec.DecodeError as error:
+            raise StoreError(f"the ledger is damaged: verification {stored.no} is none") from error
+    return made
 
 
 def _whole(instant: datetime) -> str:
