@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import stat
 import threading
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.erasure.plans import make_plan, planned_artifact, planned_file, planned_run
-from wbgql.erasure.case import load_key, load_plan, open_case, save_case
+from wbgql.erasure.case import create_case, load_key, load_plan, open_case, save_case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.ledger import Ledger
 from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
@@ -391,3 +392,16 @@ def test_a_plan_that_is_not_written_as_plans_are_is_refused(
 
     with pytest.raises(UsageError, match="keys are given twice"):
         load_plan(path)
+
+
+def test_where_a_plan_cannot_be_written_no_key_is_left_in_the_way(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # the key fits, the plan does not
+    try:
+        with pytest.raises(StoreError):
+            create_case(tmp_path / "plan.json", PLAN, KEY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert list(tmp_path.iterdir()) == []
+    create_case(tmp_path / "plan.json", PLAN, KEY)

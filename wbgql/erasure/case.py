@@ -114,7 +114,8 @@ def create_case(path: Path, plan: Plan, key: CaseKey) -> None:
     try:
         save_case(path, plan, key)
     except StoreError:
-        path.unlink(missing_ok=True)
+        for half in (path, key_path(path)):
+            half.unlink(missing_ok=True)
         raise
 
 
