@@ -47,6 +47,9 @@ class FakeServer:
     def _GetRights(self, _given: Mapping[str, Any]) -> Any:
         return {"viewer": {"username": "admin", "admin": True}, "entity": None}
 
+    def _GetRetention(self, _given: Mapping[str, Any]) -> Any:
+        return {"serverInfo": None}
+
     def _GetRunFacts(self, given: Mapping[str, Any]) -> Any:
         run = self._run(given["run"])
         if run is not None:
@@ -101,7 +104,7 @@ def planned(name: str) -> PlannedRun:
 def large_case(folder: Path, runs: int) -> Iterator[tuple[Case, Client, FakeServer]]:
     """A case over so many runs, its server and a client of it."""
     server = FakeServer(runs)
-    where = Server(base_url=URL, deployment=None, version=None, is_test=True)
+    where = Server(base_url=URL, deployment=None, version=None, is_test=False)
     plan = make_plan(*(planned(name) for name in server.names), plan_id="large", server=where)
     ledger = Ledger.open(f"sqlite:///{folder / 'erasure.sqlite'}")
     holds = HoldRegister(folder / "holds.json")

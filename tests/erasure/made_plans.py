@@ -9,6 +9,7 @@ import msgspec
 
 from wbgql.erasure.approvals import Approver, ApproversFile
 from wbgql.erasure.keys import PrivateKey
+from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import (
     Approvers,
     Caps,
@@ -23,7 +24,6 @@ from wbgql.erasure.plans import (
     Rule,
     Server,
     Tool,
-    Totals,
 )
 from wbgql.erasure.subjects import CaseKey
 from wbgql.scalars import make_run_storage_id
@@ -88,8 +88,6 @@ def clocks(undelete: int | None = 7 * 86400, retention: int | None = None) -> li
 def make_plan(*runs: PlannedRun, required: int | None = None, **fields: Any) -> Plan:
     """A plan over `runs` (two where none are given); with `required`, approvers are named."""
     planned = list(runs) or [planned_run("r1", planned_artifact("net")), planned_run("r2")]
-    artifacts = [artifact for run in planned for artifact in run.artifacts]
-    erased = [artifact for artifact in artifacts if artifact.decision == "erase"]
     values: dict[str, Any] = {
         "plan_id": "0197f000-0000-7000-8000-000000000001",
         "created_at": "2026-01-01T00:00:00Z",
@@ -120,16 +118,7 @@ def make_plan(*runs: PlannedRun, required: int | None = None, **fields: Any) -> 
         "case_key_id": CASE_KEY.key_id,
         "runs": planned,
         "excluded": [],
-        "totals": Totals(
-            matched=len(planned),
-            planned=len(planned),
-            excluded=0,
-            artifacts_erased=len(erased),
-            artifacts_kept=len(artifacts) - len(erased),
-            files=0,
-            run_bytes=sum(run.size_bytes or 0 for run in planned),
-            artifact_bytes=sum(artifact.size_bytes for artifact in erased),
-        ),
+        "totals": make_totals(planned, []),
         "stays": ["backups of the database"],
     }
     return msgspec.convert(msgspec.to_builtins(Plan(**values | fields)), Plan)

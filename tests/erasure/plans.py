@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import (
     Caps,
     Plan,
@@ -15,7 +16,6 @@ from wbgql.erasure.plans import (
     Rule,
     Server,
     Tool,
-    Totals,
 )
 from wbgql.erasure.subjects import CaseKey
 
@@ -82,16 +82,7 @@ def make_plan(*runs: PlannedRun, plan_id: str = "plan-1", **fields: Any) -> Plan
         "holds": NOTHING,
         "case_key_id": KEY.key_id,
         "excluded": [],
-        "totals": Totals(
-            matched=len(runs),
-            planned=len(runs),
-            excluded=0,
-            artifacts_erased=0,
-            artifacts_kept=0,
-            files=0,
-            run_bytes=0,
-            artifact_bytes=0,
-        ),
+        "totals": make_totals(runs, []),
         "stays": [],
     }
     return Plan(**{**given, **fields}, runs=list(runs))

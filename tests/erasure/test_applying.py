@@ -435,6 +435,21 @@ def test_another_digest_an_expired_plan_and_another_server_are_refused(stage: St
     assert stage.proxy.mutations == []
 
 
+def test_a_plan_that_denies_the_test_server_or_tells_other_totals_is_refused(stage: Stage):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    replaced = msgspec.structs.replace
+    stamped = replaced(case.plan.server, deployment=None, is_test=False)
+
+    with pytest.raises(NotApproved, match="calls itself None"):
+        stage.apply(stage.case(["a"], server=stamped))
+    with pytest.raises(NotApproved, match="was edited"):
+        stage.apply(stage.case(["a"], server=replaced(case.plan.server, is_test=False)))
+    with pytest.raises(PlanChanged, match="totals"):
+        stage.apply(stage.case(["a"], totals=replaced(case.plan.totals, matched=40)))
+    assert stage.proxy.mutations == []
+
+
 def test_a_plan_that_expires_while_it_is_applied_ends_between_two_batches(stage: Stage):
     stage.make("a", "stays")
     version = stage.world.log("net", {"f": b"1"}, runName="a")

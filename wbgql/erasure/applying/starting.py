@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals
 from wbgql.erasure.limiting import Limiter
+from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import Plan, PlannedRun
-from wbgql.errors import Held, NotApproved, PermissionDenied
+from wbgql.errors import Held, NotApproved, PermissionDenied, PlanChanged
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
+from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -30,16 +32,22 @@ def check_plan(
     """Return the approvals of the plan that is meant.
 
     Raises:
-        PlanChanged: it is another one, or it has expired.
+        PlanChanged: it is another one, it has expired, or its totals are not those of its runs.
         NotApproved: approvals are missing or bad.
     """
     plan.check_digest(digest)
     plan.check_fresh(now)
+    if plan.totals != make_totals(plan.runs, plan.excluded):
+        # What approvers read are the totals.
+        raise PlanChanged("the plan's totals are not those of its runs: it was edited; nothing was done")
     return check_approvals(plan, approvals, approvers, now)
 
 
 def check_server(plan: Plan, client: Client, limiter: Limiter) -> None:
     """Pass quietly where this is the server the plan was made against, and its clock agrees with ours.
+
+    One request. What a server calls itself decides over the word TEST on a certificate, so the plan's
+    word for it is not enough.
 
     Raises:
         NotApproved: another server, or the clocks are too far apart.
@@ -48,6 +56,14 @@ def check_server(plan: Plan, client: Client, limiter: Limiter) -> None:
         raise NotApproved(
             f"the plan was made against {plan.server.base_url!r}, but this would reach "
             f"{client.settings.base_url!r}; nothing was done"
+        )
+    retention = get_retention(client.session)
+    deployment = retention.deployment_id if retention else None
+    if deployment != plan.server.deployment or plan.server.is_test != (deployment == LOCAL_DEPLOYMENT):
+        raise NotApproved(
+            f"the plan was made against a server that calls itself {plan.server.deployment!r}, but "
+            f"{deployment!r} answers here: another server stands at this address, or the plan was edited; "
+            "nothing was done"
         )
     limiter.check_clock()
 
