@@ -101,3 +101,30 @@ def test_the_order_s_index_is_preferred_to_that_of_a_common_state(many: RunningS
 
     assert f"SEARCH runs USING INDEX {indexes(many)[0]} (project_id=? AND <expr>>?)" in steps
     assert not any("TEMP B-TREE" in step for step in steps)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"state": "finished"}, {"$or": [{"group": "group-1"}, {"group": "group-2"}]}, {"tags": "baseline"}],
+)
+def test_a_count_by_several_keys_is_the_same_by_their_indexes(many: RunningServer, extra: Any) -> None:
+    document = (
+        'query C($f: JSONString) { project(name: "many", entityName: "admin") { runCount(filters: $f) } }'
+    )
+    both = [{"summary_metrics.acc": {"$gt": 0.3}}, {"config.seed": {"$lt": 2000}}, extra]
+    filters = json.dumps({"$or": [{"$and": both}]})
+    caller = Caller(many.base_url, many.api_key)
+    names = [
+        edge["node"]["name"]
+        for edge in caller.ask(
+            """query N($f: JSONString) { project(name: "many", entityName: "admin") {
+              runs(first: 1000, filters: $f) { edges { node { name } } } } }""",
+            f=json.dumps({"$and": [*both, {"config.seed": {"$lt": 900}}]}),
+        )["project"]["runs"]["edges"]
+    ]
+
+    counts = {caller.ask(document, f=filters)["project"]["runCount"] for _ in range(INDEX_FROM_USES + 1)}
+    narrowed = json.dumps({"$and": [*both, {"config.seed": {"$lt": 900}}]})
+
+    assert len(counts) == 1
+    assert caller.ask(document, f=narrowed)["project"]["runCount"] == len(names) > 0
