@@ -1,5 +1,7 @@
 """`python -m bench`: paired ratios against the SDK's client and against requests, in one run.
 
+`python -m bench server` measures the local server instead; see `bench/server_side.py`.
+
 Every round runs each variant once, in a process of its own, shuffled; a ratio is the median of the
 ratios within the rounds. Fails if two variants that should have read the same did not.
 """
@@ -71,11 +73,16 @@ SAME = (
 def main() -> int:
     """Measure, print the tables, and say whether the checks held."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("client", "server"), default="client")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stored-runs", type=int, default=100_000, help="server: runs in its store")
+    parser.add_argument("--store", type=Path, help="server: keep the store in this folder, to use it again")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="without the 50 ms rows")
     which.add_argument("--latency", action="store_true", help="the 50 ms rows alone")
     asked = parser.parse_args()
+    if asked.what == "server":
+        return _server_side(asked.store, asked.stored_runs)
     runs = sorted({run for row in ROWS for run in (row.theirs, row.ours)} | {run for _, run, _ in MEMORY})
     if asked.quick or asked.latency:
         runs = [run for run in runs if run[1].endswith("ms") == asked.latency]
@@ -89,6 +96,15 @@ def main() -> int:
     _print_ratios(found)
     _print_memory(found)
     return _check(found)
+
+
+def _server_side(store: Path | None, runs: int) -> int:
+    from bench import server_side  # imports the SDK
+
+    if store is not None:
+        return int(server_side.measure(store, runs) > 0)
+    with tempfile.TemporaryDirectory() as folder:
+        return int(server_side.measure(Path(folder) / "store", runs) > 0)
 
 
 @contextmanager

@@ -20,6 +20,9 @@ Connection = apsw.Connection
 
 _BUSY_MS = 10_000
 _CACHE_KIB = 64_000
+# Pages are read where the system has them, not copied: a tenth off a page of runs. Writes do not go this way.
+# It is an upper bound, not memory taken. A disk that fails to read ends the process, as for any mapped file.
+_MAPPED_BYTES = 2**36
 
 # secure_delete overwrites what a DELETE frees; it must be on from the first write.
 _PRAGMAS = f"""
@@ -29,6 +32,7 @@ PRAGMA journal_mode=WAL;
 PRAGMA synchronous={{synchronous}};
 PRAGMA temp_store=MEMORY;
 PRAGMA cache_size=-{_CACHE_KIB};
+PRAGMA mmap_size={_MAPPED_BYTES};
 """
 
 
