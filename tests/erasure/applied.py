@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
 from tests.stored import World
+from wbgql.erasure.actions import Action
 from wbgql.erasure.case import Case, save_case
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
@@ -102,9 +103,9 @@ class AppliedJob:
             if outcome is None:
                 continue
             if outcome == "done":
-                case.ledger.intend(case.job, action, "subject")
+                case.ledger.intend(case.job, action, _subject(case, action))
                 outcome = self._do(action.kind, action.target, action.run.id)
-            case.ledger.finish(case.job, action, outcome, None, "subject")  # type: ignore[arg-type]
+            case.ledger.finish(case.job, action, outcome, None, _subject(case, action))  # type: ignore[arg-type]
         if case.ledger.counts(case.job)["run"].get("open", 0) == 0:
             case.ledger.set_state(case.job, "applied", "applied", {})
 
@@ -115,6 +116,18 @@ class AppliedJob:
         if kind == "artifact":
             self.world.logger.delete(target.id, aliases=True)
         return "deleted"
+
+
+def _subject(case: Case, action: Action) -> str:
+    """What the journal calls it: certifying holds the ledger's rows to this."""
+    url = case.plan.server.base_url
+    match action.kind:
+        case "run":
+            return KEY.run(url, action.path)
+        case "artifact":
+            return KEY.artifact(url, action.target.id)
+        case _:
+            return KEY.file(url, action.target.id)
 
 
 _DELETE_RUN = "mutation Delete($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
