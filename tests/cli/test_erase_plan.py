@@ -16,7 +16,7 @@ from tests.erasure.planner import Team
 from tests.stored import World
 from wbgql.cli import exit_codes
 from wbgql.erasure.canonical import encode
-from wbgql.erasure.case import load_plan
+from wbgql.erasure.plan_files import load_plan
 from wbgql.erasure.profiles import Profile, parse_profile
 from wbgql.erasure.showing import write_out
 from wbgql.erasure.subjects import CaseKey

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.erasing import Erase
 from tests.stored import World
 from wbgql.cli import exit_codes
-from wbgql.erasure.case import load_plan
+from wbgql.erasure.plan_files import load_plan
 from wbgql.server import RunningServer
 
 NOW = datetime.now(UTC).replace(microsecond=0)

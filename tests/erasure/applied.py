@@ -10,8 +10,9 @@ from typing import Any
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
 from tests.stored import World
 from wbgql.erasure.actions import Action
-from wbgql.erasure.case import Case, save_case
+from wbgql.erasure.case import Case
 from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plan_files import save_case
 from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
 from wbgql.files import iter_files
 from wbgql.paths import RunPath

@@ -10,10 +10,11 @@ from typing import Any
 from tests.erasure.made_plans import CASE_KEY, NOW, OFFICER, OWNER, approvers_file, make_plan
 from wbgql.erasure.approvals import Approval, make_approval
 from wbgql.erasure.bundles import bundle_path
-from wbgql.erasure.case import Case, save_case
+from wbgql.erasure.case import Case
 from wbgql.erasure.certifying import Given, Terms, certify
 from wbgql.erasure.keys import PrivateKey
 from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plan_files import save_case
 from wbgql.erasure.plans import Clock, Plan
 from wbgql.erasure.population import Namer
 from wbgql.erasure.verifications import Controls, Finding, Residual, Verification

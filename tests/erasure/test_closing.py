@@ -15,12 +15,12 @@ from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import CASE_KEY, STRANGER, clocks, make_plan
 from wbgql.erasure.approvals import append_approval
 from wbgql.erasure.bundles import bundle_path, read_closing, read_journal
-from wbgql.erasure.case import approvals_path, key_path
 from wbgql.erasure.checking import Asked, Report, check_bundle
 from wbgql.erasure.closing import Step, close, destroy_file
 from wbgql.erasure.closings import SignedClosing
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.locks import hold_job
+from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.errors import Locked, NotVerified, StoreError
 
 IDS = (b"r1", b"acme/vision", b"vision", b"subject:4711", b"anna", b"net:v0", b"paul")

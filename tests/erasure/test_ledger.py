@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.erasure.plans import make_plan, planned_artifact, planned_file, planned_run
-from wbgql.erasure.case import create_case, load_key, load_plan, open_case, save_case
+from wbgql.erasure.case import open_case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.plan_files import create_case, load_key, load_plan, save_case
 from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
 
 from .plans import KEY

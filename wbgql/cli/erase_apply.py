@@ -223,7 +223,7 @@ def _options(given: dict[str, Any]) -> Options:
 def _ask(app: App, case: Case, digest: str, approvers: Path | None, *, retry: bool) -> Ask:
     from wbgql.erasure.applying import Ask
     from wbgql.erasure.approvals import read_approvals
-    from wbgql.erasure.case import approvals_path
+    from wbgql.erasure.plan_files import approvals_path
 
     listed = open_approvers(app, approvers) if case.plan.approvers is not None else None
     return Ask(

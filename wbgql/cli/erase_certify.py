@@ -172,8 +172,8 @@ def _terms(
     keep_basis: str | None,
 ) -> Terms:
     from wbgql.erasure.approvals import read_approvals
-    from wbgql.erasure.case import approvals_path
     from wbgql.erasure.certifying import Terms
+    from wbgql.erasure.plan_files import approvals_path
 
     asked_for = case.plan.approvers is not None
     return Terms(
@@ -201,8 +201,8 @@ def _asked(
     journal: Path | None, plan: Path | None, newer: Path | None, key: Path | None, run: str | None
 ) -> Asked:
     from wbgql.erasure.bundles import read_certificate
-    from wbgql.erasure.case import load_plan
     from wbgql.erasure.checking import Asked
+    from wbgql.erasure.plan_files import load_plan
     from wbgql.paths import parse_run_path
 
     return Asked(

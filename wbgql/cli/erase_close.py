@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
-from wbgql.cli.approval import ask_for
 from wbgql.cli.erase_keys import open_key
-from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
+from wbgql.cli.erase_options import (
+    FILE,
+    confirm_plan,
+    database_option,
+    meant_options,
+    open_the_case,
+    plan_argument,
+)
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
-from wbgql.errors import NotApproved
 
 if TYPE_CHECKING:
     from wbgql.erasure.closing import Before, Step
@@ -56,8 +61,7 @@ _STEPS: dict[Step, str] = {
     metavar="DIR",
     help="The folder of the last certificate  [default: PLAN.certificate]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask; needs --digest.")
-@click.option("--digest", metavar="DIGEST", callback=not_empty, help="The plan that is meant.")
+@meant_options
 @click.option(
     "--force-incomplete",
     "incomplete",
@@ -113,15 +117,7 @@ def _confirm(app: App, plan: Plan, before: Before, *, yes: bool, digest: str | N
     note(_TOLD)
     for obstacle in before.obstacles:
         note(f"against it: {obstacle}")
-    if yes:
-        if digest is None:
-            raise NotApproved(f"--yes needs --digest, to say which plan is meant: --digest {plan.digest}")
-        return
-    if not app.is_interactive():
-        raise NotApproved(
-            f"nobody can be asked here: to close, pass --yes --digest {plan.digest}; nothing was destroyed"
-        )
-    ask_for(f"close {plan.digest.removeprefix('sha256:')[:8]}")
+    confirm_plan(app, plan, "close", "close", undone="destroyed", yes=yes, digest=digest)
 
 
 def _teller(app: App) -> Callable[[Step], None]:

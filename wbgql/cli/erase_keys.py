@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
-from wbgql.cli.approval import ask_for
-from wbgql.cli.erase_options import FILE, plan_argument
+from wbgql.cli.erase_options import FILE, confirm_plan, meant_options, plan_argument
 from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
 from wbgql.cli.terminal import note
-from wbgql.errors import NotApproved, UsageError
+from wbgql.errors import UsageError
 
 if TYPE_CHECKING:
     from wbgql.erasure.approvals import ApproversFile
@@ -168,8 +167,7 @@ def show_approvers_command(file: Path, format_: str | None, output: Path | None)
     metavar="FILE",
     help=f"The file that lists it  [default: ${APPROVERS_VARIABLE}]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask; needs --digest.")
-@click.option("--digest", metavar="DIGEST", callback=not_empty, help="The plan that is meant.")
+@meant_options
 @object_options()
 @switches()
 @click.pass_obj
@@ -191,7 +189,7 @@ def approve_command(
     """
     with server_extra("jobs"):
         from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
-        from wbgql.erasure.case import approvals_path, load_plan
+        from wbgql.erasure.plan_files import approvals_path, load_plan
     read = load_plan(plan)
     if digest is not None:
         read.check_digest(digest)
@@ -292,13 +290,6 @@ def _summary(plan: Plan) -> str:
 
 
 def _confirm(app: App, plan: Plan, *, yes: bool, digest: str | None) -> None:
-    if yes:
-        if digest is None:
-            raise NotApproved(f"--yes needs --digest, to say which plan is meant: --digest {plan.digest}")
-        return
-    if not app.is_interactive():
-        raise NotApproved(
-            f"nobody can be asked here: to approve, pass --yes --digest {plan.digest}; nothing was signed"
-        )
     noun = "run" if len(plan.runs) == 1 else "runs"
-    ask_for(f"approve {len(plan.runs)} {noun} {plan.digest.removeprefix('sha256:')[:8]}")
+    phrase = f"approve {len(plan.runs)} {noun}"
+    confirm_plan(app, plan, "approve", phrase, undone="signed", yes=yes, digest=digest)

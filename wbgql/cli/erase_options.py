@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wbgql.cli.app import App, not_empty
+from wbgql.cli.approval import ask_for
 from wbgql.cli.extras import server_extra
 from wbgql.errors import NotApproved
 
@@ -55,10 +56,34 @@ def check_server(client: Client, plan: Plan) -> None:
     Raises:
         NotApproved: it is another.
     """
-    reached, planned = client.settings.base_url.rstrip("/"), plan.server.base_url.rstrip("/")
-    if reached != planned:
-        origin = client.settings.origin.get("base_url", "the caller")
+    settings = client.settings
+    plan.check_address(settings.base_url, settings.origin.get("base_url", "the caller"))
+
+
+def meant_options(command: F) -> F:
+    """Add `--yes` and `--digest`: the word of somebody who means one plan, where nobody can be asked."""
+    command = click.option("--digest", metavar="DIGEST", callback=not_empty, help="The plan that is meant.")(
+        command
+    )
+    return click.option("--yes", is_flag=True, help="Do not ask; needs --digest.")(command)
+
+
+def confirm_plan(
+    app: App, plan: Plan, act: str, phrase: str, *, undone: str, yes: bool, digest: str | None
+) -> None:
+    """Return only if somebody means this plan: types `phrase`, or gives `--yes --digest`.
+
+    `act`: what is to be done ("close"); `undone`: what then was not ("destroyed").
+
+    Raises:
+        NotApproved: nothing was done.
+    """
+    if yes:
+        if digest is None:
+            raise NotApproved(f"--yes needs --digest, to say which plan is meant: --digest {plan.digest}")
+        return
+    if not app.is_interactive():
         raise NotApproved(
-            f"the plan was made against {planned}, but this would reach {reached} (base_url from {origin}); "
-            "nothing was done"
+            f"nobody can be asked here: to {act}, pass --yes --digest {plan.digest}; nothing was {undone}"
         )
+    ask_for(f"{phrase} {plan.digest.removeprefix('sha256:')[:8]}")

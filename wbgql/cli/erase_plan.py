@@ -143,7 +143,7 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
     what names the runs in the evidence. `wbgql erase show FILE` says what would go and what stays.
     """
     with server_extra("jobs"):
-        from wbgql.erasure.case import create_case, refuse_existing
+        from wbgql.erasure.plan_files import create_case, refuse_existing
     from wbgql.erasure.planning.making import make_plan
 
     refuse_existing(plan_path)

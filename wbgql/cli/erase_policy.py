@@ -131,7 +131,7 @@ def sweep_command(app: App, /, file: Path, folder: Path, format_: str | None, **
 
 def _sweep(app: App, client: Client, rule: Rule, folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     with server_extra("jobs"):
-        from wbgql.erasure.case import create_case, refuse_existing
+        from wbgql.erasure.plan_files import create_case, refuse_existing
     from wbgql.erasure.planning.asking import Ask
     from wbgql.erasure.sweeping import plan_sweep
 

@@ -41,7 +41,7 @@ def show_command(
     Reads the file alone; no server is asked. Dates are those of a plan that is applied now.
     """
     with server_extra("jobs"):
-        from wbgql.erasure.case import load_plan
+        from wbgql.erasure.plan_files import load_plan
     from wbgql.erasure.showing import summarize, write_out
 
     wanted = [name for name, is_wanted in lists.items() if is_wanted]

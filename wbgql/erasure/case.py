@@ -1,21 +1,19 @@
-"""A case on disk: the plan, its key and its approvals side by side, and the ledger of all cases."""
+"""A case: the plan and its key from their files, with the ledger of all cases."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_state_path
 
-from wbgql.erasure import canonical
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plans import Plan, parse_plan
+from wbgql.erasure.plan_files import key_path, load_key, load_plan
+from wbgql.erasure.plans import Plan
 from wbgql.erasure.subjects import CaseKey
-from wbgql.errors import StoreError, UsageError
+from wbgql.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,6 @@ class Case:
         self.ledger.close()
 
 
-def key_path(plan: Path) -> Path:
-    """Where the case key of a plan is kept."""
-    return plan.with_name(f"{plan.name}.key")
-
-
-def approvals_path(plan: Path) -> Path:
-    """Where approvals of a plan are collected, one a line."""
-    return plan.with_name(f"{plan.name}.approvals")
-
-
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     """`$WBGQL_STATE`, else the user's folder for state: ledger, engine and locks of this machine."""
     named = (os.environ if environ is None else environ).get("WBGQL_STATE")
@@ -78,81 +66,6 @@ def database_url(given: str | None = None, environ: Mapping[str, str] | None = N
     return named or f"sqlite:///{state_folder(environ).absolute() / 'erasure.sqlite'}"
 
 
-def save_case(path: Path, plan: Plan, key: CaseKey) -> None:
-    """Write a plan and its key, each readable by its owner alone; the key first.
-
-    Raises:
-        StoreError: they cannot be written.
-    """
-    write_private(key_path(path), f"{key.to_hex()}\n".encode())
-    write_private(path, canonical.encode(plan) + b"\n")
-
-
-def refuse_existing(path: Path) -> None:
-    """Pass quietly where no case lies at this path.
-
-    Raises:
-        UsageError: there is a part of one: a plan is never overwritten.
-    """
-    for file in (path, key_path(path), approvals_path(path)):
-        if file.exists() or file.is_symlink():
-            raise UsageError(
-                f"{str(file)!r} is there already, and a plan is never overwritten: name another file, or "
-                "close the case that it belongs to (`wbgql erase close`)"
-            )
-
-
-def create_case(path: Path, plan: Plan, key: CaseKey) -> None:
-    """Write a new plan and its key, as `save_case`, but never over what is there.
-
-    Raises:
-        UsageError: a part of a case lies there.
-        StoreError: they cannot be written.
-    """
-    refuse_existing(path)
-    _take(path)  # of two planners at once, one is refused
-    try:
-        save_case(path, plan, key)
-    except StoreError:
-        for half in (path, key_path(path)):
-            half.unlink(missing_ok=True)
-        raise
-
-
-def load_plan(path: Path) -> Plan:
-    """Read a plan.
-
-    Raises:
-        StoreError: the file cannot be read.
-        UsageError: it is no plan, or not written as plans are: a key given twice shows a reader another plan
-            than the one that is applied.
-    """
-    content = _read(path, "plan")
-    plan = parse_plan(content)
-    if content.strip() != canonical.encode(plan):
-        raise UsageError(
-            f"{str(path)!r} is not written as `wbgql erase plan` writes it: keys are given twice or in "
-            "another order, or there are blanks; take the file that was planned"
-        )
-    return plan
-
-
-def load_key(path: Path) -> CaseKey | None:
-    """Read the case key that lies beside a plan, None where there is none.
-
-    Raises:
-        StoreError: the file cannot be read.
-        UsageError: it is no key.
-    """
-    file = key_path(path)
-    if not file.exists():
-        return None
-    try:
-        return CaseKey.from_hex(_read(file, "case key").decode("ascii", "replace"))
-    except UsageError as error:
-        raise UsageError(f"{str(file)!r} holds no case key: {error}") from error
-
-
 def open_case(path: Path, *, database: str | None = None, environ: Mapping[str, str] | None = None) -> Case:
     """Open the case of a plan file, with the ledger that `database` or the environment names.
 
@@ -162,40 +75,3 @@ def open_case(path: Path, *, database: str | None = None, environ: Mapping[str, 
     """
     plan, key = load_plan(path), load_key(path)
     return Case(path=path, plan=plan, key=key, ledger=Ledger.open(database_url(database, environ)))
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _take(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        raise UsageError(f"{str(path)!r} was made meanwhile by somebody else; nothing was written") from error
-    except OSError as error:
-        raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"cannot read the {what} {str(path)!r}: {reason}") from error

@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 from wbgql.erasure.applying import engine_of
 from wbgql.erasure.bundles import read_certificate, write_closing
-from wbgql.erasure.case import Case, approvals_path, key_path
+from wbgql.erasure.case import Case
 from wbgql.erasure.certificates import Certificate, JournalNamed, Retention
 from wbgql.erasure.checking import Asked, check_bundle
 from wbgql.erasure.closings import CAVEATS, LEDGER_CAVEATS, Closing, SignedClosing, sign_closing
 from wbgql.erasure.journals import Head
 from wbgql.erasure.keys import PrivateKey, PublicKey
 from wbgql.erasure.locks import hold_job
+from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.erasure.standings import Standing, journal_until, read_standing
 from wbgql.errors import Locked, NotVerified, StoreError, WbgqlError
 from wbgql.scalars import format_datetime

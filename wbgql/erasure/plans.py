@@ -13,7 +13,7 @@ import msgspec
 
 from wbgql.erasure.canonical import digest
 from wbgql.erasure.plan_checks import find_nonsense
-from wbgql.errors import PlanChanged, UsageError
+from wbgql.errors import NotApproved, PlanChanged, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import parse_datetime
 
@@ -279,6 +279,19 @@ class Plan(_Part, frozen=True, kw_only=True):
             raise PlanChanged(
                 f"the plan's digest is {self.digest}, not {expected}: it was changed after it was named, "
                 "or it is another plan; nothing was done"
+            )
+
+    def check_address(self, base_url: str, origin: str = "the caller") -> None:
+        """Pass quietly where this is the address that the plan was made against; `origin`: who named it.
+
+        Raises:
+            NotApproved: it is another.
+        """
+        reached, planned = base_url.rstrip("/"), self.server.base_url.rstrip("/")
+        if reached != planned:
+            raise NotApproved(
+                f"the plan was made against {planned!r}, but this would reach {reached!r} (base_url from "
+                f"{origin}); nothing was done"
             )
 
     def check_fresh(self, now: datetime) -> None:

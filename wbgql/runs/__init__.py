@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.runs.coverage import Coverage, ProjectCoverage, Unread
 from wbgql.runs.explaining import Explanation, explain
-from wbgql.runs.ids import list_run_ids
+from wbgql.runs.ids import iter_run_ids, list_run_ids
 from wbgql.runs.nodes import DEFAULT_ORDER, LOGGING_STATES, MAX_PAGE_SIZE, OPERATIONS, RunNode, RunPage
 from wbgql.runs.questions import OnUnstable, OrderLike, Select, Where
 from wbgql.runs.run import AmbiguousName, Run, get_run
@@ -17,6 +17,7 @@ __all__ = [
     "RunNode",
     "RunPage",
     "get_run",
+    "iter_run_ids",
     "list_run_ids",
     "AmbiguousName",
     "Coverage",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
@@ -24,13 +24,31 @@ def list_run_ids(
         NotFound: the project is missing or not visible.
     """
 
+    nodes = iter_run_ids(session, path, filters)
+    return {node.name: node.id for node in nodes}
+
+
+def iter_run_ids(
+    session: Session,
+    path: ProjectPath,
+    filters: Mapping[str, Any] | None = None,
+    *,
+    order: str = DEFAULT_ORDER,
+    page_size: int = MAX_PAGE_SIZE,
+) -> Iterator[IdNode]:
+    """Yield the ids of the runs that match `filters`, in `order`. One request a page, lazily.
+
+    Raises:
+        NotFound: the project is missing or not visible.
+    """
+
     def fetch(first: int, after: str | None) -> Connection[IdNode]:
         project = session.execute(
             LIST_RUN_IDS,
             entity=path.entity,
             project=path.project,
             filters=dump_json(dict(filters or {})),
-            order=DEFAULT_ORDER,
+            order=order,
             first=first,
             after=after,
         ).project
@@ -38,5 +56,4 @@ def list_run_ids(
             raise NotFound.project(path, operation=LIST_RUN_IDS.name)
         return project.runs
 
-    nodes = iter_nodes(fetch, page_size=MAX_PAGE_SIZE, key=lambda node: node.id)
-    return {node.name: node.id for node in nodes}
+    return iter_nodes(fetch, page_size=page_size, key=lambda node: node.id)

@@ -37,12 +37,9 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
                 "have been lost; the same command looks again"
             )
     planned = action.run
-    try:
-        facts = read_run_facts(work.session, action.path)
-    except NotVisible:
-        return Ending("not_visible", "project")
-    except UsageError:
-        return Ending("moved", "renamed")
+    facts = read_anew(work, action.path)
+    if isinstance(facts, Ending):
+        return facts
     if facts is None:
         return _absent(work, planned)
     refused = judge(work, planned, facts)
@@ -52,6 +49,16 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
         _stop(work, action, owner)
         return None
     return _destroy(work, action, owner, facts)
+
+
+def read_anew(work: Work, path: RunPath) -> RunFacts | Ending | None:
+    """What a run is like now; how it ends where its project cannot be read; None where it is not there."""
+    try:
+        return read_run_facts(work.session, path)
+    except NotVisible:
+        return Ending("not_visible", "project")
+    except UsageError:
+        return Ending("moved", "renamed")
 
 
 def judge(work: Work, planned: PlannedRun, facts: RunFacts) -> Ending | None:

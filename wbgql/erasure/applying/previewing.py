@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 
 from wbgql.client import Client
 from wbgql.erasure.actions import Action, NewAction, make_actions
-from wbgql.erasure.applying.hiding import is_quiet, judge
+from wbgql.erasure.applying.hiding import is_quiet, judge, read_anew
 from wbgql.erasure.applying.job import Ask, at_work
 from wbgql.erasure.applying.options import Ending, Options, Preview
 from wbgql.erasure.applying.parts import LOGGED_ELSEWHERE, judge_version
 from wbgql.erasure.applying.starting import check_plan, check_server
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.case import Case
-from wbgql.erasure.planning.facts import read_artifact_facts, read_run_facts
+from wbgql.erasure.planning.facts import read_artifact_facts
 from wbgql.erasure.plans import PlannedArtifact
-from wbgql.errors import NotVisible, UsageError
 
 
 def preview(
@@ -96,12 +95,9 @@ def _judge(work: Work, action: Action, planned_runs: Collection[str], blocked: s
 
 
 def _judge_run(work: Work, action: Action) -> Ending:
-    try:
-        facts = read_run_facts(work.session, action.path)
-    except NotVisible:
-        return Ending("not_visible", "project")
-    except UsageError:
-        return Ending("moved", "renamed")
+    facts = read_anew(work, action.path)
+    if isinstance(facts, Ending):
+        return facts
     if facts is None:
         return Ending("not_visible", "absent")
     refused = judge(work, action.run, facts)

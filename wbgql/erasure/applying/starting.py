@@ -52,11 +52,7 @@ def check_server(plan: Plan, client: Client, limiter: Limiter) -> None:
     Raises:
         NotApproved: another server, or the clocks are too far apart.
     """
-    if plan.server.base_url.rstrip("/") != client.settings.base_url.rstrip("/"):
-        raise NotApproved(
-            f"the plan was made against {plan.server.base_url!r}, but this would reach "
-            f"{client.settings.base_url!r}; nothing was done"
-        )
+    plan.check_address(client.settings.base_url)
     retention = get_retention(client.session)
     deployment = retention.deployment_id if retention else None
     if deployment != plan.server.deployment or plan.server.is_test != (deployment == LOCAL_DEPLOYMENT):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from wbgql.client import Client
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.caps import Canaries
 from wbgql.erasure.planning.clocks import Declared
@@ -21,6 +21,9 @@ from wbgql.erasure.planning.making import ConfirmEntire, Stages, Surface, no_sta
 from wbgql.erasure.planning.making import make_plan as _make_plan
 from wbgql.erasure.plans import Plan
 from wbgql.erasure.subjects import KEY_BYTES, CaseKey
+
+if TYPE_CHECKING:
+    from wbgql.client import Client
 
 __all__ = [
     "make_plan",
@@ -44,7 +47,7 @@ __all__ = [
 def make_plan(client: Client, ask: Ask, *, now: datetime | None = None) -> tuple[Plan, CaseKey]:
     """Make a plan with this client's key and holds; see `making.make_plan` for cost and errors.
 
-    Write both with `case.create_case`: without the key, nothing can be named in the evidence later.
+    Write both with `plan_files.create_case`: without the key, nothing can be named in the evidence later.
     """
     surface = open_surface(client.settings.base_url, now or datetime.now(UTC))
     return _make_plan(client.session, ask, client.holds, surface), surface.case_key

@@ -15,13 +15,13 @@ from wbgql.erasure.planning.facts import (
     ByRun,
     ByUser,
     Id,
+    Logged,
     Membership,
     Named,
     Output,
     RunFacts,
     RunState,
     VersionState,
-    is_system_type,
     refuse_half,
 )
 from wbgql.errors import NotFound, UnstablePopulation
@@ -40,7 +40,7 @@ class _Mark(Result, frozen=True):
     is_reference: bool
 
 
-class OutputFacts(VersionState, frozen=True, kw_only=True):
+class OutputFacts(Logged, VersionState, frozen=True, kw_only=True):
     """One version that a run logged, with what decides over it. `size` in bytes."""
 
     artifact_type: Named
@@ -55,16 +55,6 @@ class OutputFacts(VersionState, frozen=True, kw_only=True):
         """`collection:vN`, as the SDK writes it."""
         version = "" if self.version_index is None else f":v{self.version_index}"
         return f"{self.artifact_sequence.name}{version}"
-
-    @property
-    def is_system(self) -> bool:
-        """Whether it is the server's own."""
-        return is_system_type(self.artifact_type.name)
-
-    @property
-    def maker(self) -> str | None:
-        """Storage id of the run that was the first to log it; None where that is gone, or was none."""
-        return self.created_by.id if isinstance(self.created_by, ByRun) else None
 
     @property
     def own_aliases(self) -> tuple[str, ...]:

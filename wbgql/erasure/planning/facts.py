@@ -46,11 +46,10 @@ class ByUser(Result, frozen=True, tag_field="__typename", tag="User"):
     pass
 
 
-class Output(Result, frozen=True):
-    """One version that a run logged, as its run's facts hold it."""
+class Logged:
+    """What a version that a run logged says of itself, whatever else was asked for with it."""
 
-    id: str
-    digest: str
+    __slots__ = ()
     artifact_type: Named
     created_by: ByRun | ByUser | None
 
@@ -63,6 +62,15 @@ class Output(Result, frozen=True):
     def maker(self) -> str | None:
         """Storage id of the run that was the first to log it; None where that is gone, or was none."""
         return self.created_by.id if isinstance(self.created_by, ByRun) else None
+
+
+class Output(Logged, Result, frozen=True):
+    """One version that a run logged, as its run's facts hold it."""
+
+    id: str
+    digest: str
+    artifact_type: Named
+    created_by: ByRun | ByUser | None
 
 
 class RunState(RunNode, frozen=True, kw_only=True):

@@ -196,9 +196,7 @@ class _Planning:
             request=ask.request,
             rule=_rule(ask, self._where, surface.now, entire=entire),
             planner=Planner(username=_username(rights), key_id=ask.planner_key_id),
-            rights=[
-                Rights(entity=one.entity, username=one.username, role=one.role) for one in rights.values()
-            ],
+            rights=[_standing(one) for one in rights.values()],
             projects=projects,
             not_read=population.not_read,
             caps=ask.caps,

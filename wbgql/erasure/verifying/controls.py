@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 
 import msgspec
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes import LookUp, look_up
 from wbgql.errors import NotFound, NotVisible, PermissionDenied, UsageError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.runs.nodes import LIST_RUN_IDS, IdNode
+from wbgql.runs import iter_run_ids
 from wbgql.session import Session
 
 _NEWEST_FIRST = "-created_at"
@@ -62,26 +61,8 @@ def _choose(session: Session, path: ProjectPath, claimed: Container[str], seen: 
     if quick is not None:
         return quick
     visible = None
-    for run_id in _iter_ids(session, path):
-        if run_id not in claimed:
-            return run_id
-        visible = run_id
+    for node in iter_run_ids(session, path, order=_NEWEST_FIRST, page_size=_PAGE):
+        if node.name not in claimed:
+            return node.name
+        visible = node.name
     return visible
-
-
-def _iter_ids(session: Session, path: ProjectPath) -> Iterator[str]:
-    def fetch(first: int, after: str | None) -> Connection[IdNode]:
-        project = session.execute(
-            LIST_RUN_IDS,
-            entity=path.entity,
-            project=path.project,
-            filters="{}",
-            order=_NEWEST_FIRST,
-            first=first,
-            after=after,
-        ).project
-        if project is None or project.runs is None:
-            raise NotFound.project(path, operation=LIST_RUN_IDS.name)
-        return project.runs
-
-    return (node.name for node in iter_nodes(fetch, page_size=_PAGE, key=lambda node: node.id))
