@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
 from tests.stored import World
-from wbgql.erasure.actions import Action
+from wbgql.erasure.actions import Action, subject_of
 from wbgql.erasure.case import Case
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import save_case
@@ -121,14 +121,7 @@ class AppliedJob:
 
 def _subject(case: Case, action: Action) -> str:
     """What the journal calls it: certifying holds the ledger's rows to this."""
-    url = case.plan.server.base_url
-    match action.kind:
-        case "run":
-            return KEY.run(url, action.path)
-        case "artifact":
-            return KEY.artifact(url, action.target.id)
-        case _:
-            return KEY.file(url, action.target.id)
+    return subject_of(action.target, KEY, case.plan.server.base_url)
 
 
 _DELETE_RUN = "mutation Delete($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.subjects import CaseKey
 from wbgql.paths import RunPath
 
 ActionKind = Literal["run", "artifact", "file"]
@@ -105,3 +106,17 @@ def _targets(plan: Plan, kind: ActionKind) -> Iterator[tuple[int, int, _Target]]
 def _place(target: _Target) -> int:
     """Only versions have a place among all; `sorted` is stable, so runs and files keep the plan's order."""
     return target.position if isinstance(target, PlannedArtifact) else 0
+
+
+def subject_of(target: PlannedRun | PlannedArtifact | PlannedFile, key: CaseKey, base_url: str) -> str:
+    """What evidence calls a thing: a run by its path, its parts by their storage ids.
+
+    The journal is written with it, and certifying names the ledger's rows with it to compare the two.
+    """
+    match target:
+        case PlannedRun():
+            return key.run(base_url, target.path)
+        case PlannedArtifact():
+            return key.artifact(base_url, target.id)
+        case PlannedFile():
+            return key.file(base_url, target.id)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.actions import GONE, Action, subject_of
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.merkle import merkle_root
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
@@ -138,13 +138,7 @@ class Namer:
         return self._key.run(self._base_url, path)
 
     def target(self, target: PlannedRun | PlannedArtifact | PlannedFile) -> str:
-        match target:
-            case PlannedRun():
-                return self.run(target.path)
-            case PlannedArtifact():
-                return self._key.artifact(self._base_url, target.id)
-            case PlannedFile():
-                return self._key.file(self._base_url, target.id)
+        return subject_of(target, self._key, self._base_url)
 
 
 def make_items(plan: Plan, actions: Iterable[Action], key: CaseKey, proved: Proved) -> Iterator[Item]:

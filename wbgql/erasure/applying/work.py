@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wbgql.erasure.actions import Action
+from wbgql.erasure.actions import Action, subject_of
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.applying.neighbours import Neighbours
@@ -45,13 +45,7 @@ class Work:
 
     def subject(self, action: Action) -> str:
         """What evidence calls the thing an action is about."""
-        match action.kind:
-            case "run":
-                return self.key.run(self.base_url, action.path)
-            case "artifact":
-                return self.key.artifact(self.base_url, action.target.id)
-            case "file":
-                return self.key.file(self.base_url, action.target.id)
+        return subject_of(action.target, self.key, self.base_url)
 
     def intend(self, action: Action, owner: str, tags: Sequence[str] | None = None) -> None:
         """Make it durable that a request about this is about to leave."""
