@@ -100,6 +100,7 @@ def _run(
         app = PathPrefix(app, backend.settings.path_prefix)
     if backend.settings.access_log is not None:
         app = AccessLog(app, backend.settings.access_log)
+    # uvicorn takes httptools and uvloop where they are: a small request costs half of what it costs without.
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=int(SHUTDOWN_S) - 5
     )
