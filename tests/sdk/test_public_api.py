@@ -94,6 +94,13 @@ with wandb.init(project=project, id="logs", settings=wandb.Settings(x_disable_st
             file.write(name)
         logging.log_artifact(artifact).wait()
 api = wandb.Api()
+absent = api.run(f"admin/{project}/logs").file("nowhere.txt")
+result["absent"] = [absent.name, absent.size]
+for read_absent in (lambda: wandb.restore("nowhere.txt", run_path=f"admin/{project}/logs"), absent.download):
+    try:
+        read_absent()
+    except Exception as error:
+        result["absent"].append(str(error).partition(": body")[0])
 result["histories"] = api.runs("admin/" + project).histories(keys=["x"], format="default")
 result["by api"] = [read().use_artifact(api.artifact(f"admin/{project}/shared:v0")).name,
                     read().log_artifact(api.artifact(f"admin/{project}/shared:v0"), aliases=["again"]).name,
@@ -194,6 +201,12 @@ def test_runs_are_made_changed_and_deleted_with_what_they_logged(local_server, t
         "refused": "invalid state transition: 'failed' to 'failed'",
         "empty": [[], [], [], None, None, {}, [], -1],
         "histories": [{"_step": 0, "x": 1, "run_id": "logs"}],
+        "absent": [
+            "nowhere.txt",
+            0,
+            f"File nowhere.txt not found in admin/{project}/logs.",
+            "file transfer: download: failed to download: status: 404 Not Found",
+        ],
         "by api": ["shared:v0", "shared:v0", "v0"],
         # A version that another run logged too is not that run's alone.
         "after": [[True, False], [False, True]],

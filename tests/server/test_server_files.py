@@ -18,7 +18,7 @@ query Files($project: String, $names: [String], $pattern: String, $first: Int, $
     fileCount
     files(names: $names, pattern: $pattern, first: $first, after: $after) {
       totalCount
-      edges { cursor node { id name sizeBytes md5 mimetype directUrl url upload: url(upload: true) } }
+      edges { cursor node { id name sizeBytes md5 mimetype updatedAt exists directUrl url upload: url(upload: true) } }
       pageInfo { hasNextPage }
     }
   } }
@@ -113,6 +113,35 @@ def test_files_come_in_pages_and_by_pattern(caller, project):
     assert [file["name"] for file in rest] == ["c.json"]
     assert [file["name"] for file in listed(caller, project, pattern="%.json")] == ["c.json"]
     assert [file["name"] for file in listed(caller, project, names=["b.txt"])] == ["b.txt"]
+
+
+def test_a_name_that_is_not_there_is_answered_with_an_empty_file_that_cannot_be_downloaded(caller, project):
+    there, _ = create(caller, project, "there.txt", "registered.txt")
+    put(there, b"x")
+
+    found = listed(caller, project, names=["registered.txt", "there.txt", "nowhere.txt"])
+
+    told = [(file["name"], file["sizeBytes"], file["md5"] == "0", file["exists"]) for file in found]
+    assert told == [
+        ("registered.txt", 0, True, False),
+        ("there.txt", 1, False, True),
+        ("nowhere.txt", 0, True, False),
+    ]
+    assert [file["updatedAt"] is None for file in found] == [True, False, True]
+    codes = [requests.get(file["directUrl"], timeout=30).status_code for file in found]
+    assert codes == [404, 200, 404]
+    assert [file["name"] for file in listed(caller, project)] == ["there.txt"]
+
+
+def test_named_files_come_in_pages_too(caller, project):
+    names = ["c", "a", "b"]
+
+    first = caller.ask(FILES, project=project, names=names, first=2)["project"]["run"]["files"]
+    rest = listed(caller, project, names=names, first=2, after=first["edges"][-1]["cursor"])
+
+    assert [edge["node"]["name"] for edge in first["edges"]] == ["c", "a"]
+    assert (first["totalCount"], first["pageInfo"]) == (3, {"hasNextPage": True})
+    assert [file["name"] for file in rest] == ["b"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", "a\0b"])

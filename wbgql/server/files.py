@@ -14,6 +14,10 @@ from wbgql.server.store import Connection, Row, row, rows
 
 UPLOAD = "run-file"
 MAX_NAME = 1024
+MISSING_PK = 0
+"""Stands for a file that is not there; rows are numbered from 1."""
+MISSING_MD5 = "0"
+"""By this the SDK's `restore` knows that a file is missing (wandb SDK 0.31.0 `sdk/wandb_run.py`, 2026-11)."""
 
 _SELECT = """
 SELECT files.id AS pk, files.run_id AS runPk, files.name AS name, files.blob AS blob,
@@ -61,38 +65,55 @@ def find_file(db: Connection, run_pk: int, name: str) -> Row | None:
 
 
 def list_files(
-    db: Connection,
-    run_pk: int,
-    *,
-    names: list[str] | None = None,
-    pattern: str | None = None,
-    limit: int = -1,
-    offset: int = 0,
+    db: Connection, run_pk: int, *, pattern: str | None = None, limit: int = -1, offset: int = 0
 ) -> list[Row]:
     """Uploaded files by name. `pattern` is SQL LIKE."""
-    where, params = _matching(run_pk, names, pattern)
+    where, params = _matching(run_pk, pattern)
     return rows(db, f"{_SELECT} WHERE {where} ORDER BY files.name LIMIT ? OFFSET ?", (*params, limit, offset))
 
 
-def count_files(
-    db: Connection, run_pk: int, *, names: list[str] | None = None, pattern: str | None = None
-) -> int:
+def count_files(db: Connection, run_pk: int, *, pattern: str | None = None) -> int:
     """How many uploaded files there are."""
-    where, params = _matching(run_pk, names, pattern)
+    where, params = _matching(run_pk, pattern)
     return int(db.execute(f"SELECT count(*) FROM files WHERE {where}", params).get)  # noqa: S608
 
 
-def _matching(run_pk: int, names: list[str] | None, pattern: str | None) -> tuple[str, list[Any]]:
+def _matching(run_pk: int, pattern: str | None) -> tuple[str, list[Any]]:
     where = "run_id = ? AND blob IS NOT NULL"
-    params: list[Any] = [run_pk]
-    if names:
-        where += f" AND files.name IN ({','.join('?' * len(names))})"
-        # `wandb verify` of SDK 0.31.0 asks for "./name" (2026-11).
-        params += [name.removeprefix("./") for name in names]
-    if pattern:
-        where += " AND files.name LIKE ?"
-        params.append(pattern)
-    return where, params
+    return (f"{where} AND files.name LIKE ?", [run_pk, pattern]) if pattern else (where, [run_pk])
+
+
+def find_files(db: Connection, run_pk: int, names: list[str]) -> list[Row]:
+    """One row for each of `names`, in that order, also for what is not there or was never uploaded.
+
+    Such a row has no bytes, no times, and `MISSING_MD5`; its download answers 404.
+
+    Source: W&B's server, by what its clients met: github.com/wandb/client-ng/pull/187 (2020-09), wandb/wandb
+    pull/2277 (2021-06) and issues/5912 (2023-07).
+    """
+    # `wandb verify` of SDK 0.31.0 asks for "./name" (2026-11).
+    asked = [name.removeprefix("./") for name in names]
+    places = ",".join("?" * len(asked))
+    found = rows(
+        db,
+        f"{_SELECT} WHERE run_id = ? AND blob IS NOT NULL AND files.name IN ({places})",
+        (run_pk, *asked),
+    )
+    by_name = {file["name"]: file for file in found}
+    return [by_name.get(name) or _missing(run_pk, name) for name in asked]
+
+
+def _missing(run_pk: int, name: str) -> Row:
+    return {
+        "pk": MISSING_PK,
+        "runPk": run_pk,
+        "name": name,
+        "blob": None,
+        "createdAt": None,
+        "updatedAt": None,
+        "sizeBytes": 0,
+        "md5": MISSING_MD5,
+    }
 
 
 def to_node(context: Context, file: Row) -> Row:

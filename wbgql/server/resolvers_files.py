@@ -29,25 +29,28 @@ def run_files(
 ) -> Row:
     context: Context = info.context
     offset, size = offset_after(after), page_size(first)
-    wants_upload = any(node.name.value == "uploadUrl" for node in select(info, "edges", "node"))
-    if names and wants_upload:
-        found = _with_handles(context, run, names)
-    else:
-        found = files.list_files(
-            context.db, run["pk"], names=names, pattern=pattern, limit=size + 1, offset=offset
-        )
+    if names:
+        named = _named(context, run, names, info)
+        connection = _connect(context, named[offset : offset + size + 1], offset, size)
+        return connection | {"totalCount": len(named)}
+    found = files.list_files(context.db, run["pk"], pattern=pattern, limit=size + 1, offset=offset)
+    connection = _connect(context, found, offset, size)
+    return connection | {
+        "totalCount": lambda _info: files.count_files(context.db, run["pk"], pattern=pattern)
+    }
+
+
+def _connect(context: Context, found: list[Row], offset: int, size: int) -> Row:
     nodes = [files.to_node(context, file) for file in found[:size]]
-    connection = to_connection(nodes, offset, has_next=len(found) > size)
-    connection["totalCount"] = lambda _info: files.count_files(
-        context.db, run["pk"], names=names, pattern=pattern
-    )
-    return connection | {"uploadHeaders": []}
+    return to_connection(nodes, offset, has_next=len(found) > size) | {"uploadHeaders": []}
 
 
-def _with_handles(context: Context, run: Row, names: list[str]) -> list[Row]:
-    """Named files, made where they are missing so that they can be uploaded."""
-    with context.store.write() as db:
-        return files.register_files(db, run["pk"], names, context.backend.now())
+def _named(context: Context, run: Row, names: list[str], info: Info) -> list[Row]:
+    """Named files; made where they are missing if an address to upload to is asked for."""
+    if any(node.name.value == "uploadUrl" for node in select(info, "edges", "node")):
+        with context.store.write() as db:
+            return files.register_files(db, run["pk"], names, context.backend.now())
+    return files.find_files(context.db, run["pk"], names)
 
 
 @resolvers.field("Run", "fileCount")
