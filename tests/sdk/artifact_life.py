@@ -15,6 +15,8 @@ from typing import Any
 
 import wandb
 
+FEATURES = ("ARTIFACT_TAGS", "CLIENT_IDS", "LARGE_FILENAMES", "ARTIFACT_DIGEST_ALGORITHM")
+
 
 def made(name: str, files: dict[str, str], **options: Any) -> Any:
     """An artifact of type dataset with these files."""
@@ -61,6 +63,7 @@ def logging(run: Any, path: str) -> dict[str, Any]:
     many = made("many", {f"{number}.txt": str(number) for number in range(120)})
     run.log_artifact(many).wait()
     region = wandb.Artifact("region", "dataset", storage_region="mars")
+    here = wandb.Artifact("here", "dataset", storage_region="minio-local")
     return {
         "draft": sorted(wandb.Api().artifact(f"{path}/data:latest").manifest.entries),
         "ttl": [str(api.artifact(f"{path}/{name}").ttl) for name in ("short:v0", "data:v0")],
@@ -69,7 +72,22 @@ def logging(run: Any, path: str) -> dict[str, Any]:
         "empty": run.log_artifact(wandb.Artifact("empty", "dataset")).wait().size,
         "type": refused(lambda: run.log_artifact(wandb.Artifact("data", "other")).wait()),
         "region": refused(lambda: run.log_artifact(region).wait()),
+        "here": run.log_artifact(here).wait().state,
+        "features": [api._service_api.feature_enabled(one) for one in FEATURES],
+        "hashed": [hashed(run, "hashed", path), hashed(run, "here", path)],
     }
+
+
+def hashed(run: Any, name: str, path: str) -> list[Any]:
+    """Log with XXH128, fetch and verify it; return what was logged and what came back."""
+    artifact = wandb.Artifact(name, "dataset", digest_algorithm="XXH128")
+    with artifact.new_file("hello.txt") as file:
+        file.write("hello")
+    version = run.log_artifact(artifact).wait().version
+    found = wandb.Api().artifact(f"{path}/{name}:{version}")
+    folder = found.download(f"{name}-xxh128", skip_cache=True)
+    found.verify(folder)
+    return [found.digest_algorithm.value, found.manifest.entries["hello.txt"].digest, names_in(folder)]
 
 
 def references(run: Any, path: str, scratch: Path) -> dict[str, Any]:

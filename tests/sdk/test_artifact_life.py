@@ -48,6 +48,21 @@ def test_another_type_and_a_region_are_refused_with_the_reason(seen):
     assert "invalid storageRegion: 'mars'" in seen["logging"]["region"]
 
 
+def test_the_servers_own_region_can_be_named(seen):
+    assert seen["logging"]["here"] == "COMMITTED"
+
+
+def test_the_sdk_is_told_what_the_server_knows_of_artifacts(seen):
+    assert seen["logging"]["features"] == [True, True, True, True]
+
+
+def test_xxh128_names_contents_unless_the_collection_has_md5(seen):
+    fresh, known = seen["logging"]["hashed"]
+
+    assert fresh == ["MANIFEST_XXH128", "tenBrQcbPn/Hec+qXlI4GA==", ["hello.txt"]]
+    assert known == ["MANIFEST_MD5", "XUFAKrxLKna5cZ2REBfFkg==", ["hello.txt"]]
+
+
 def test_references_are_kept_and_followed(seen):
     references = seen["references"]
 

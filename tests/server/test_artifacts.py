@@ -249,7 +249,15 @@ def test_a_manifest_that_cannot_be_is_refused_at_the_commit(logger, contents, re
     assert reason in answer.text
 
 
-def test_a_storage_region_is_refused_as_there_is_none(logger):
+@pytest.mark.parametrize("region", ["default", "minio-local"])
+def test_the_one_store_has_two_names_as_a_storage_region(logger, region):
+    artifact = logger.create("ds", {})
+    logger.put_manifest(artifact["id"], {}, region=region)
+
+    assert logger.commit(artifact["id"])["state"] == "COMMITTED"
+
+
+def test_another_storage_region_is_refused_as_there_is_none(logger):
     artifact = logger.create("ds", {})
     logger.put_manifest(artifact["id"], {}, region="mars")
 

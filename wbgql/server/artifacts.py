@@ -42,6 +42,7 @@ SELECT artifacts.id AS pk, artifacts.sequence_id AS sequencePk, artifacts.state 
     artifacts.metadata AS metadata, artifacts.labels AS labels, artifacts.tags AS tagNames,
     artifacts.history_step AS historyStep, artifacts.ttl_s AS ttl, artifacts.run_id AS runPk,
     artifacts.user_id AS userPk, artifacts.size_bytes AS size, artifacts.file_count AS fileCount,
+    artifacts.digest_algorithm AS digestAlgorithm,
     artifacts.created_at AS createdAt, artifacts.updated_at AS updatedAt, own.version AS versionIndex,
     members.id AS memberPk, members.collection_id AS memberCollectionPk, members.version AS memberVersion,
     members.created_at AS memberCreatedAt,
@@ -212,7 +213,6 @@ def _collection_node(values: Row) -> Row:
         "state": "READY" if values["deletedAt"] is None else "DELETED",
         "tagNames": json.loads(values["tagNames"]),
         "defaultArtifactType": _type_node(kind),
-        "digestAlgorithm": "MANIFEST_MD5",
     }
 
 
@@ -359,7 +359,6 @@ def _version_node(values: Row) -> Row:
         "ttlDurationSeconds": TTL_OFF if ttl is None else ttl,
         "ttlIsInherited": ttl is None,
         "storageBytes": values["size"],
-        "digestAlgorithm": "MANIFEST_MD5",
         "isGenerated": False,
     }
 

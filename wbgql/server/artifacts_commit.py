@@ -114,8 +114,11 @@ def _place_files(now: Context, version: Row, entries: list[Entry]) -> None:
     now.db.execute("DELETE FROM artifact_files WHERE artifact_id = ?", (version["pk"],))
     now.db.executemany(
         "INSERT INTO artifact_files SELECT ?, ?, ?, ?, iif(?6 IS NULL, (SELECT id FROM artifact_contents"
-        " WHERE project_id = ?5 AND md5 = ?3 AND blob IS NOT NULL), NULL), ?6",
-        [(version["pk"], one.name, one.digest, one.size_bytes, project_pk, one.ref) for one in entries],
+        " WHERE project_id = ?5 AND digest = ?7 AND blob IS NOT NULL), NULL), ?6",
+        [
+            (version["pk"], one.name, one.digest, one.size_bytes, project_pk, one.ref, one.content_key)
+            for one in entries
+        ],
     )
     sql = "SELECT name FROM artifact_files WHERE artifact_id = ? AND ref IS NULL AND content_id IS NULL"
     missing = {name for (name,) in now.db.execute(sql, (version["pk"],)).fetchall()}
@@ -142,5 +145,5 @@ def _borrow(now: Context, version: Row, entry: Entry) -> None:
 
 def _not_uploaded(entry: Entry) -> UsageError:
     return UsageError(
-        f"content of {entry.name!r} was never uploaded: MD5 {entry.digest!r}, upload it and commit again"
+        f"content of {entry.name!r} was never uploaded: digest {entry.digest!r}, upload it and commit again"
     )

@@ -16,7 +16,11 @@ def list_files(
     download fetches references (wandb SDK 0.31.0 `Artifact._download` and the system tests, 2026-11).
     """
     where, params = _matching(artifact_pk, names)
-    columns = "name, digest, size_bytes AS sizeBytes, content_id AS contentPk, ref"
+    stored = "SELECT md5 FROM artifact_contents JOIN blobs ON blobs.id = blob WHERE artifact_contents.id"
+    columns = (
+        f"name, digest, coalesce(({stored} = content_id), digest) AS md5, size_bytes AS sizeBytes,"
+        " content_id AS contentPk, ref"
+    )
     sql = f"SELECT {columns} FROM artifact_files WHERE {where} ORDER BY name LIMIT ? OFFSET ?"  # noqa: S608
     return rows(db, sql, (*params, limit, offset))
 

@@ -159,8 +159,8 @@ def _insert(now: Context, sequence_pk: int, run: Row | None, fields: dict[str, A
     at = now.backend.now()
     now.db.execute(
         "INSERT INTO artifacts (sequence_id, state, digest, commit_hash, description, metadata, labels, tags,"
-        " history_step, ttl_s, run_id, user_id, distributed_id, created_at, updated_at)"
-        " VALUES (?, 'PENDING', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " history_step, ttl_s, run_id, user_id, distributed_id, digest_algorithm, created_at, updated_at)"
+        " VALUES (?, 'PENDING', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             sequence_pk,
             fields["digest"],
@@ -174,6 +174,7 @@ def _insert(now: Context, sequence_pk: int, run: Row | None, fields: dict[str, A
             None if run is None else run["pk"],
             now.viewer.user_id,
             fields.get("distributedID"),
+            fields["digestAlgorithm"],
             at,
             at,
         ),

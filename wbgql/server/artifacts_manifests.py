@@ -12,20 +12,29 @@ from typing import Any
 import msgspec
 
 from wbgql.errors import UsageError
+from wbgql.server import digests
 
 Manifest = dict[str, Any]
+
+LOCAL_REGION = "minio-local"
+"""What W&B's own test server calls its store (wandb SDK 0.31.0, its system tests of artifacts, 2026-11)."""
+
+REGIONS = ("default", LOCAL_REGION)
+"""Names of the one store there is."""
 
 _MAX_NAME = 2048
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file of a manifest. `digest` is base64 MD5, or the ETag of a reference.
+    """One file of a manifest. `digest` is a base64 digest, or the ETag of a reference.
 
-    `ref` is set for what lives elsewhere; `birth_id` names the version that first had the content.
+    `content_key` is what the content is kept under, see `digests`. `ref` is set for what lives elsewhere;
+    `birth_id` names the version that first had the content.
     """
 
     name: str
     digest: str
+    content_key: str
     size_bytes: int
     ref: str | None
     birth_id: str | None
@@ -53,8 +62,10 @@ def _refuse_region(manifest: Manifest) -> None:
     # Who names a region wants the bytes to be there and nowhere else.
     policy = manifest.get("storagePolicyConfig")
     region = policy.get("storageRegion") if isinstance(policy, dict) else None
-    if region not in (None, "", "default"):
-        raise UsageError(f"invalid storageRegion: {region!r}, this server has none, log without it")
+    if region not in (None, "", *REGIONS):
+        raise UsageError(
+            f"invalid storageRegion: {region!r}, this server has only {LOCAL_REGION!r}, log with that or none"
+        )
 
 
 def parse_entries(manifest: Manifest) -> list[Entry]:
@@ -70,10 +81,12 @@ def _entry(name: str, values: Any) -> Entry:
     if not isinstance(values, dict) or not isinstance(values.get("digest"), str):
         raise UsageError(f"artifact manifest has no digest for {name!r}")
     check_path(name)
-    size = values.get("size")
+    size, extra = values.get("size"), values.get("extra")
+    xxh128 = isinstance(extra, dict) and extra.get("alg") == digests.XXH128_ENTRY
     return Entry(
         name=name,
         digest=values["digest"],
+        content_key=digests.content_key(values["digest"], digests.XXH128 if xxh128 else digests.MD5),
         size_bytes=size if isinstance(size, int) and size > 0 else 0,
         ref=values.get("ref"),
         birth_id=values.get("birthArtifactID"),

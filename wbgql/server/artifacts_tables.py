@@ -35,7 +35,8 @@ CREATE TABLE artifacts (
     metadata TEXT, labels TEXT, tags TEXT NOT NULL DEFAULT '[]', history_step INTEGER, ttl_s INTEGER,
     run_id INTEGER, user_id INTEGER NOT NULL, distributed_id TEXT, wanted_aliases TEXT NOT NULL DEFAULT '[]',
     size_bytes INTEGER NOT NULL DEFAULT 0, file_count INTEGER NOT NULL DEFAULT 0,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT);
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT,
+    digest_algorithm TEXT NOT NULL DEFAULT 'MANIFEST_MD5');
 CREATE INDEX artifacts_digest ON artifacts (sequence_id, digest);
 CREATE INDEX artifacts_run ON artifacts (run_id);
 CREATE INDEX artifacts_deleted ON artifacts (deleted_at) WHERE deleted_at IS NOT NULL;
@@ -52,16 +53,17 @@ CREATE INDEX artifact_client_ids_artifact ON artifact_client_ids (artifact_id);
 CREATE INDEX artifact_client_ids_sequence ON artifact_client_ids (sequence_id);
 """
 
-# Contents are known by their MD5 within one project, so that versions share them. A row of `artifact_files`
-# made before the commit keeps a content alive while the rest is uploaded.
+# Contents are known by their digest within one project, so that versions share them: `digest` is what
+# `digests.content_key` gives. A row of `artifact_files` made before the commit keeps a content alive while
+# the rest is uploaded.
 CONTENTS = """
 CREATE TABLE artifact_manifests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, artifact_id INTEGER NOT NULL, type TEXT NOT NULL,
     name TEXT NOT NULL, digest TEXT NOT NULL, base_id INTEGER, blob TEXT, created_at TEXT NOT NULL);
 CREATE INDEX artifact_manifests_artifact ON artifact_manifests (artifact_id);
 CREATE TABLE artifact_contents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL, md5 TEXT NOT NULL, blob TEXT,
-    created_at TEXT NOT NULL, UNIQUE (project_id, md5));
+    id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL, digest TEXT NOT NULL, blob TEXT,
+    created_at TEXT NOT NULL, UNIQUE (project_id, digest));
 CREATE TABLE artifact_files (
     artifact_id INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, size_bytes INTEGER NOT NULL,
     content_id INTEGER, ref TEXT, PRIMARY KEY (artifact_id, name)) WITHOUT ROWID;

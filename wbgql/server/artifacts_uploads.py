@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
 from wbgql.errors import NotFound, ResponseError, UsageError
-from wbgql.server import accounts, artifacts, blobs, projects
+from wbgql.server import accounts, artifacts, blobs, digests, projects
 from wbgql.server.artifacts import writing
 from wbgql.server.artifacts_manifests import check_path
 from wbgql.server.backend import Backend, Context
@@ -112,13 +111,15 @@ def find_manifest(context: Context, pk: int) -> Row | None:
     )
 
 
-def create_files(context: Context, specs: list[dict[str, Any]]) -> list[Row]:
-    """Declare files of pending versions, in order: (name, md5, content row, its blob or None, version).
+def create_files(context: Context, specs: list[dict[str, Any]], algorithm: str | None = None) -> list[Row]:
+    """Declare files of pending versions, in order: (name, digest, content row, its blob or None, version).
+
+    `algorithm` is that of their digests; None is MD5, as with SDKs before 0.31.
 
     A content the project holds already needs no upload. One transaction for the batch.
 
     Raises:
-        UsageError: not an MD5 or not a path. Otherwise as `find_pending`.
+        UsageError: not a digest or not a path. Otherwise as `find_pending`.
     """
     with writing(context) as now:
         pending = {
@@ -129,16 +130,18 @@ def create_files(context: Context, specs: list[dict[str, Any]]) -> list[Row]:
         files = []
         for spec in specs:
             version, project_pk = pending[spec["artifactID"]], owners[spec["artifactID"]]
-            content_pk, blob = _content(now.db, project_pk, check_md5(spec["md5"]), at)
+            digest = digests.check_digest(spec.get("digest") or spec["md5"])
+            content_pk, blob = _content(now.db, project_pk, digests.content_key(digest, algorithm), at)
             check_path(spec["name"])
             now.db.execute(
                 "INSERT OR REPLACE INTO artifact_files VALUES (?, ?, ?, 0, ?, NULL)",
-                (version["pk"], spec["name"], spec["md5"], content_pk),
+                (version["pk"], spec["name"], digest, content_pk),
             )
             files.append(
                 {
                     "name": spec["name"],
-                    "digest": spec["md5"],
+                    "digest": digest,
+                    "md5": spec["md5"],
                     "contentPk": content_pk,
                     "blob": blob,
                     "version": version,
@@ -147,46 +150,33 @@ def create_files(context: Context, specs: list[dict[str, Any]]) -> list[Row]:
     return files
 
 
-def _content(db: Connection, project_pk: int, md5: str, at: str) -> tuple[int, str | None]:
-    sql = "SELECT id, blob FROM artifact_contents WHERE project_id = ? AND md5 = ?"
-    found = next(db.execute(sql, (project_pk, md5)), None)
+def _content(db: Connection, project_pk: int, key: str, at: str) -> tuple[int, str | None]:
+    sql = "SELECT id, blob FROM artifact_contents WHERE project_id = ? AND digest = ?"
+    found = next(db.execute(sql, (project_pk, key)), None)
     if found is not None:
         return int(found[0]), found[1]
     db.execute(
-        "INSERT INTO artifact_contents (project_id, md5, created_at) VALUES (?, ?, ?)", (project_pk, md5, at)
+        "INSERT INTO artifact_contents (project_id, digest, created_at) VALUES (?, ?, ?)",
+        (project_pk, key, at),
     )
     return db.last_insert_rowid(), None
 
 
-def check_md5(text: str) -> str:
-    """Return a base64 MD5.
-
-    Raises:
-        UsageError: not one.
-    """
-    try:
-        if len(base64.b64decode(text, validate=True)) == 16:
-            return text
-    except (binascii.Error, ValueError) as error:
-        raise UsageError(f"not a base64 MD5: {text!r}") from error
-    raise UsageError(f"not a base64 MD5: {text!r}")
-
-
-def storage_path(md5: str) -> str:
+def storage_path(digest: str) -> str:
     """Where a content is said to be: content-addressed, as in storage layout V2."""
-    return f"wandb_artifacts/{base64.b64decode(md5).hex()}"
+    return f"wandb_artifacts/{base64.b64decode(digest).hex()}"
 
 
 def store_content(backend: Backend, content_pk: int, blob: Blob) -> None:
     """Make an upload the content that was declared; a second upload of the same is dropped.
 
     Raises:
-        UsageError: the bytes do not have the declared MD5.
+        UsageError: the bytes do not have the declared digest.
         ResponseError: the version was deleted and purged meanwhile (status 410).
     """
     with backend.store.read() as db:
-        md5 = db.execute("SELECT md5 FROM artifact_contents WHERE id = ?", (content_pk,)).get
-    _check_digest(backend, blob, md5)
+        key = db.execute("SELECT digest FROM artifact_contents WHERE id = ?", (content_pk,)).get
+    _check_digest(backend, blob, key)
     with backend.store.write() as db:
         db.execute(
             "UPDATE artifact_contents SET blob = ? WHERE id = ? AND blob IS NULL", (blob.id, content_pk)
@@ -234,13 +224,13 @@ def store_manifest(backend: Backend, manifest_pk: int, blob: Blob) -> None:
         backend.blobs.remove([manifest["blob"]])
 
 
-def _check_digest(backend: Backend, blob: Blob, md5: str | None) -> None:
-    if md5 == blob.md5:
+def _check_digest(backend: Backend, blob: Blob, key: str | None) -> None:
+    if key is not None and digests.is_of(key, backend.blobs.path(blob.id), blob.md5):
         return
     backend.blobs.remove([blob.id])
-    if md5 is None:
+    if key is None:
         raise _gone()
-    raise UsageError(f"the upload has MD5 {blob.md5!r}, but {md5!r} was declared")
+    raise UsageError(f"the upload has MD5 {blob.md5!r}, but {key!r} was declared")
 
 
 def _gone() -> ResponseError:
@@ -282,18 +272,20 @@ def find_manifest_content(backend: Backend, manifest_pk: int) -> Row:
         return _found(row(db, sql, (manifest_pk,)))
 
 
-def find_content_by_path(context: Context, entity: str, project: str, collection: str, hex_md5: str) -> Row:
-    """The blob behind `/artifactsV2/.../<collection>/.../<hex md5>/...`, if a version there has it.
+def find_content_by_path(
+    context: Context, entity: str, project: str, collection: str, hex_digest: str
+) -> Row:
+    """The blob behind `/artifactsV2/.../<collection>/.../<hex digest>/...`, if a version there has it.
 
     Source: wandb SDK 0.31.0 `sdk/artifacts/storage_policies/wandb_storage_policy.py` (2026-11).
 
     Raises:
-        NotFound: nothing of that MD5 in a version of the collection, or not visible.
+        NotFound: nothing of that digest in a version of the collection, or not visible.
     """
     owner = projects.find_project(context, entity, project)
     found = owner and artifacts.find_collection(context, owner, collection)
     try:
-        digest = base64.b64encode(bytes.fromhex(hex_md5)).decode()
+        digest = base64.b64encode(bytes.fromhex(hex_digest)).decode()
     except ValueError:
         digest = ""
     members = "files.artifact_id IN (SELECT artifact_id FROM artifact_members WHERE collection_id = ?)"

@@ -45,7 +45,7 @@ def update_manifest(context: Context, given: Row) -> Row:
 
 @mutation("createArtifactFiles")
 def create_files(context: Context, given: Row) -> Row:
-    found = artifacts_uploads.create_files(context, given["artifactFiles"])
+    found = artifacts_uploads.create_files(context, given["artifactFiles"], given.get("digestAlgorithm"))
     nodes = [_upload_node(context, file) for file in found]
     return {"files": to_connection(nodes, 0, has_next=False, totalCount=len(nodes), uploadHeaders=[])}
 
@@ -61,7 +61,7 @@ def _upload_node(context: Context, file: Row) -> Row:
         "name": name,
         "displayName": name,
         "digest": file["digest"],
-        "md5": file["digest"],
+        "md5": file["md5"],
         "sizeBytes": 0,
         "exists": stored,
         "isReference": False,

@@ -12,6 +12,7 @@ from wbgql.server import (
     artifacts_files,
     artifacts_logging,
     artifacts_uploads,
+    digests,
     runs,
 )
 from wbgql.server.artifacts import Scope
@@ -167,6 +168,16 @@ def collection_in_registry(collection: Row, info: Info) -> bool:
     return _in_registry(info.context, "artifacts.sequence_id = ?", collection["pk"])
 
 
+@field("ArtifactSequence", "digestAlgorithm")
+def sequence_digest_algorithm(collection: Row, info: Info) -> str:
+    """That of its newest version: the SDK goes back to MD5 for the next one if it is that."""
+    sql = (
+        "SELECT digest_algorithm FROM artifact_members JOIN artifacts ON artifacts.id = artifact_id"
+        " WHERE collection_id = ? ORDER BY version DESC LIMIT 1"
+    )
+    return str(info.context.db.execute(sql, (collection["pk"],)).get or digests.MD5)
+
+
 def _in_registry(context: Context, where: str, pk: int) -> bool:
     sql = (
         "SELECT 1 FROM artifact_members AS members JOIN artifacts ON artifacts.id = artifact_id"  # noqa: S608
@@ -304,7 +315,6 @@ def _file_node(context: Context, version: Row, file: Row) -> Row:
     return file | {
         "id": make_id("ArtifactFile", version["pk"], name),
         "displayName": name,
-        "md5": file["digest"],
         "mimetype": mimetypes.guess_type(name)[0],
         "updatedAt": version["updatedAt"],
         "exists": True,

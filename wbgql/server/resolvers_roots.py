@@ -19,6 +19,13 @@ FEATURES = (
     "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
     "TOTAL_COUNT_IN_FILE_CONNECTION",
     "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+    "ARTIFACT_DIGEST_ALGORITHM",
+    # What 0.31 takes for granted, and asked for in earlier versions.
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+    "ARTIFACT_TAGS",
+    "CLIENT_IDS",
+    "LARGE_FILENAMES",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
 )
 """What this server offers beyond the oldest protocol the SDK speaks; each changes what the SDK sends."""
 
@@ -201,7 +208,7 @@ def entity_node(found: Row) -> Row:
         "referenceBytes": 0,
         "tagCategories": [],
         "workflowsAdmins": [],
-        "xxhashDigestsEnabled": False,
+        "xxhashDigestsEnabled": True,
     }
 
 

@@ -106,20 +106,21 @@ def _sequence(now: Context, run: Row) -> int | None:
 def _add_content(now: Context, project_pk: int, pk: int, content: Blob) -> bool:
     at = now.backend.now()
     now.db.execute(
-        "INSERT INTO artifact_contents (project_id, md5, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO artifact_contents (project_id, digest, created_at) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
         (project_pk, content.md5, at),
     )
     key = (project_pk, content.md5)
     now.db.execute(
-        "UPDATE artifact_contents SET blob = ? WHERE project_id = ? AND md5 = ? AND blob IS NULL",
+        "UPDATE artifact_contents SET blob = ? WHERE project_id = ? AND digest = ? AND blob IS NULL",
         (content.id, *key),
     )
     taken = now.db.changes() > 0
     if taken:
         blobs.register(now.db, content, at)
     now.db.execute(
-        "INSERT INTO artifact_files SELECT ?, ?, md5, ?, id, NULL FROM artifact_contents"
-        " WHERE project_id = ? AND md5 = ?",
+        "INSERT INTO artifact_files SELECT ?, ?, digest, ?, id, NULL FROM artifact_contents"
+        " WHERE project_id = ? AND digest = ?",
         (pk, HISTORY_FILE, content.size_bytes, *key),
     )
     return taken
