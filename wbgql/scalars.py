@@ -80,7 +80,7 @@ def make_run_storage_id(entity: str, project: str, run_id: str) -> str:
 
     Source: the SDK builds it itself in `sdk/launch/sweeps/scheduler.py` (2026-08).
     """
-    return base64.b64encode(f"Run:v1:{run_id}:{project}:{entity}".encode()).decode()
+    return binascii.b2a_base64(f"Run:v1:{run_id}:{project}:{entity}".encode(), newline=False).decode()
 
 
 def parse_run_storage_id(storage_id: str) -> tuple[str, str, str] | None:

@@ -16,7 +16,15 @@ _PREFIX = "arrayconnection:"
 
 def to_cursor(offset: int) -> str:
     """The cursor of the item at `offset`."""
-    return base64.b64encode(f"{_PREFIX}{offset}".encode()).decode()
+    return to_cursors(offset, 1)[0]
+
+
+def to_cursors(offset: int, count: int) -> list[str]:
+    """The cursors of `count` items from `offset` on."""
+    encode, prefix = binascii.b2a_base64, _PREFIX.encode()
+    return [
+        encode(b"%b%d" % (prefix, number), newline=False).decode() for number in range(offset, offset + count)
+    ]
 
 
 def offset_after(cursor: str | None) -> int:
@@ -49,14 +57,19 @@ def page_size(first: int | None, *, default: int = DEFAULT_PAGE) -> int:
 
 def to_connection(nodes: Sequence[Any], offset: int, *, has_next: bool, **extra: Any) -> dict[str, Any]:
     """Edges with cursors and a pageInfo around one page of nodes."""
-    edges = [{"node": node, "cursor": to_cursor(index)} for index, node in enumerate(nodes, offset)]
-    page_info = {
-        "startCursor": edges[0]["cursor"] if edges else None,
-        "endCursor": edges[-1]["cursor"] if edges else None,
+    cursors = to_cursors(offset, len(nodes))
+    edges = [{"node": node, "cursor": cursor} for node, cursor in zip(nodes, cursors, strict=True)]
+    return {"edges": edges, "pageInfo": to_page_info(len(nodes), offset, has_next=has_next), **extra}
+
+
+def to_page_info(count: int, offset: int, *, has_next: bool) -> dict[str, Any]:
+    """The pageInfo of a page of `count` items from `offset` on."""
+    return {
+        "startCursor": to_cursor(offset) if count else None,
+        "endCursor": to_cursor(offset + count - 1) if count else None,
         "hasNextPage": has_next,
         "hasPreviousPage": offset > 0,
     }
-    return {"edges": edges, "pageInfo": page_info, **extra}
 
 
 def slice_connection(

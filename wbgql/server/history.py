@@ -76,23 +76,27 @@ def _has_all(row: dict[str, Any], keys: list[str]) -> bool:
 class Keys:
     """What a run's history holds: for each key the types seen, and the last step.
 
-    Grows with each chunk; `to_json` and `from_json` keep it between chunks.
+    Grows with each chunk. It is kept between chunks as the text that `Run.historyKeys` answers, so that
+    a page of runs passes it on as it stands.
     """
 
-    def __init__(self, state: dict[str, Any] | None = None) -> None:
-        state = state or {"rows": 0, "lastStep": -1, "keys": {}}
-        self.rows: int = state["rows"]
-        self.last_step: int = state["lastStep"]
-        self.keys: dict[str, dict[str, Any]] = state["keys"]
+    def __init__(self) -> None:
+        self.last_step = -1
+        self.keys: dict[str, dict[str, Any]] = {}
+        self._is_empty = True
 
     @classmethod
     def from_json(cls, text: str | None) -> Keys:
         """Go on from a kept state; None starts afresh."""
-        return cls(None if text is None else json.loads(text))
+        kept = cls()
+        if text is not None:
+            state = json.loads(kept_answer(text))
+            kept.last_step, kept.keys, kept._is_empty = state["lastStep"], state["keys"], False
+        return kept
 
     def to_json(self) -> str:
         """The state to keep."""
-        return json.dumps({"rows": self.rows, "lastStep": self.last_step, "keys": self.keys})
+        return json.dumps(self._state())
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Count the keys of more rows."""
@@ -102,36 +106,56 @@ class Keys:
                 self.last_step = max(self.last_step, step)
             for key, value in leaves(row):
                 self._add_value(key, value)
-        self.rows += len(rows)
+        self._is_empty = self._is_empty and not rows
 
     def _add_value(self, key: str, value: Any) -> None:
         known = self.keys.get(key)
         if known is None:
-            known = self.keys[key] = {"types": {}, "monotonic": True, "previous": None}
+            known = self.keys[key] = {"typeCounts": [], "monotonic": True, "previousValue": None}
         kind = kind_of(value)
-        known["types"][kind] = known["types"].get(kind, 0) + 1
+        for one in known["typeCounts"]:
+            if one["type"] == kind:
+                one["count"] += 1
+                break
+        else:
+            known["typeCounts"].append({"type": kind, "count": 1})
         if kind != "number" or not is_finite(value):
             known["monotonic"] = False
             return
-        if known["previous"] is not None and value < known["previous"]:
+        if known["previousValue"] is not None and value < known["previousValue"]:
             known["monotonic"] = False
-        known["previous"] = value
+        known["previousValue"] = value
 
     def answer(self) -> dict[str, Any] | None:
         """The value of `Run.historyKeys`; None where nothing is logged."""
-        if not self.rows:
-            return None
-        keys = {
-            key: {
-                "typeCounts": [
-                    {"type": kind, "count": n} for kind, n in Counter(known["types"]).most_common()
-                ],
-                "monotonic": known["monotonic"],
-                "previousValue": known["previous"],
-            }
-            for key, known in self.keys.items()
+        return None if self._is_empty else self._state()
+
+    def _state(self) -> dict[str, Any]:
+        for known in self.keys.values():
+            known["typeCounts"].sort(key=lambda one: -one["count"])
+        return {"keys": self.keys, "lastStep": self.last_step, "sets": []}
+
+
+_EARLIER_FORM = '{"rows": '
+
+
+def kept_answer(text: str) -> str:
+    """The value of `Run.historyKeys` as JSON, from the text that is kept.
+
+    Until 2026-11 that text had a form of its own, which stores may still hold.
+    """
+    if not text.startswith(_EARLIER_FORM):
+        return text
+    state = json.loads(text)
+    keys = {
+        key: {
+            "typeCounts": [{"type": kind, "count": n} for kind, n in Counter(known["types"]).most_common()],
+            "monotonic": known["monotonic"],
+            "previousValue": known["previous"],
         }
-        return {"keys": keys, "lastStep": self.last_step, "sets": []}
+        for key, known in state["keys"].items()
+    }
+    return json.dumps({"keys": keys, "lastStep": state["lastStep"], "sets": []})
 
 
 def leaves(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -163,6 +187,8 @@ def kind_of(value: Any) -> str:
 
 def update_keys(db: Connection, pk: int, offset: int, content: list[str], *, overwrites: bool) -> None:
     """Count the keys of a chunk just written; one that overwrites makes the next reader count anew."""
+    if not content:
+        return
     if overwrites:
         db.execute("UPDATE run_texts SET history_keys = NULL WHERE run_id = ?", (pk,))
         return

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_json
-from wbgql.server import console, history, lines, project_fields, run_pages, run_plans, run_values, runs
+from wbgql.server import (
+    console,
+    history,
+    lines,
+    project_fields,
+    run_pages,
+    run_plans,
+    run_texts,
+    run_values,
+    runs,
+)
 from wbgql.server.backend import Context
-from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
+from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection, to_page_info
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.resolvers_roots import entity_node
-from wbgql.server.run_pages import Projection, key_column
-from wbgql.server.selection import argument, select
+from wbgql.server.run_pages import Projection, RunPage
+from wbgql.server.selection import list_argument, select
 from wbgql.server.store import Row, row
 
 resolvers = Resolvers()
@@ -34,40 +43,38 @@ def project_runs(
 ) -> Row:
     context: Context = info.context
     offset, size = offset_after(after), page_size(first)
-    found: list[Row] = []
+    connection: Row = {"totalCount": lambda _info: run_pages.count(context, project, filters)}
     if select(info, "edges") or select(info, "pageInfo"):
-        found = run_pages.page(
+        page = run_pages.page(
             context,
             project,
             filters=filters,
             order=order,
-            limit=size + 1,
+            size=size,
             offset=offset,
             names=names,
             projection=_projection(info),
         )
-    connection = to_connection(found[:size], offset, has_next=len(found) > size)
-    edges = connection["edges"]
-    connection["edges"] = lambda inner: _edges(inner, edges)
-    connection["totalCount"] = lambda _info: run_pages.count(context, project, filters)
+        connection["edges"] = lambda inner: _edges(inner, page)
+        connection["pageInfo"] = to_page_info(len(page.rows), offset, has_next=page.more)
     return connection
 
 
-def _edges(info: Info, edges: list[Row]) -> list[Row]:
-    context = info.context
+def _edges(info: Info, page: RunPage) -> list[Row]:
+    context: Context = info.context
     make = run_plans.compile_edges(
         info,
         {
-            "config": lambda keys: _text_getter(context, "config", keys),
-            "summaryMetrics": lambda keys: _text_getter(context, "summaryMetrics", keys),
-            "systemMetrics": lambda _: _text_getter(context, "systemMetrics", None),
-            "historyKeys": lambda _: lambda run: run_history_keys(run, info),
-            "readOnly": lambda _: lambda run: run_read_only(run, info),
+            **run_texts.computed_columns(context),
+            "readOnly": lambda _: lambda page: [project_read_only(page.project, info)] * len(page.rows),
         },
     )
     if make is None:
-        return edges
-    context.prebuilt.append((info.path.as_list(), make(edges)))
+        return [
+            {"node": node, "cursor": cursor}
+            for node, cursor in zip(page.nodes(), page.cursors(), strict=True)
+        ]
+    context.prebuilt.append((info.path.as_list(), make(page)))
     return []
 
 
@@ -86,7 +93,7 @@ def _projection(info: Info) -> Projection:
             texts.add("config")
         if name not in run_pages.TEXTS:
             continue
-        wanted = argument(info, node, "keys")
+        wanted = list_argument(info, node, "keys")
         if wanted is None:
             texts.add(name)
         else:
@@ -185,60 +192,19 @@ def no_connection(_project: Row, _info: Info, **_: Any) -> Row:
 # ---- one run ----
 
 
-def _text(context: Context, run: Row, name: str) -> str | None:
-    """A JSON text of a run: out of its page, or read now."""
-    key = run_pages.text_column(name)
-    if key not in run:
-        run[key] = context.db.execute(
-            f"SELECT {run_pages.TEXTS[name]} FROM run_texts WHERE run_id = ?",  # noqa: S608
-            (run["pk"],),
-        ).get
-    text: str | None = run[key]
-    return text
-
-
 @field("Run", "config", "summaryMetrics")
 def run_json(run: Row, info: Info, keys: list[str] | None = None, **_: Any) -> str:
-    return _json_text(info.context, run, info.field_name, keys)
-
-
-def _json_text(context: Context, run: Row, name: str, keys: list[str] | None) -> str:
-    return _text_getter(context, name, keys)(run)
-
-
-def _text_getter(context: Context, name: str, keys: list[str] | None) -> Callable[[Row], str]:
-    """A function from a run to its config or summary as text, whole or cut to `keys`."""
-    if keys is None:
-        return lambda run: _text(context, run, name) or "{}"
-    head, tail = ('{"value":', "}") if name == "config" else ("", "")
-    parts = [(key, key_column(name, key), f"{json.dumps(key)}:{head}") for key in keys]
-
-    def cut(run: Row) -> str:
-        found = []
-        for key, column, start in parts:
-            text = run[column] if column in run else _key_text(context, run, name, key)
-            if text is not None:
-                found.append(f"{start}{text}{tail}")
-        return "{" + ",".join(found) + "}"
-
-    return cut
-
-
-def _key_text(context: Context, run: Row, name: str, key: str) -> str | None:
-    projection = Projection(keys=frozenset({(name, key)}))
-    sql = f"SELECT id{projection.sql()} FROM runs WHERE id = ?"  # noqa: S608
-    text: str | None = context.db.execute(sql, (run["pk"],)).get[1]
-    return text
+    return run_texts.find_json(info.context, run, info.field_name, keys)
 
 
 @field("Run", "systemMetrics")
 def run_system_metrics(run: Row, info: Info) -> str:
-    return _json_text(info.context, run, "systemMetrics", None)
+    return run_texts.find_json(info.context, run, "systemMetrics", None)
 
 
 @field("Run", "wandbConfig")
 def run_wandb_config(run: Row, info: Info, keys: list[str] | None = None) -> str | None:
-    return run_values.wandb_config(_text(info.context, run, "config"), keys)
+    return run_values.wandb_config(run_texts.find_text(info.context, run, "config"), keys)
 
 
 @field("Run", "history")
@@ -271,14 +237,7 @@ def _spec(text: str) -> dict[str, Any]:
 
 @field("Run", "historyKeys")
 def run_history_keys(run: Row, info: Info, **_: Any) -> Any:
-    if not run["historyLineCount"]:
-        return None
-    kept = _text(info.context, run, "historyKeys")
-    return (
-        history.count_keys(info.context.db, run["pk"])
-        if kept is None
-        else history.Keys.from_json(kept).answer()
-    )
+    return run_texts.find_history_keys(info.context, run)
 
 
 @field("Run", "parquetHistory")

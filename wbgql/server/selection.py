@@ -50,10 +50,12 @@ def _included(info: Info, selection: SelectionNode) -> bool:
     return not given.get("skip", False) and bool(given.get("include", True))
 
 
-def argument(info: Info, node: FieldNode, name: str) -> Any:
-    """The value of one argument of a field, or None."""
+def list_argument(info: Info, node: FieldNode, name: str) -> list[Any] | None:
+    """The value of one argument of a field that takes a list, or None; a lone value is a list of one."""
     for given in node.arguments or ():
         if given.name.value == name:
             value = value_from_ast_untyped(given.value, info.variable_values.coerced)
-            return None if value is Undefined else value
+            if value is None or value is Undefined:
+                return None
+            return value if isinstance(value, list) else [value]
     return None

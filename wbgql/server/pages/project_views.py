@@ -144,14 +144,14 @@ def _find(visit: Visit, project: Row) -> _Found:
             project,
             filters=filters,
             order=to_order(order or "-created_at"),
-            limit=RUNS_A_PAGE + 1,
+            size=RUNS_A_PAGE,
             offset=(visit.page_number() - 1) * RUNS_A_PAGE,
         )
         total = _count(visit.context, project, filters)
     except UsageError as error:
         return _Found(order, chosen, [], problem=str(error))
     is_cut = total == MAX_COUNTED and bool(filters)
-    return _Found(order, chosen, found[:RUNS_A_PAGE], len(found) > RUNS_A_PAGE, total, is_cut=is_cut)
+    return _Found(order, chosen, found.nodes(), found.more, total, is_cut=is_cut)
 
 
 def _count(context: Context, project: Row, filters: str | None) -> int:
