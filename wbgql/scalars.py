@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 from datetime import UTC, datetime
@@ -21,12 +20,15 @@ def parse_json(text: str | bytes) -> Any:
     history, so such a text is read a second time by the standard library's.
 
     Raises:
-        ValueError: the text is not JSON even so.
+        ValueError: the text is not JSON even so, or nested too deeply to be read.
     """
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(text)
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def to_safe_json(value: Any) -> Any:
@@ -90,7 +92,7 @@ def parse_run_storage_id(storage_id: str) -> tuple[str, str, str] | None:
     """
     try:
         parts = base64.b64decode(storage_id, validate=True).decode().split(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
         return None
     if len(parts) < 5 or parts[0] not in ("Run", "BucketType") or parts[1] != "v1":
         return None

@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wbgql.errors import FilterError, UsageError
@@ -70,6 +70,12 @@ def test_stretches_hold_both_ends_and_no_more_rows_than_allowed(length: int, all
 
 
 @given(points, st.booleans())
+@example([(0.0, 5e-324)], True)
+@example([(0.0, 5e-324), (1.0, 1e-323)], True)
+@example([(0.0, 1.5e308), (1.0, 1.6e308)], True)
+@example([(0.0, 1.785e308), (1.0, 1.797e308)], True)
+@example([(0.0, 5e-324), (1.0, 1.79e308)], True)
+@example([(5e-324, -1.79e308), (1.79e308, 1.79e308)], False)
 def test_whatever_is_logged_is_drawn_inside_the_frame(
     given_points: list[tuple[float, float]], log: bool
 ) -> None:

@@ -69,6 +69,8 @@ def test_keys_of_others_names_of_teams_and_short_keys_are_refused(tmp_path):
         add_user(tmp_path, "bob", key)
     with pytest.raises(ConfigError, match="at least 40"):
         add_user(tmp_path, "bob", "short")
+    with pytest.raises(ConfigError, match="not ASCII"):
+        add_user(tmp_path, "bob", "with space" * 5)
     with pytest.raises(ConfigError, match="belongs to a team"):
         add_user(tmp_path, "team")
     with pytest.raises(ConfigError, match="not a name"):
@@ -78,6 +80,17 @@ def test_keys_of_others_names_of_teams_and_short_keys_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no such role"):
         add_org(tmp_path, "org", "ann", "king")
     assert [(one["username"], one["keys"]) for one in list_users(tmp_path)] == [("ann", 1)]
+
+
+@pytest.mark.parametrize(
+    "key", ["k" * 40, "local-" + "0" * 40, "aaa.bbb.ccc" * 4, "odd:/+=~!" * 5, "k" * 5000]
+)
+def test_any_key_of_40_or_more_characters_is_accepted(local_server, key):
+    name = f"keys-{secrets.token_hex(4)}"
+
+    add_user(local_server.data, name, key)
+
+    assert Caller(local_server.base_url, key).ask("{ viewer { username } }")["viewer"] == {"username": name}
 
 
 def test_a_user_may_have_several_keys(tmp_path):

@@ -18,6 +18,8 @@ INVITE = "mutation I($input: CreateInviteInput!) { createInvite(input: $input) {
 REMOVE = "mutation R($input: DeleteInviteInput!) { deleteInvite(input: $input) { success } }"
 MEMBERS = "query M($name: String!) { entity(name: $name) { members { id username role accountType } } }"
 NEW_KEY = "mutation { generateApiKey(input: {}) { apiKey { id name } } }"
+DESCRIBED_KEY = 'mutation { generateApiKey(input: {description: "laptop"}) { apiKey { description } } }'
+DESCRIPTIONS = "{ viewer { apiKeys { edges { node { description } } } } }"
 DELETE_KEY = "mutation D($id: String) { deleteApiKey(input: {id: $id}) { success } }"
 KEYS = "{ viewer { username apiKeys { edges { node { id name } } } } }"
 NEW_USER = (
@@ -33,6 +35,11 @@ def keys(caller: Caller) -> dict[str, str]:
     """Ids by name."""
     edges = caller.ask(KEYS)["viewer"]["apiKeys"]["edges"]
     return {edge["node"]["name"]: edge["node"]["id"] for edge in edges}
+
+
+def descriptions(caller: Caller) -> list[str | None]:
+    edges = caller.ask(DESCRIPTIONS)["viewer"]["apiKeys"]["edges"]
+    return [edge["node"]["description"] for edge in edges]
 
 
 @pytest.fixture
@@ -58,6 +65,13 @@ def test_a_key_is_shown_whole_once_and_named_by_its_beginning_from_then_on(ada):
     second.ask(DELETE_KEY, id=made["id"])
     assert second.post(KEYS).status_code == 401
     assert ada.post(DELETE_KEY, id=made["id"]).status_code == 404
+
+
+def test_what_a_key_is_for_is_kept_with_it(ada):
+    made = ada.ask(DESCRIBED_KEY)["generateApiKey"]["apiKey"]
+
+    assert made == {"description": "laptop"}
+    assert descriptions(ada) == [None, "laptop"]
 
 
 def test_only_an_admin_deletes_keys_of_others(ada, caller, local_server):

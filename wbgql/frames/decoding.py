@@ -192,6 +192,6 @@ def _walk_column(columns: Mapping[str, Values], parts: tuple[str, ...]) -> Value
 def _parse(text: str | None) -> dict[str, Any] | None:
     try:
         row = parse_json(text or "{}")
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -61,7 +61,7 @@ def decode_row(text: str, *, operation: str) -> Row:
     """Decode one JSON object that travels as a text; see `decode_rows`."""
     try:
         row = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ResultError(f"a row is not JSON: {text[:80]!r}", operation=operation) from error
     if not isinstance(row, dict):
         raise ResultError(f"a row is not a JSON object: {text[:80]!r}", operation=operation)

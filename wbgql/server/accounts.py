@@ -79,13 +79,15 @@ def check_key(key: str | None, name: str) -> str:
     """Return a key for the user `name`, made if there is none.
 
     Raises:
-        ConfigError: too short, or of other characters than letters, digits, '_', '-' and '.'.
+        ConfigError: too short, or of other characters than ASCII has without the space.
     """
     key = make_key() if key is None else key
-    if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[\w.-]+", key):
+    if len(key) < MIN_KEY_LENGTH:
         raise ConfigError(
-            f"key is not at least {MIN_KEY_LENGTH} letters, digits, '_', '-' or '.': user {name!r}"
+            f"key has {len(key)} characters, at least {MIN_KEY_LENGTH} are needed: user {name!r}"
         )
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ConfigError(f"key has spaces or characters that are not ASCII: user {name!r}")
     return key
 
 
@@ -111,11 +113,11 @@ def _add_key(db: Connection, user_id: int, name: str, key: str, now: str) -> Non
         insert_key(db, user_id, key, now)
 
 
-def insert_key(db: Connection, user_id: int, key: str, now: str) -> int:
+def insert_key(db: Connection, user_id: int, key: str, now: str, description: str | None = None) -> int:
     """Keep a key: its hash, and its beginning to tell it by, as W&B names keys. Returns its row number."""
     db.execute(
-        "INSERT INTO api_keys (user_id, hash, hint, created_at) VALUES (?, ?, ?, ?)",
-        (user_id, hash_key(key), key[:KEY_NAME_LENGTH], now),
+        "INSERT INTO api_keys (user_id, hash, hint, created_at, description) VALUES (?, ?, ?, ?, ?)",
+        (user_id, hash_key(key), key[:KEY_NAME_LENGTH], now, description),
     )
     return db.last_insert_rowid()
 

@@ -32,6 +32,7 @@ from wbgql.server import (
     artifacts_uploads,
     audit,
     blobs,
+    bodies,
     files,
     filestream,
     pages,
@@ -136,10 +137,7 @@ class _Server:
 
     def _graphql(self, request: Request, body: bytes) -> Answer:
         with self.context(request) as context:
-            try:
-                given = _graphql_decoder.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise UsageError(f"not a GraphQL request: {error}") from error
+            given = bodies.decode(_graphql_decoder, body, "a GraphQL request")
             runs.mark_silent(context)
             with contextlib.nullcontext() if self.api.is_mutation(given.query) else frozen(context.db):
                 return self.api.execute(context, given.query, given.variables or {}, given.operationName)

@@ -6,8 +6,6 @@ is one row for each mutation received, as W&B's audit log has it, without a fiel
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import Any
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_run_storage_id
 from wbgql.server.backend import Context
-from wbgql.server.projects import make_id, parse_id
+from wbgql.server.projects import id_parts, make_id, parse_id
 from wbgql.server.statuses import status_of
 from wbgql.server.store import Connection, Row, Store, row, rows
 from wbgql.server.times import to_text
@@ -140,10 +138,7 @@ def _by_id(_db: Connection, given: Row, key: str) -> Target:
     path = parse_run_storage_id(given[key])
     if path is not None:
         return Target(path[0], path[1])
-    try:
-        parts = base64.b64decode(given[key], validate=True).decode().split(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return Target()
+    parts = id_parts(given[key])
     return Target(parts[3], parts[2]) if parts[:2] == ["Project", "v1"] and len(parts) == 4 else Target()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +12,7 @@ from wbgql.errors import UsageError
 MAX_PAGE = 1000
 DEFAULT_PAGE = 50
 _PREFIX = "arrayconnection:"
+_CURSOR = re.compile(rf"{_PREFIX}([0-9]{{1,18}})")
 
 
 def to_cursor(offset: int) -> str:
@@ -36,12 +37,12 @@ def offset_after(cursor: str | None) -> int:
     if not cursor:
         return 0
     try:
-        prefix, _, number = base64.b64decode(cursor, validate=True).decode().rpartition(":")
-        if f"{prefix}:" == _PREFIX:
-            return int(number) + 1
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(f"not a cursor: {cursor!r}") from error
-    raise UsageError(f"not a cursor: {cursor!r}")
+        found = _CURSOR.fullmatch(base64.b64decode(cursor, validate=True).decode())
+    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
+        found = None
+    if found is None:
+        raise UsageError(f"not a cursor: {cursor!r}")
+    return int(found[1]) + 1
 
 
 def page_size(first: int | None, *, default: int = DEFAULT_PAGE) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from wbgql.errors import UsageError
-from wbgql.server import history, lines, run_values, runs, system_artifacts
+from wbgql.server import bodies, history, lines, run_values, runs, system_artifacts
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
@@ -42,10 +42,7 @@ def decode(body: bytes) -> Request:
     Raises:
         UsageError: not a file_stream request.
     """
-    try:
-        request = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"not a file_stream request: {error}") from error
+    request = bodies.decode(_decoder, body, "a file_stream request")
     if any(not 0 <= chunk.offset < MAX_OFFSET for chunk in request.files.values()):
         raise UsageError("not a file_stream request: an offset is out of range")
     return request

@@ -33,6 +33,7 @@ from wbgql.errors import (
     UsageError,
 )
 from wbgql.server.backend import Context
+from wbgql.server.input_scalars import restrict_scalars
 from wbgql.server.registry import Resolvers, bind
 from wbgql.server.statuses import status_of
 
@@ -80,6 +81,7 @@ class Api:
             self.schema: GraphQLSchema = build_schema(sdl.read_text(encoding="utf-8"))
         except (GraphQLError, TypeError) as error:
             raise DocumentError(str(error), file=str(sdl)) from error
+        restrict_scalars(self.schema)
         bind(self.schema, resolvers)
         self._prepare = functools.lru_cache(CACHED_DOCUMENTS)(self._parse_and_validate)
 
@@ -147,7 +149,8 @@ def _status(errors: Sequence[GraphQLError]) -> int:
 def error_body(error: GraphQLError) -> dict[str, Any]:
     """One entry of `errors`. What went wrong inside the server is logged, not told."""
     cause = error.original_error
-    if cause is None:
+    if cause is None or isinstance(cause, GraphQLError):
+        # The caller's: a document, a variable or an argument that the schema does not take.
         body: dict[str, Any] = {**error.formatted}
         body["message"] = _UNKNOWN_FIELD.sub(r'Cannot query field "\1" on type "\2".', error.message)
         return body

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 
 from wbgql.errors import UsageError
 from wbgql.server import projects, retention, run_pages
 from wbgql.server.backend import Context
-from wbgql.server.projects import make_id
+from wbgql.server.projects import id_parts, make_id
 from wbgql.server.store import Connection, Row
 
 _KIND = "moveRuns"
@@ -75,8 +73,6 @@ def _task(at: str) -> Row:
 
 def find_task(task_id: str) -> Row | None:
     """The task of an id made by `move`; None for any other."""
-    try:
-        kind, name, at = base64.b64decode(task_id, validate=True).decode().split(":", 2)
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return _task(at) if (kind, name) == ("Task", _KIND) else None
+    kind, *rest = id_parts(task_id)
+    # The time of the move has colons too.
+    return _task(":".join(rest[1:])) if kind == "Task" and rest[:1] == [_KIND] else None

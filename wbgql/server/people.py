@@ -17,7 +17,7 @@ def add_key(context: Context, description: str | None) -> Row:
     """Make one more key for the viewer; this once its node has the key itself for a name."""
     key = accounts.make_key()
     with context.store.write() as db:
-        pk = accounts.insert_key(db, context.viewer.user_id, key, context.backend.now())
+        pk = accounts.insert_key(db, context.viewer.user_id, key, context.backend.now(), description)
     return {"id": make_id("ApiKey", pk), "name": key, "description": description, "ips": []}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 
 from wbgql.errors import NotFound, UsageError
 from wbgql.server import accounts
@@ -15,6 +15,7 @@ from wbgql.server.where_fields import ColumnField
 
 DEFAULT_PROJECT = "uncategorized"
 MAX_NAME = 128
+_ROW_NUMBER = re.compile("[0-9]{1,18}")
 _PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
 
 _NODE = """
@@ -32,11 +33,18 @@ def make_id(kind: str, *parts: object) -> str:
 
 def parse_id(kind: str, text: str | None) -> int:
     """The row number in an id made by `make_id`; -1, which no row has, for anything else."""
-    try:
-        prefix, _, number = base64.b64decode(text or "", validate=True).decode().partition(":")
-        return int(number) if prefix == kind else -1
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+    found = id_parts(text)
+    if len(found) != 2 or found[0] != kind or not _ROW_NUMBER.fullmatch(found[1]):
         return -1
+    return int(found[1])
+
+
+def id_parts(text: str | None) -> list[str]:
+    """What `make_id` was given; one empty part for what is no base64 of a text."""
+    try:
+        return base64.b64decode(text or "", validate=True).decode().split(":")
+    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
+        return [""]
 
 
 def find_entity(db: Connection, name: str | None, default_id: int) -> Row | None:
@@ -89,14 +97,11 @@ def find_project_by_id(context: Context, project_id: str) -> Row:
     Raises:
         NotFound: missing, not visible, or not the id of a project.
     """
-    try:
-        parts = base64.b64decode(project_id, validate=True).decode().split(":")
-    except (binascii.Error, UnicodeDecodeError):
-        parts = []
+    parts = id_parts(project_id)
     found = None
     if parts[:2] == ["Project", "v1"] and len(parts) == 4:
         found = find_project(context, parts[3], parts[2])
-    elif len(parts) == 2 and parts[0] in ("ProjectInternalId", "Project") and parts[1].isdigit():
+    elif len(parts) == 2 and parts[0] in ("ProjectInternalId", "Project") and _ROW_NUMBER.fullmatch(parts[1]):
         found = find_project_by_pk(context, int(parts[1]))
     if found is None:
         raise NotFound(f"project {project_id!r} not found", status=404)

@@ -88,9 +88,11 @@ def project_collection_count(project: Row, info: Info) -> int:
 @field("Project", "runOutputArtifactsCount")
 def project_output_count(project: Row, info: Info, filters: str | None = None) -> int:
     where, params = run_pages.where_sql(info.context, project, filters)
-    tables = "artifact_runs JOIN runs ON runs.id = run_id JOIN artifacts ON artifacts.id = artifact_id"
+    # The filter stands alone: the tables share names of columns.
     outputs = "role = 'output' AND artifacts.state = 'COMMITTED'"
-    sql = f"SELECT count(DISTINCT artifact_id) FROM {tables} WHERE {outputs} AND {where}"  # noqa: S608
+    tables = "artifact_runs JOIN artifacts ON artifacts.id = artifact_id"
+    matching = f"artifact_runs.run_id IN (SELECT runs.id FROM runs WHERE {where})"  # noqa: S608
+    sql = f"SELECT count(DISTINCT artifact_id) FROM {tables} WHERE {outputs} AND {matching}"  # noqa: S608
     return int(info.context.db.execute(sql, params).get)
 
 

@@ -100,7 +100,7 @@ def _chosen(db: Connection, project: Row, given: Row) -> list[Row]:
     found = run_pages.matching(db, project, given.get("filters"))
     if given.get("ids") is None:
         return found
-    names = {(parse_run_storage_id(one) or (None, None, one))[2] for one in given["ids"]}
+    names = {(parse_run_storage_id(one) or (None, None, one))[2] for one in given["ids"] if one is not None}
     return [run for run in found if run["name"] in names]
 
 

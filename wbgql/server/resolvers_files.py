@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.server import files, runs
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, to_connection
+from wbgql.server.projects import parse_id
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.selection import select
 from wbgql.server.store import Row
@@ -90,10 +89,7 @@ def delete_files(context: Context, given: Row) -> Row:
 
 
 def _file_pk(file_id: str) -> int:
-    try:
-        kind, _, number = base64.b64decode(file_id, validate=True).decode().partition(":")
-        if kind == "File":
-            return int(number)
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(f"not the id of a run's file: {file_id!r}") from error
-    raise UsageError(f"not the id of a run's file: {file_id!r}")
+    pk = parse_id("File", file_id)
+    if pk < 0:
+        raise UsageError(f"not the id of a run's file: {file_id!r}")
+    return pk

@@ -170,8 +170,9 @@ def user_api_keys(source: Row, info: Info, **_: Any) -> Row:
     context: Context = info.context
     if not context.viewer.admin and source["pk"] != context.viewer.user_id:
         return slice_connection([], None, None)
-    found = rows(context.db, "SELECT id, hint FROM api_keys WHERE user_id = ? ORDER BY id", (source["pk"],))
-    keys = [{"id": make_id("ApiKey", key["id"]), "name": key["hint"], "ips": []} for key in found]
+    sql = "SELECT id, hint AS name, description FROM api_keys WHERE user_id = ? ORDER BY id"
+    found = rows(context.db, sql, (source["pk"],))
+    keys = [key | {"id": make_id("ApiKey", key["id"]), "ips": []} for key in found]
     return slice_connection(keys, None, None)
 
 

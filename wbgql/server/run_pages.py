@@ -243,7 +243,7 @@ def parse_filters(text: str | None) -> Any:
         return {}
     try:
         return parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"filters is not JSON: {error}") from error
 
 

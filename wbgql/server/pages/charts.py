@@ -20,6 +20,10 @@ _TIME = "_timestamp"
 _Y_TICKS, _X_TICKS = 5, 4
 _LOWEST_POWER = -300
 _LOWEST = 10.0**_LOWEST_POWER
+_HIGHEST = 8e307
+"""Values beyond are drawn at the edge: the width of an axis must be a float too."""
+_FLOAT_POWERS = (-323.3, 308.25)
+"""Ten to these is still a float, and not 0."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,20 @@ class _Frame:
         return cls(*_padded(min(xs), max(xs), 0.0), *_padded(low, high, 0.05), log)
 
     def x(self, value: float) -> float:
+        value = _within(value, self.x0, self.x1)
         return round(LEFT + (value - self.x0) / (self.x1 - self.x0) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, value: float) -> float:
-        place = math.log10(value) if self.log else value
+        place = _within(math.log10(value) if self.log else value, self.y0, self.y1)
         return round(TOP + (self.y1 - place) / (self.y1 - self.y0) * (HEIGHT - TOP - BOTTOM), 1)
 
 
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
 def _padded(low: float, high: float, share: float) -> tuple[float, float]:
+    low, high = _within(low, -_HIGHEST, _HIGHEST), _within(high, -_HIGHEST, _HIGHEST)
     span = high - low
     if span <= max(abs(low), abs(high)) * 1e-12 or span < _LOWEST:
         margin = max(abs(low), abs(high)) * 0.1
@@ -191,12 +201,18 @@ def _y_ticks(frame: _Frame) -> list[float]:
         return _round_ticks(frame.y0, frame.y1, _Y_TICKS)
     first, last = max(math.ceil(frame.y0), _LOWEST_POWER), math.floor(frame.y1)
     if last - first < 1:
-        ticks = (10**place for place in _round_ticks(frame.y0, frame.y1, _Y_TICKS))
-        return [
-            float(f"{tick:.2g}") for tick in ticks if frame.y0 <= math.log10(float(f"{tick:.2g}")) <= frame.y1
-        ]
+        return _ticks_within_a_power(frame.y0, frame.y1)
     step = math.ceil((last - first + 1) / _Y_TICKS)
     return [10.0**power for power in range(first, last + 1, step)]
+
+
+def _ticks_within_a_power(low: float, high: float) -> list[float]:
+    """Numbers of two digits whose logarithm is from `low` to `high`; the ends of a float's range have few."""
+    inner_low, inner_high = max(low, _FLOAT_POWERS[0]), min(high, _FLOAT_POWERS[1])
+    if not inner_low < inner_high:
+        return []
+    ticks = [float(f"{10**place:.2g}") for place in _round_ticks(inner_low, inner_high, _Y_TICKS)]
+    return [tick for tick in ticks if 0 < tick < math.inf and low <= math.log10(tick) <= high]
 
 
 def _round_ticks(low: float, high: float, count: int) -> list[float]:
