@@ -195,6 +195,9 @@ def test_more_versions_and_files_than_a_page_holds(stage: World, register: Path)
 
 def fork(world: World, name: str, source: str, **fields: object) -> None:
     config = {"_wandb": {"value": {"branch_point": {"run_id": source, "step": 1}}}}
+    if source != name:
+        world.caller.log(world.project, source, {"_step": 0}, {"_step": 1})
+        world.caller.upsert(world.project, name=source, jobProgram=None, state="finished")
     world.caller.upsert(world.project, name=name, config=config, state="finished", **fields)
 
 

@@ -32,6 +32,44 @@ query Forks($project: String, $filters: JSONString) { project(entityName: "admin
 } }
 """
 
+REFUSED = """
+import sys, wandb
+project = sys.argv[1]
+
+def init(**options):
+    settings = wandb.Settings(x_disable_stats=True, init_timeout=20)
+    return wandb.init(project=project, settings=settings, **options)
+
+for name in ("source", "deleted"):
+    with init(id=name) as run:
+        for step in range(3):
+            run.log({"loss": step})
+wandb.Api().run(f"admin/{project}/deleted").delete()
+
+def refused(**options):
+    try:
+        init(**options).finish()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+result = {
+    "fork": {way: refused(fork_from=f"{way}") for way in ("none?_step=1", "deleted?_step=1", "source?_step=7")},
+    "rewind": {way: refused(resume_from=f"{way}") for way in ("none?_step=1", "deleted?_step=1", "source?_step=7")},
+    "runs": [[run.id, run.state, run.lastHistoryStep] for run in wandb.Api().runs("admin/" + project)],
+}
+"""
+
+
+def test_a_fork_or_rewind_from_nowhere_is_refused_in_words_that_the_sdk_shows(local_server, tmp_path):
+    seen = run_sdk(local_server, tmp_path, REFUSED, new_project())
+
+    for way in ("fork", "rewind"):
+        assert "/none not found" in seen[way]["none?_step=1"]
+        assert "/deleted was previously created and deleted" in seen[way]["deleted?_step=1"]
+        assert "run 'source' cannot go on from step 7: its steps end at 2" in seen[way]["source?_step=7"]
+        assert all(words.startswith("CommError: ") for words in seen[way].values())
+    assert seen["runs"] == [["source", "finished", 2]]
+
 
 def test_a_fork_begins_with_its_sources_history_and_can_be_found(local_server, caller, tmp_path):
     project = new_project()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.caller import Caller, new_project
+from tests.caller import UPSERT, Caller, new_project
 from wbgql.server import purge, scan_store, start
 
 LATER = datetime.now(UTC) + timedelta(days=30)
+REWIND = "mutation R($input: RewindRunInput!) { rewindRun(input: $input) { rewoundRun { name } } }"
 DELETE = "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
 
 
@@ -62,20 +63,65 @@ def test_a_fork_that_is_synced_again_is_the_same(caller):
     assert steps(caller, project, "fork") == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("run", "step"),
-    [("missing", 1), ("deleted", 1), ("fork", 1), (None, 1), ("source", "x"), ("source", None)],
-)
-def test_a_branch_point_that_leads_nowhere_gives_a_run_like_any_other(caller, run, step):
-    project = new_project()
-    for name in ("source", "deleted"):
-        storage_id = caller.upsert(project, name=name)["bucket"]["id"]
-        caller.log(project, name, {"_step": 0})
+@pytest.fixture
+def project(caller: Caller) -> str:
+    """Has a run `source` with the steps 0 to 2, one without rows, and one that was deleted."""
+    name = new_project()
+    caller.upsert(name, name="empty")
+    for run in ("source", "deleted"):
+        storage_id = caller.upsert(name, name=run)["bucket"]["id"]
+        caller.log(name, run, *[{"_step": step} for step in range(3)])
     caller.ask(DELETE, id=storage_id)
+    return name
 
+
+@pytest.mark.parametrize(("run", "step"), [("fork", 1), (None, 1), ("source", "x"), ("source", None)])
+def test_what_is_no_branch_point_gives_a_run_like_any_other(caller, project, run, step):
     made = caller.upsert(project, name="fork", config=config(run, step))
 
     assert (made["inserted"], made["bucket"]["historyLineCount"]) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("run", "step", "status", "words"),
+    [
+        ("missing", 1, 404, "/missing not found, so it cannot be forked"),
+        ("deleted", 1, 410, "/deleted was previously created and deleted"),
+        ("empty", 0, 400, "run 'empty' cannot go on from step 0: it has no history"),
+        ("source", 3, 400, "run 'source' cannot go on from step 3: its steps end at 2"),
+        ("source", -1, 400, "run 'source' cannot go on from step -1: its steps end at 2"),
+        ("source", 1e300, 400, "cannot go on from step"),
+    ],
+)
+def test_a_fork_of_what_is_not_there_is_refused_and_leaves_no_run(caller, project, run, step, status, words):
+    given = {"modelName": project, "entityName": "admin", "name": "fork", "jobProgram": "train.py"}
+
+    answer = caller.post(UPSERT, input=given | {"config": config(run, step)})
+
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["errors"][0]["message"]
+    assert caller.run(project, "fork") is None
+
+
+def test_a_fork_that_is_synced_again_keeps_its_rows_though_its_source_is_gone(caller, project):
+    caller.upsert(project, name="fork", config=config("source", 1))
+    caller.ask(DELETE, id=caller.run(project, "source")["id"])
+
+    again = {"modelName": project, "entityName": "admin", "name": "fork", "jobProgram": "train.py"}
+    assert caller.post(UPSERT, input=again | {"config": config("source", 1)}).status_code == 410
+
+    assert steps(caller, project, "fork") == [0, 1]
+
+
+@pytest.mark.parametrize(("name", "step"), [("source", 3), ("source", -1), ("source", 1e300), ("empty", 0)])
+def test_a_run_cannot_be_rewound_to_where_it_has_not_been(caller, project, name, step):
+    given = {"entityName": "admin", "projectName": project, "runName": name, "metricName": "_step"}
+
+    answer = caller.post(REWIND, input=given | {"metricValue": step})
+
+    assert answer.status_code == 400, answer.text
+    assert f"run '{name}' cannot go on from step" in answer.json()["errors"][0]["message"]
+    assert steps(caller, project, "source") == [0, 1, 2]
 
 
 def test_a_fork_keeps_its_copy_when_the_source_is_deleted_and_purged(caller, server):

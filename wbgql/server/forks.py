@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from wbgql.errors import UsageError
 from wbgql.server import history, lines, run_values
 from wbgql.server.store import Connection
 
@@ -32,17 +33,25 @@ def branch_point(config: dict[str, Any], own_name: str) -> BranchPoint | None:
     return BranchPoint(run, int(step))
 
 
-def inherit(db: Connection, project_pk: int, pk: int, point: BranchPoint) -> None:
-    """Copy the source's rows into a run that has none yet, so that the SDK goes on behind them.
+def check_step(db: Connection, pk: int, name: str, step: int) -> None:
+    """Refuse a step at which a run cannot be forked or rewound.
 
-    A source that is missing or deleted gives nothing, and is no error: the fork is then a run like any other.
+    Raises:
+        UsageError: negative, or behind the last row; what is not there cannot be shared or cut.
     """
-    source = db.execute(
-        "SELECT id FROM runs WHERE project_id = ? AND name = ? AND deleted_at IS NULL",
-        (project_pk, point.run),
-    ).get
-    if source is None:
-        return
+    last = db.execute("SELECT max(step) FROM history WHERE run_id = ?", (pk,)).get
+    if last is None or not 0 <= step <= last:
+        there = "it has no history" if last is None else f"its steps end at {last}"
+        raise UsageError(f"run {name!r} cannot go on from step {step}: {there}")
+
+
+def inherit(db: Connection, source: int, pk: int, point: BranchPoint) -> None:
+    """Copy rows of the run `source` into a run that has none yet, so that the SDK goes on behind them.
+
+    Raises:
+        UsageError: the source has not come to that step.
+    """
+    check_step(db, source, point.run, point.step)
     rows = history.texts(db, source, None, point.step + 1)
     lines.write(db, pk, lines.HISTORY, 0, 0, rows)
     history.update_keys(db, pk, 0, rows, overwrites=False)

@@ -139,7 +139,7 @@ def rewind_run(context: Context, given: Row) -> Row:
     if given["metricName"] != "_step":
         raise UsageError(f"a run can be rewound along _step only: {given['metricName']!r}")
     with context.store.write() as db:
-        runs.rewind(db, run["pk"], int(given["metricValue"]))
+        runs.rewind(db, run["pk"], run["name"], int(given["metricValue"]))
     return {"rewoundRun": runs.find_run(context, run["project"], run["name"])}
 
 

@@ -167,8 +167,9 @@ def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
     A null field is left as it is; config and tags are always complete and replace the old.
 
     Raises:
-        NotFound, PermissionDenied, UsageError: see `find_run_by_id`, `projects.find_or_create`.
-        ResponseError: the run was deleted (status 410).
+        NotFound, PermissionDenied, UsageError: see `find_run_by_id`, `projects.find_or_create`; also where
+            the run is a fork of one that is missing or has not come to the step.
+        ResponseError: the run, or the one it is a fork of, was deleted (status 410).
     """
     with context.store.write() as db:
         if fields.get("id"):
@@ -198,7 +199,7 @@ def _find_or_insert(
     if found is not None:
         if fields.get("jobProgram") is not None and not context.shared:
             _start_again(context, db, found)
-            _inherit(db, project, int(found), name, fields)
+            _inherit(context, db, project, int(found), name, fields)
         return int(found), False
     if len(name) > MAX_NAME or set(name) & set("/\\") or not name.isprintable():
         raise UsageError(
@@ -213,16 +214,26 @@ def _find_or_insert(
     )
     pk = db.last_insert_rowid()
     db.execute("INSERT INTO run_texts (run_id) VALUES (?)", (pk,))
-    _inherit(db, project, pk, name, fields)
+    _inherit(context, db, project, pk, name, fields)
     return pk, True
 
 
-def _inherit(db: Connection, project: Row, pk: int, name: str, fields: dict[str, Any]) -> None:
+def _inherit(
+    context: Context, db: Connection, project: Row, pk: int, name: str, fields: dict[str, Any]
+) -> None:
+    """Begin a fork with what it shares; one whose source is not there would begin with a hole."""
     if not fields.get("config"):
         return
     point = forks.branch_point(run_values.parse_object(fields["config"], "config"), name)
-    if point is not None:
-        forks.inherit(db, project["pk"], pk, point)
+    if point is None:
+        return
+    refuse_deleted(context, db, project, point.run)
+    sql = "SELECT id FROM runs WHERE project_id = ? AND name = ?"
+    source = db.execute(sql, (project["pk"], point.run)).get
+    if source is None:
+        path = f"{project['entityName']}/{project['name']}/{point.run}"
+        raise NotFound(f"run {path} not found, so it cannot be forked", status=404)
+    forks.inherit(db, source, pk, point)
 
 
 def _start_again(context: Context, db: Connection, pk: int) -> None:
@@ -276,12 +287,16 @@ def set_summary(db: Connection, pk: int, text: str) -> None:
     db.execute("UPDATE run_texts SET summary = ? WHERE run_id = ?", (text, pk))
 
 
-def rewind(db: Connection, pk: int, step: int) -> None:
+def rewind(db: Connection, pk: int, name: str, step: int) -> None:
     """Cut the history behind `step`, and empty what is logged anew from there.
+
+    Raises:
+        UsageError: the run has not come to that step.
 
     Source: W&B docs, "Rewind a run": logs are reset, system metrics are only logged anew, and the summary
     comes from what is logged after the rewind (2026-11). wandb-core starts those at line 0 again.
     """
+    forks.check_step(db, pk, name, step)
     db.execute("DELETE FROM history WHERE run_id = ? AND step > ?", (pk, step))
     db.execute("DELETE FROM lines WHERE run_id = ?", (pk,))
     db.execute(
