@@ -148,9 +148,15 @@ settings = wandb.Settings(mode="shared", x_label=me, x_primary=me == "one", cons
 with wandb.init(project=project, id="both", settings=settings) as run:
     for step in range(3):
         run.log({f"{me}/x": step})
+        print(f"{me} at {step}")
     while me == "one" and not Path(flag).exists():
         time.sleep(0.1)
 Path(flag).touch()
+"""
+CONSOLE = """
+query Console($project: String) { project(entityName: "admin", name: $project) { run(name: "both") {
+  logLineCount logLines(first: 100) { edges { node { line } } }
+} } }
 """
 
 
@@ -162,8 +168,13 @@ def test_two_processes_share_a_run(local_server, tmp_path):
         output, _ = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, output
 
-    run = Caller(local_server.base_url, local_server.api_key).run(project, "both")
+    caller = Caller(local_server.base_url, local_server.api_key)
+    run = caller.run(project, "both")
     rows = [json.loads(row) for row in run["history"]]
     assert [(row["_step"], row["one/x"], row["two/x"]) for row in rows] == [(0, 0, 0), (1, 1, 1), (2, 2, 2)]
     summary = json.loads(run["summaryMetrics"])
     assert (summary["one/x"], summary["two/x"], run["state"]) == (2, 2, "finished")
+    console = caller.ask(CONSOLE, project=project)["project"]["run"]
+    said = [edge["node"]["line"] for edge in console["logLines"]["edges"]]
+    assert sorted(said) == sorted(f"[{me}] {me} at {step}" for me in names for step in range(3))
+    assert console["logLineCount"] == 6

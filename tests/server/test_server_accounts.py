@@ -21,6 +21,14 @@ from wbgql.server import (
     share_project,
 )
 
+CREATE_FILES = """
+mutation C($input: CreateRunFilesInput!) { createRunFiles(input: $input) { files { name uploadUrl } } }
+"""
+FILES = """
+query F($entity: String, $names: [String]) { project(entityName: $entity, name: "p") { run(name: "r") {
+  files(names: $names) { edges { node { name uploadUrl url(upload: true) } } }
+} } }
+"""
 DELETE = "mutation D($input: DeleteRunInput!) { deleteRun(input: $input) { clientMutationId } }"
 
 
@@ -150,6 +158,26 @@ def test_a_member_deletes_own_runs_only_and_an_admin_all(team, caller):
     assert ann.post(DELETE, input={"id": mine}).status_code == 200
     assert cleo.post(DELETE, input={"id": theirs}).status_code == 200
     assert bob.run("p", "mine", entity=name) is None
+
+
+def test_only_who_may_write_gets_an_address_to_upload_to(team):
+    """A signed address is all it takes to replace a file, or to make one."""
+    name, ann, bob, _ = team
+    ann.upsert("p", name="r", entityName=name)
+    given = {"entityName": name, "projectName": "p", "runName": "r", "files": ["a.txt"]}
+    (file,) = ann.ask(CREATE_FILES, input=given)["createRunFiles"]["files"]
+    requests.put(file["uploadUrl"], data=b"x", timeout=30).raise_for_status()
+
+    def listed(caller: Caller, **variables: object) -> list[dict[str, str | None]]:
+        found = caller.ask(FILES, entity=name, **variables)["project"]["run"]["files"]["edges"]
+        return [edge["node"] for edge in found]
+
+    assert bob.post(CREATE_FILES, input=given).status_code == 403
+    assert listed(bob) == [{"name": "a.txt", "uploadUrl": None, "url": None}]
+    named = listed(bob, names=["a.txt", "new.txt", None])
+    assert named == [{"name": name, "uploadUrl": None, "url": None} for name in ("a.txt", "new.txt")]
+    assert [file["name"] for file in listed(ann, names=["a.txt", "new.txt"])] == ["a.txt", "new.txt"]
+    assert all(file["uploadUrl"] and file["url"] for file in listed(ann))
 
 
 def test_a_refused_bulk_delete_hides_nothing(team):

@@ -278,3 +278,15 @@ def test_a_silent_run_is_shown_as_crashed_and_revived_by_a_sign_of_life(tmp_path
         assert crashed == {"project": {"runCount": 1}}
         assert states == ["crashed", "preempted"]
         assert caller.run("p", "r1")["state"] == "running"
+
+
+def test_a_line_number_that_could_not_be_counted_is_refused(caller):
+    project = new_project()
+    caller.upsert(project, name="r1")
+
+    last = caller.stream(project, "r1", files=history([row(0)], offset=2**31 - 2))
+    beyond = caller.stream(project, "r1", files=history([row(1)], offset=2**31 - 1))
+
+    assert (last.status_code, beyond.status_code) == (200, 400)
+    assert "an offset is out of range" in beyond.text
+    assert caller.run(project, "r1")["historyLineCount"] == 2**31 - 1

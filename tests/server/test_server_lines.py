@@ -26,6 +26,35 @@ def store(tmp_path_factory):
     opened.close()
 
 
+SHARED = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12), st.integers(0, 6)), max_size=8)
+
+
+@given(SHARED)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_lines_of_several_writers_are_counted_once_each(store, chunks):
+    """In shared mode each writer numbers its own lines, from 0 or from where the others were."""
+    written: set[tuple[int, int]] = set()
+    with store.write() as db:
+        db.execute("DELETE FROM runs")
+        db.execute(
+            "INSERT INTO runs (id, project_id, name, state, created_at, heartbeat_at, updated_at, user_id, username)"
+            " VALUES (7, 1, 'r', 'running', '', '', '', 1, 'u')"
+        )
+        for table in ("lines", "history"):
+            db.execute(f"DELETE FROM {table}")
+        for writer, offset, size in chunks:
+            for stream in (lines.CONSOLE, lines.EVENTS, lines.HISTORY):
+                for _ in range(2):
+                    lines.write(db, 7, stream, writer, offset, ["{}"] * size)
+            written |= {(writer, number) for number in range(offset, offset + size)}
+        counts = db.execute("SELECT log_lines, events_lines, history_lines FROM runs").get
+        listed = lines.count(db, 7, lines.CONSOLE)
+        db.execute("DELETE FROM runs")
+
+    assert counts == (len(written),) * 3
+    assert listed == len(written)
+
+
 @given(CHUNKS)
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lines_are_what_was_written_last_at_each_place(store, chunks):

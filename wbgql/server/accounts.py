@@ -20,6 +20,7 @@ KEY_NAME_LENGTH = 8
 SERVICE = "service"
 CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
 
+WRITERS = ("admin", "member")
 ROLES = ("admin", "member", "viewer", SERVICE)
 """A service account has a member's rights, and `accountType: SERVICE`."""
 _NAME = re.compile(r"[\w-][\w .-]{0,63}")
@@ -332,6 +333,6 @@ def require_writer(db: Connection, viewer: Viewer, entity_id: int) -> str:
         PermissionDenied: not a member, or one who may only look.
     """
     role = role_in(db, viewer, entity_id)
-    if role not in ("admin", "member"):
+    if role not in WRITERS:
         raise PermissionDenied("permission denied", status=403)
     return role

@@ -116,10 +116,13 @@ def _missing(run_pk: int, name: str) -> Row:
     }
 
 
-def to_node(context: Context, file: Row) -> Row:
-    """Complete a file's row with ids and URLs. The content is only readable through a URL made here."""
+def to_node(context: Context, file: Row, *, may_upload: bool) -> Row:
+    """Complete a file's row with ids and URLs.
+
+    The content is only read and replaced through a URL made here: who may not write gets none to upload to.
+    """
     name = file["name"]
-    upload_url = context.sign("PUT", UPLOAD, file["pk"], name=name)
+    upload_url = context.sign("PUT", UPLOAD, file["pk"], name=name) if may_upload else None
     download_url = context.sign("GET", UPLOAD, file["pk"], name=name)
     return file | {
         "id": make_id("File", file["pk"]),

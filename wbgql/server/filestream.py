@@ -13,7 +13,8 @@ from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
 SUMMARY = "wandb-summary.json"
-MAX_OFFSET = 2**40
+MAX_LINES = 2**31 - 1
+"""As many as an `Int` of GraphQL can count."""
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def decode(body: bytes) -> Request:
         UsageError: not a file_stream request.
     """
     request = bodies.decode(_decoder, body, "a file_stream request")
-    if any(not 0 <= chunk.offset < MAX_OFFSET for chunk in request.files.values()):
+    if any(not 0 <= chunk.offset <= MAX_LINES - len(chunk.content) for chunk in request.files.values()):
         raise UsageError("not a file_stream request: an offset is out of range")
     return request
 

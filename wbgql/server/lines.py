@@ -30,6 +30,9 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
     """Put `content` at line `offset`, over what is there: a chunk sent twice changes nothing."""
     if not content:
         return
+    column = _COUNT_COLUMNS.get(stream)
+    if column is not None:
+        _count(db, pk, stream, writer, column, range(offset, offset + len(content)))
     numbered = enumerate(content, offset)
     if stream == HISTORY:
         db.executemany(
@@ -41,12 +44,27 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
             "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
             ((pk, stream, writer, number, line) for number, line in numbered),
         )
-    column = _COUNT_COLUMNS.get(stream)
-    if column is not None:
-        db.execute(
-            f"UPDATE runs SET {column} = max({column}, ?) WHERE id = ?",  # noqa: S608
-            (offset + len(content), pk),
-        )
+
+
+def _count(db: Connection, pk: int, stream: str, writer: int, column: str, numbers: range) -> None:
+    """Count lines about to be written.
+
+    The only writer's count is where its next line goes, gaps included, as a resumed run takes it for that. In
+    shared mode each writer numbers its own lines, so those are counted that are new.
+    """
+    if not writer:
+        sql = f"UPDATE runs SET {column} = max({column}, ?) WHERE id = ?"  # noqa: S608
+        db.execute(sql, (numbers.stop, pk))
+        return
+    table, where = ("history", "") if stream == HISTORY else ("lines", "stream = ? AND ")
+    known = db.execute(
+        f"SELECT count(*) FROM {table} WHERE {where}run_id = ? AND writer = ? AND number BETWEEN ? AND ?",  # noqa: S608
+        (*([stream] if where else []), pk, writer, numbers.start, numbers.stop - 1),
+    ).get
+    db.execute(
+        f"UPDATE runs SET {column} = {column} + ? WHERE id = ?",  # noqa: S608
+        (len(numbers) - known, pk),
+    )
 
 
 def step_of(line: str) -> int | None:

@@ -35,12 +35,14 @@ def create_artifact(context: Context, given: Row) -> Row:
 
 @mutation("createArtifactManifest")
 def create_manifest(context: Context, given: Row) -> Row:
-    return {"artifactManifest": manifest_node(context, artifacts_uploads.create_manifest(context, given))}
+    made = artifacts_uploads.create_manifest(context, given)
+    return {"artifactManifest": manifest_node(context, made, may_upload=True)}
 
 
 @mutation("updateArtifactManifest")
 def update_manifest(context: Context, given: Row) -> Row:
-    return {"artifactManifest": manifest_node(context, artifacts_uploads.update_manifest(context, given))}
+    changed = artifacts_uploads.update_manifest(context, given)
+    return {"artifactManifest": manifest_node(context, changed, may_upload=True)}
 
 
 @mutation("createArtifactFiles")

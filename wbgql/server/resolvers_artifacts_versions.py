@@ -246,11 +246,11 @@ def visible_runs(context: Context, where: str, params: tuple[Any, ...], limit: i
 @field("Artifact", "currentManifest")
 def version_manifest(version: Row, info: Info) -> Row | None:
     found = artifacts_commit.find_current_manifest(info.context, version)
-    return found and manifest_node(info.context, found) | {"artifact": version}
+    return found and manifest_node(info.context, found, may_upload=False) | {"artifact": version}
 
 
-def manifest_node(context: Context, manifest: Row) -> Row:
-    """A manifest's row as GraphQL's `ArtifactManifest`, with URLs to upload and read it."""
+def manifest_node(context: Context, manifest: Row, *, may_upload: bool) -> Row:
+    """A manifest's row as GraphQL's `ArtifactManifest`, with URLs to read and, while it is made, upload."""
     pk, name = manifest["pk"], manifest["name"]
     file = {
         "id": make_id("ArtifactManifestFile", pk),
@@ -261,7 +261,7 @@ def manifest_node(context: Context, manifest: Row) -> Row:
         "sizeBytes": 0,
         "exists": manifest["blob"] is not None,
         "isReference": False,
-        "uploadUrl": context.sign("PUT", artifacts_uploads.MANIFEST, pk, name=name),
+        "uploadUrl": context.sign("PUT", artifacts_uploads.MANIFEST, pk, name=name) if may_upload else None,
         "uploadHeaders": [],
         "directUrl": context.sign("GET", artifacts_uploads.MANIFEST, pk, name=name),
     }

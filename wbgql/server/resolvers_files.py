@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wbgql.errors import UsageError
-from wbgql.server import files, runs
+from wbgql.server import accounts, files, runs
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, to_connection
 from wbgql.server.projects import parse_id
@@ -29,24 +29,31 @@ def run_files(
     context: Context = info.context
     offset, size = offset_after(after), page_size(first)
     if names:
-        named = _named(context, run, names, info)
-        connection = _connect(context, named[offset : offset + size + 1], offset, size)
+        named = _named(context, run, [name for name in names if name is not None], info)
+        connection = _connect(context, run, named[offset : offset + size + 1], offset, size)
         return connection | {"totalCount": len(named)}
     found = files.list_files(context.db, run["pk"], pattern=pattern, limit=size + 1, offset=offset)
-    connection = _connect(context, found, offset, size)
+    connection = _connect(context, run, found, offset, size)
     return connection | {
         "totalCount": lambda _info: files.count_files(context.db, run["pk"], pattern=pattern)
     }
 
 
-def _connect(context: Context, found: list[Row], offset: int, size: int) -> Row:
-    nodes = [files.to_node(context, file) for file in found[:size]]
+def _connect(context: Context, run: Row, found: list[Row], offset: int, size: int) -> Row:
+    may_upload = _may_upload(context, run)
+    nodes = [files.to_node(context, file, may_upload=may_upload) for file in found[:size]]
     return to_connection(nodes, offset, has_next=len(found) > size) | {"uploadHeaders": []}
+
+
+def _may_upload(context: Context, run: Row) -> bool:
+    return context.role(run["project"]["entityPk"]) in accounts.WRITERS
 
 
 def _named(context: Context, run: Row, names: list[str], info: Info) -> list[Row]:
     """Named files; made where they are missing if an address to upload to is asked for."""
-    if any(node.name.value == "uploadUrl" for node in select(info, "edges", "node")):
+    if _may_upload(context, run) and any(
+        node.name.value == "uploadUrl" for node in select(info, "edges", "node")
+    ):
         with context.store.write() as db:
             return files.register_files(db, run["pk"], names, context.backend.now())
     return files.find_files(context.db, run["pk"], names)
@@ -71,7 +78,7 @@ def create_run_files(context: Context, given: Row) -> Row:
     return {
         "runID": run["id"],
         "uploadHeaders": [],
-        "files": [files.to_node(context, file) for file in found],
+        "files": [files.to_node(context, file, may_upload=True) for file in found],
     }
 
 
