@@ -13,7 +13,7 @@ import pytest
 from tests.bulk import load_runs
 from tests.caller import Caller
 from wbgql.server import RunningServer, purge, start
-from wbgql.server.run_pages import INDEX_FROM_RUNS, INDEX_FROM_USES
+from wbgql.server.run_indexes import INDEX_FROM_RUNS, INDEX_FROM_USES
 from wbgql.server.where import RunFields, compile_order, compile_where
 
 BEST = """
@@ -123,8 +123,53 @@ def test_a_count_by_several_keys_is_the_same_by_their_indexes(many: RunningServe
         )["project"]["runs"]["edges"]
     ]
 
-    counts = {caller.ask(document, f=filters)["project"]["runCount"] for _ in range(INDEX_FROM_USES + 1)}
+    counts = {caller.ask(document, f=filters)["project"]["runCount"] for _ in range(3 * INDEX_FROM_USES)}
     narrowed = json.dumps({"$and": [*both, {"config.seed": {"$lt": 900}}]})
 
     assert len(counts) == 1
     assert caller.ask(document, f=narrowed)["project"]["runCount"] == len(names) > 0
+
+
+COUNT = 'query C($f: JSONString) { project(name: "many", entityName: "admin") { runCount(filters: $f) } }'
+
+
+def test_conditions_on_several_keys_get_an_index_of_them_all(many: RunningServer) -> None:
+    caller = Caller(many.base_url, many.api_key)
+    conditions = [{"summary_metrics.acc": {"$gt": 0.3}}, {"config.seed": {"$lt": 2000}}]
+    db = apsw.Connection(str(many.data / "wbgql.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def count(*wanted: Any) -> int:
+        return int(caller.ask(COUNT, f=json.dumps({"$and": wanted}))["project"]["runCount"])
+
+    def joint() -> list[str]:
+        sql = "SELECT name FROM sqlite_schema WHERE name GLOB 'runs_joint_*'"
+        return [name for (name,) in db.execute(sql).fetchall()]
+
+    # Once each for the keys alone, and once together without an index of both.
+    counts = {count(*conditions) for _ in range(3 * INDEX_FROM_USES)}
+    counts |= {count(*reversed(conditions)) for _ in range(2)}
+
+    assert len(joint()) == 1
+    before = counts.pop()
+    assert not counts
+    assert 0 < before < 2000
+    assert count(*conditions, {"tags": "baseline"}) < before
+    assert count(*conditions, {"summary_metrics.acc": {"$lt": 0.2}}) == 0
+    assert count({"$or": conditions}) > before
+    assert count({"$nor": conditions}) < before
+    assert purge_one(many, caller) > 0
+    assert joint() == []
+    assert count(*conditions) == before - 1
+    db.close()
+
+
+def purge_one(server: RunningServer, caller: Caller) -> int:
+    """Delete a run that the conditions above match, and purge it."""
+    document = """query N($f: JSONString) { project(name: "many", entityName: "admin") {
+        runs(first: 1, filters: $f) { edges { node { id } } } } }"""
+    filters = json.dumps({"$and": [{"summary_metrics.acc": {"$gt": 0.3}}, {"config.seed": {"$lt": 2000}}]})
+    (edge,) = caller.ask(document, f=filters)["project"]["runs"]["edges"]
+    caller.ask(
+        "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=edge["node"]["id"]
+    )
+    return purge(server.data, now=datetime.now(UTC) + timedelta(seconds=5)).runs

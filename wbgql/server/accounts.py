@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 
 from wbgql.errors import ConfigError, PermissionDenied
-from wbgql.server.store import Connection, Row, Store, row, rows
+from wbgql.server.store import Connection, Row, Store, rows
 from wbgql.server.times import Clock, to_text, utc_now
 
 MIN_KEY_LENGTH = 40
@@ -272,22 +272,18 @@ def find_viewer(db: Connection, key: str) -> Viewer | None:
 
 def find_viewer_by_hash(db: Connection, digest: bytes) -> Viewer | None:
     """The owner of the key with this hash, or None."""
-    found = row(
-        db,
-        "SELECT users.*, api_keys.hash FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
-        (digest,),
+    found = next(
+        db.execute(
+            "SELECT hash, users.id, username, name, email, admin, entity_id, users.created_at"
+            " FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
+            (digest,),
+        ),
+        None,
     )
-    if found is None or not hmac.compare_digest(found["hash"], digest):
+    if found is None or not hmac.compare_digest(found[0], digest):
         return None
-    return Viewer(
-        user_id=found["id"],
-        username=found["username"],
-        name=found["name"],
-        email=found["email"],
-        admin=bool(found["admin"]),
-        entity_id=found["entity_id"],
-        created_at=found["created_at"],
-    )
+    _, user_id, username, name, email, admin, entity_id, created_at = found
+    return Viewer(user_id, username, name, email, bool(admin), entity_id, created_at)
 
 
 def user_node(user: Row) -> Row:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import contextlib
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -56,9 +58,14 @@ from wbgql.server.store import Row, frozen
 
 log = logging.getLogger("wbgql.server")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MAX_GRAPHQL_BYTES = 32 * 2**20
 MAX_STREAM_BYTES = 64 * 2**20
 RETRY_AFTER_S = 2
+MAX_THREADS = 40
+"""Requests that are worked on at a time; others wait."""
 
 RESOLVERS = (
     resolvers_roots.resolvers,
@@ -99,7 +106,7 @@ _graphql_decoder = msgspec.json.Decoder(GraphqlBody)
 
 def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
     """The application over an opened backend."""
-    server = _Server(backend, Api(schema_file(), RESOLVERS))
+    server = Server(backend, Api(schema_file(), RESOLVERS))
     run = "/files/{entity}/{project}/{run}"
     routes = [
         Route("/graphql", server.graphql, methods=["POST"]),
@@ -122,17 +129,30 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
     return app
 
 
-class _Server:
+class Server:
+    """What answers requests that are not for people."""
+
     def __init__(self, backend: Backend, api: Api) -> None:
         self.backend = backend
         self.api = api
+
+        # Quicker there and back than through anyio, by a tenth of what a small request takes.
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+
+    async def _in_thread(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        call = functools.partial(work, *given, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        """Wait until nothing is being worked on."""
+        self._threads.shutdown()
 
     async def health(self, _request: Request) -> Response:
         return _json({"ok": True})
 
     async def graphql(self, request: Request) -> Response:
         body = await _body(request, MAX_GRAPHQL_BYTES)
-        answer = await run_in_threadpool(self._graphql, request, body)
+        answer = await self._in_thread(self._graphql, request, body)
         return _json(answer.body, answer.status)
 
     def _graphql(self, request: Request, body: bytes) -> Answer:
@@ -157,7 +177,7 @@ class _Server:
 
     async def file_stream(self, request: Request) -> Response:
         body = await _body(request, MAX_STREAM_BYTES)
-        return _json(await run_in_threadpool(self._file_stream, request, body))
+        return _json(await self._in_thread(self._file_stream, request, body))
 
     def _file_stream(self, request: Request, body: bytes) -> dict[str, Any]:
         with self.context(request) as context:
@@ -166,7 +186,7 @@ class _Server:
             return filestream.receive(context, path, filestream.decode(body), client)
 
     async def run_file(self, request: Request) -> Response:
-        return _content(self.backend, await run_in_threadpool(self._run_file, request))
+        return _content(self.backend, await self._in_thread(self._run_file, request))
 
     def _run_file(self, request: Request) -> Row:
         with self.context(request) as context:
@@ -179,7 +199,7 @@ class _Server:
             return file
 
     async def artifact_file(self, request: Request) -> Response:
-        return _content(self.backend, await run_in_threadpool(self._artifact_file, request))
+        return _content(self.backend, await self._in_thread(self._artifact_file, request))
 
     def _artifact_file(self, request: Request) -> Row:
         with self.context(request) as context:
@@ -188,7 +208,7 @@ class _Server:
             return artifacts_uploads.find_content_by_path(context, *path, given["md5"])
 
     async def audit_logs(self, request: Request) -> Response:
-        entries = await run_in_threadpool(self._audit_logs, request)
+        entries = await self._in_thread(self._audit_logs, request)
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         return Response(lines, media_type="application/x-ndjson")
 
@@ -208,12 +228,12 @@ class _Server:
         max_bytes = self.backend.settings.max_upload_bytes
         blobs.refuse_larger(int(request.headers.get("content-length", 0)), max_bytes)
         blob = await self.backend.blobs.receive(request.stream(), max_bytes)
-        await run_in_threadpool(UPLOADS[kind], self.backend, value, blob)
+        await self._in_thread(UPLOADS[kind], self.backend, value, blob)
         return Response(status_code=200, headers={"ETag": f'"{blob.md5}"'})
 
     async def download(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("GET", request.path_params["token"])
-        return _content(self.backend, await run_in_threadpool(DOWNLOADS[kind], self.backend, value))
+        return _content(self.backend, await self._in_thread(DOWNLOADS[kind], self.backend, value))
 
 
 def authenticate(db: Any, request: Request) -> Viewer:

@@ -44,7 +44,7 @@ class Backend:
             download_ttl_s=settings.download_url_ttl_s,
         )
         self.started_at = self.now()
-        self.path_uses: dict[IndexPath, int] = {}
+        self.path_uses: dict[tuple[IndexPath, ...], int] = {}
 
     def now(self) -> str:
         """The present instant as the store keeps it."""

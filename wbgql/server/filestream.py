@@ -9,6 +9,7 @@ import msgspec
 
 from wbgql.errors import UsageError
 from wbgql.server import bodies, history, lines, run_values, runs, system_artifacts
+from wbgql.server.artifacts import writing
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
@@ -60,12 +61,13 @@ def receive(
         ResponseError: the run is deleted (status 410), which ends the SDK's stream.
         NotFound, PermissionDenied: see `runs.find_run_by_path`.
     """
-    with context.store.write() as db:
-        run = runs.find_run_by_path(context, *path)
-        writer = lines.writer_number(db, run["pk"], client)
+    # The run is looked up with the connection that writes: any other has to read the file anew after a write.
+    with writing(context) as now:
+        run = runs.find_run_by_path(now, *path)
+        writer = lines.writer_number(now.db, run["pk"], client)
         for name, chunk in request.files.items():
-            _store_chunk(db, run, writer, name, chunk)
-        _set_state(context, db, run, request)
+            _store_chunk(now.db, run, writer, name, chunk)
+        _set_state(now, run, request)
     if request.complete:
         # Before the answer: a server that dies here is asked again by the SDK.
         system_artifacts.export_history(context, run)
@@ -105,13 +107,13 @@ def _dump(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
-def _set_state(context: Context, db: Connection, run: Row, request: Request) -> None:
+def _set_state(context: Context, run: Row, request: Request) -> None:
     state = "running"
     if request.complete:
         state = "failed" if request.exitcode else "finished"
     elif request.preempting:
         state = "preempting"
-    now = context.backend.now()
+    now, db = context.backend.now(), context.db
     db.execute(
         "UPDATE runs SET heartbeat_at = ?, updated_at = ?, exitcode = coalesce(?, exitcode) WHERE id = ?",
         (now, now, request.exitcode if request.complete else None, run["pk"]),

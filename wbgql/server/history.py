@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,8 +131,12 @@ class Keys:
 
     def _state(self) -> dict[str, Any]:
         for known in self.keys.values():
-            known["typeCounts"].sort(key=lambda one: -one["count"])
+            known["typeCounts"].sort(key=_by_count)
         return {"keys": self.keys, "lastStep": self.last_step, "sets": []}
+
+
+def _by_count(one: dict[str, Any]) -> tuple[int, str]:
+    return -one["count"], one["type"]
 
 
 _EARLIER_FORM = '{"rows": '
@@ -149,7 +152,9 @@ def kept_answer(text: str) -> str:
     state = json.loads(text)
     keys = {
         key: {
-            "typeCounts": [{"type": kind, "count": n} for kind, n in Counter(known["types"]).most_common()],
+            "typeCounts": sorted(
+                ({"type": kind, "count": n} for kind, n in known["types"].items()), key=_by_count
+            ),
             "monotonic": known["monotonic"],
             "previousValue": known["previous"],
         }

@@ -74,13 +74,11 @@ def to_node(project: Row) -> Row:
 
 def find_project(context: Context, entity: str | None, name: str | None) -> Row | None:
     """A project the viewer may see; None if it is missing or not visible, which look the same."""
-    owner = find_entity(context.db, entity, context.viewer.entity_id)
-    if owner is None:
-        return None
+    owner = ("entities.name", entity) if entity else ("entities.id", context.viewer.entity_id)
     found = row(
         context.db,
-        f"{_NODE} WHERE projects.entity_id = ? AND projects.name = ? AND projects.deleted_at IS NULL",
-        (owner["id"], name or DEFAULT_PROJECT),
+        f"{_NODE} WHERE {owner[0]} = ? AND projects.name = ? AND projects.deleted_at IS NULL",
+        (owner[1], name or DEFAULT_PROJECT),
     )
     return to_node(found) if found is not None and is_visible(context, found) else None
 

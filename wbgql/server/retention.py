@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from wbgql.server import artifacts_deletion, blobs, run_pages, tables
+from wbgql.server import artifacts_deletion, blobs, run_indexes, tables
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.blobs import Blobs
 from wbgql.server.settings import Periods
@@ -106,7 +106,7 @@ def purge(store: Store, contents: Blobs, *, now: datetime, periods: Periods) -> 
     if not count and not versions and not left_over:
         return PurgeReport()
     with store.write() as db:
-        run_pages.drop_field_indexes(db)
+        run_indexes.drop_field_indexes(db)
         db.execute("DELETE FROM settings WHERE key = 'purge_unfinished'")
     complete = store.compact()
     return PurgeReport(count, files, max(0, before - _size(store.data)), complete, versions)

@@ -9,17 +9,14 @@ from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import make_run_storage_id, parse_json
+from wbgql.server import run_indexes
 from wbgql.server.backend import Context
 from wbgql.server.connections import to_cursors
 from wbgql.server.runs import NODE_KEYS, NODE_NAMES, node_sql, to_node
 from wbgql.server.store import Connection, Row, rows
-from wbgql.server.where import IndexPath, RunFields, Where, compile_order, compile_where, index_sql
-from wbgql.server.where_fields import index_name, path_literal
+from wbgql.server.where import IndexPath, RunFields, Where, compile_order, compile_where
+from wbgql.server.where_fields import path_literal
 
-INDEX_FROM_RUNS = 2_000
-"""Below this many runs in the store a scan is quick enough without an index."""
-INDEX_FROM_USES = 2
-MAX_INDEXES = 64
 MAX_KEYS = 500
 
 TEXTS = {
@@ -148,7 +145,7 @@ def page(
     projection = projection or Projection()
     where, params = _where(context, project, filters, names)
     ordered = compile_order(order, RunFields(project["pk"]))
-    _note_paths(context, ordered.index_paths)
+    run_indexes.note_paths(context, ordered.index_paths)
     selected = node_sql(projection.node_names) + projection.sql()
     sql = f"SELECT {selected} FROM {projection.source} WHERE {where} ORDER BY {ordered.sql} LIMIT ? OFFSET ?"  # noqa: S608
     # One more than is wanted tells whether there are more.
@@ -161,22 +158,35 @@ def count(context: Context, project: Row, filters: str | None) -> int:
     """How many runs match.
 
     Of several conditions on keys one is answered by its index alone; left to the planner, the others would
-    each read the runs that are left. Here each is answered by its own index, as a set of runs.
+    each read the runs that are left. So they are answered by one index of all those keys, and until there is
+    one each by its own, as a set of runs.
     """
     where, params = _where(context, project, filters, None)
     keyed, others = _by_index(context, project, filters)
-    if len(keyed) > 1:
-        scope = "runs.project_id = ? AND runs.deleted_at IS NULL"
-        first, *rest = keyed
-        # With the plus sign the set is looked into, and no search by its members.
-        sets = [f"+runs.id IN (SELECT runs.id FROM runs WHERE {scope} AND ({part.sql}))" for part in rest]  # noqa: S608
-        where = " AND ".join([scope, f"({first.sql})", *sets, *(f"({part.sql})" for part in others)])
-        params = [project["pk"], *first.params]
-        for part in rest:
-            params += [project["pk"], *part.params]
-        for part in others:
-            params += part.params
-    return int(context.db.execute(f"SELECT count(*) FROM runs WHERE {where}", params).get)  # noqa: S608
+    paths = tuple(sorted(frozenset[IndexPath]().union(*(part.index_paths for part in keyed))))
+    source = "runs"
+    if len(paths) > 1:
+        joint = run_indexes.find_joint(context, paths)
+        if joint is None:
+            where, params = _by_sets(project, keyed, others)
+        else:
+            # Named, as the planner may take that of one key for the better one.
+            source = f'runs INDEXED BY "{joint}"'
+    return int(context.db.execute(f"SELECT count(*) FROM {source} WHERE {where}", params).get)  # noqa: S608
+
+
+def _by_sets(project: Row, keyed: list[Where], others: list[Where]) -> tuple[str, list[Any]]:
+    """The condition that all hold, each of the `keyed` looked up by itself."""
+    scope = "runs.project_id = ? AND runs.deleted_at IS NULL"
+    first, *rest = keyed
+    # With the plus sign the set is looked into, and no search by its members.
+    sets = [f"+runs.id IN (SELECT runs.id FROM runs WHERE {scope} AND ({part.sql}))" for part in rest]  # noqa: S608
+    params = [project["pk"], *first.params]
+    for part in rest:
+        params += [project["pk"], *part.params]
+    for part in others:
+        params += part.params
+    return " AND ".join([scope, f"({first.sql})", *sets, *(f"({part.sql})" for part in others)]), params
 
 
 def _by_index(context: Context, project: Row, filters: str | None) -> tuple[list[Where], list[Where]]:
@@ -188,7 +198,7 @@ def _by_index(context: Context, project: Row, filters: str | None) -> tuple[list
         part
         for part in parts
         if part.index_paths
-        and all(path.kind == "value" and _has_index(context.db, path) for path in part.index_paths)
+        and all(path.kind == "value" and run_indexes.has_index(context.db, path) for path in part.index_paths)
     ]
     return keyed, [part for part in parts if part not in keyed]
 
@@ -224,7 +234,7 @@ def _where(
     context: Context, project: Row, filters: str | None, names: list[str] | None
 ) -> tuple[str, list[Any]]:
     compiled = compile_where(parse_filters(filters), RunFields(project["pk"]))
-    _note_paths(context, compiled.index_paths)
+    run_indexes.note_paths(context, compiled.index_paths)
     where = f"runs.project_id = ? AND runs.deleted_at IS NULL AND ({compiled.sql})"
     params: list[Any] = [project["pk"], *compiled.params]
     if names:
@@ -245,60 +255,3 @@ def parse_filters(text: str | None) -> Any:
         return parse_json(text)
     except ValueError as error:
         raise UsageError(f"filters is not JSON: {error}") from error
-
-
-def _note_paths(context: Context, paths: frozenset[IndexPath]) -> None:
-    """Build an index for a JSON key once it was asked for twice in a store of some size.
-
-    Looked up each time, because a purge (also by another process) drops these indexes.
-    """
-    uses = context.backend.path_uses
-    for path in paths:
-        uses[path] = uses.get(path, 0) + 1
-        if uses[path] >= INDEX_FROM_USES and not _has_index(context.db, path):
-            _build_index(context, path)
-
-
-def _has_index(db: Connection, path: IndexPath) -> bool:
-    """Whether the index is there in its present form: a store may have one that an earlier version made."""
-    found = db.execute(
-        "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", (index_name(path),)
-    ).get
-    return found is not None and _columns(found) == _columns(index_sql(path))
-
-
-def _columns(create_index: str) -> str:
-    return create_index.partition(" ON ")[2]
-
-
-def _build_index(context: Context, path: IndexPath) -> None:
-    if (context.db.execute("SELECT max(id) FROM runs").get or 0) < INDEX_FROM_RUNS:
-        return
-    with context.store.write() as db:
-        db.execute(f'DROP INDEX IF EXISTS "{index_name(path)}"')
-        if len(field_indexes(db)) < MAX_INDEXES:
-            db.execute(index_sql(path))
-            # Of all indexes: the planner takes one without statistics for a selective one.
-            db.execute("ANALYZE runs")
-
-
-def field_indexes(db: Connection) -> list[str]:
-    """Names of the indexes that were built on demand."""
-    return [
-        name
-        for (name,) in db.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'runs' AND sql LIKE '%json%'"
-        )
-    ]
-
-
-def drop_field_indexes(db: Connection) -> None:
-    """Forget them all: their definitions hold key names, which may be a purged run's.
-
-    Statistics go too, whoever made them: they hold copies of values.
-    """
-    for name in field_indexes(db):
-        db.execute(f'DROP INDEX "{name}"')
-    sql = "SELECT name FROM sqlite_schema WHERE name GLOB 'sqlite_stat[1-4]'"
-    for (table,) in db.execute(sql).fetchall():
-        db.execute(f"DELETE FROM {table}")  # noqa: S608

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any, TypeGuard
+
+import msgspec
 
 from wbgql.errors import UsageError
 from wbgql.scalars import dump_json, parse_json
@@ -41,6 +44,11 @@ def summary_values(summary: dict[str, Any]) -> str:
 
 
 def _storable(values: dict[str, Any]) -> str:
+    with contextlib.suppress(UnicodeEncodeError, OverflowError):
+        encoded = msgspec.json.encode(values)
+        # A number that is not finite is encoded as null, so without a null there is none.
+        if b"null" not in encoded:
+            return encoded.decode()
     # A lone surrogate is valid in JSON's escapes and nowhere else.
     return dump_json(values).encode(errors="replace").decode()
 

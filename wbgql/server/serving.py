@@ -95,7 +95,8 @@ def _run(
             yield
             tasks.cancel_scope.cancel()
 
-    app: ASGIApp = make_app(backend, lifespan)
+    inner = make_app(backend, lifespan)
+    app: ASGIApp = inner
     if backend.settings.path_prefix:
         app = PathPrefix(app, backend.settings.path_prefix)
     if backend.settings.access_log is not None:
@@ -105,7 +106,7 @@ def _run(
         app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=int(SHUTDOWN_S) - 5
     )
     server = uvicorn.Server(config)
-    with _quiet_signals(), _calm_collector():
+    with contextlib.closing(inner.state.server), _quiet_signals(), _calm_collector():
         server.run(sockets=[listener])
 
 

@@ -149,6 +149,26 @@ def index_sql(index_path: IndexPath) -> str:
     )
 
 
+def joint_index_name(paths: tuple[IndexPath, ...]) -> str:
+    """Name of the index for several paths at once: the same for the same paths, and without their keys."""
+    text = " ".join(f"{path.column} {path_literal(path.parts)}" for path in paths)
+    return f"runs_joint_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def joint_index_sql(paths: tuple[IndexPath, ...]) -> str:
+    """Write `CREATE INDEX IF NOT EXISTS` for conditions on all of `paths`, which then need no row.
+
+    For rows that meet several conditions on keys; the order of `paths` is that of the index.
+    """
+    places = [f"{path.column}, {path_literal(path.parts)}" for path in paths]
+    values = ", ".join(f"json_extract({place})" for place in places)
+    types = ", ".join(f"json_type({place})" for place in places)
+    return (
+        f'CREATE INDEX IF NOT EXISTS "{joint_index_name(paths)}" ON runs(project_id, {values}, {types},'
+        " state, deleted_at)"
+    )
+
+
 def instant_text(value: object) -> str | None:
     """Return an ISO-8601 operand as the store writes instants: UTC, microseconds, `Z`.
 
