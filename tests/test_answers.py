@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import msgspec
@@ -45,6 +46,51 @@ def test_a_bare_nan_among_bytes_that_are_not_utf8_is_read_too() -> None:
 
     assert data is not None
     assert msgspec.json.decode(data) == {"name": "\ufffd", "loss": "NaN"}
+
+
+class Named(msgspec.Struct):
+    name: str
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"data":{"name":"ada"}}', b' {"extensions":{"a":1},"errors":[],"data":{"name":"ada","more":[1]}}\n'],
+)
+def test_data_that_fits_is_decoded_on_the_way(body: bytes) -> None:
+    assert split_answer(body, Named).data == Named("ada")
+
+
+def test_what_stands_beside_decoded_data_is_kept() -> None:
+    answer = split_answer(b'{"data":{"name":"ada"},"extensions":{"a":1}}', Named)
+
+    assert (answer.errors, answer.extensions) == (None, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"data":{"name":7}}', b'{"name":7}'),
+        (b'{"data":{"name":"ada"},"errors":["half"]}', b'{"name":"ada"}'),
+        (b'{"error":"half","data":{"name":"ada"}}', b'{"name":"ada"}'),
+        (b'{"data":{"name":"ada","loss":NaN}}', b'{"name": "ada", "loss": "NaN"}'),
+    ],
+)
+def test_data_that_does_not_fit_or_has_errors_beside_it_stays_json(body: bytes, left: bytes) -> None:
+    answer = split_answer(body, Named)
+
+    assert isinstance(answer.data, msgspec.Raw)
+    assert msgspec.json.decode(answer.data) == json.loads(left)
+
+
+@pytest.mark.parametrize("body", [b'{"data":null}', b'{"errors":["no"]}', b'{"data":null,"errors":["no"]}'])
+def test_absent_data_is_none_whatever_was_asked_for(body: bytes) -> None:
+    assert split_answer(body, Named).data is None
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{}", b'{"data":{"name":"ada"}', b'{"data":{"name":"ada"}}}'])
+def test_what_is_no_answer_is_none_of_any_type(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        split_answer(body, Named)
 
 
 @pytest.mark.parametrize("data", [b"null", b" null ", b"null\n"])

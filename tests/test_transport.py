@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -132,6 +133,20 @@ def test_send_posts_the_document_signed_and_gives_back_raw_data(server: Server) 
     assert isinstance(reply.data, msgspec.Raw)
     assert bytes(reply.data) == b'{"name":"ada"}'
     assert (reply.status, reply.errors, reply.text) == (200, None, None)
+
+
+def test_an_error_status_keeps_what_came_as_json(server: Server) -> None:
+    server.handle = answer(b'{"data":{"name":"ada"}}', 500)
+    transport = GqlTransport(Settings(base_url=server.url, api_key=KEY))
+
+    reply = transport.send(replace(GET, result=dict[str, str]), {})
+    server.handle = answer(b'{"data":{"name":"ada"}}')
+    good = transport.send(replace(GET, result=dict[str, str]), {})
+    transport.close()
+
+    assert isinstance(reply.data, msgspec.Raw)
+    assert (reply.status, bytes(reply.data)) == (500, b'{"name":"ada"}')
+    assert good.data == {"name": "ada"}
 
 
 def test_a_base_url_may_have_a_path_and_headers_may_be_added(server: Server) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gql import GraphQLRequest
-from gql.transport.exceptions import TransportConnectionFailed, TransportProtocolError
+from gql.transport.exceptions import TransportConnectionFailed
 from gql.transport.requests import RequestsHTTPTransport
 from graphql import ExecutionResult
 from requests import Response
-
-from wbgql.answers import make_excerpt, split_answer
 
 
 class EncodedRequest(GraphQLRequest):
@@ -25,29 +23,19 @@ class EncodedRequest(GraphQLRequest):
 
 
 class BytesTransport(RequestsHTTPTransport):
-    """Splits an answer as it came.
+    """Hands on an answer's body as it came, whatever it holds.
 
     gql would make a text of it first, and requests gather it in pieces of 10 kB: for a page of 7 MB
-    either takes longer than to split it. Wants `stream=True`, so that the body is still to be read.
+    either takes longer than to decode it. Wants `stream=True`, so that the body is still to be read.
     """
 
     def _prepare_result(self, response: Response) -> ExecutionResult:
-        """Read the body and split it; `data` stays JSON.
+        """Read the body, which is all of the result's `data`.
 
         Raises:
             TransportConnectionFailed: the rest of the body did not come.
-            TransportProtocolError: not GraphQL; its text is what the body begins with.
         """
-        body = _read(response)
-        try:
-            answer = split_answer(body)
-        except (ValueError, RecursionError) as error:
-            raise TransportProtocolError(make_excerpt(body)) from error
-        return ExecutionResult(
-            data=answer.data,  # type: ignore[arg-type]  # gql says dict, and hands on what it is given
-            errors=answer.errors,
-            extensions=answer.extensions,
-        )
+        return ExecutionResult(data=_read(response))  # type: ignore[arg-type]  # gql hands on what it is given
 
 
 def _read(response: Response) -> bytes:

@@ -12,8 +12,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import TracebackType
+from dataclasses import dataclass, replace
+from types import NoneType, TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -141,7 +141,8 @@ class Session:
         if self._closed:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
-        return self._decode(operation, self._send(operation, prepared, variables))
+        asked = replace(prepared, result=operation.result)
+        return self._decode(operation, self._send(operation, asked, variables))
 
     def close(self) -> None:
         """Close the transport. May be called twice."""
@@ -187,6 +188,9 @@ class Session:
         return reply
 
     def _decode(self, operation: Operation[T], reply: Reply) -> T:
+        if not isinstance(reply.data, (msgspec.Raw, NoneType)):
+            decoded: T = reply.data
+            return decoded
         decoder = self._decoders.get(operation.result)
         if decoder is None:
             decoder = self._decoders[operation.result] = msgspec.json.Decoder(operation.result)
@@ -225,11 +229,20 @@ def check_variables(prepared: Prepared, variables: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"{prepared.name}: ${declared_variable.name}: {declared_variable.type} must be given"
             )
+    if _not_json(dict(variables)) is None:
+        return
     for name, value in variables.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
+        if error := _not_json(value):
             raise UsageError(f"{prepared.name}: ${name} cannot be sent as JSON: {error}") from error
+
+
+def _not_json(value: Any) -> Exception | None:
+    """Why JSON cannot hold a value, or None."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return error
+    return None
 
 
 def make_request_error(operation: str, reply: Reply, *, now: float = 0.0) -> RequestError | None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from wbgql.answers import Answer, make_excerpt, split_answer
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, ServerUnavailable
 from wbgql.settings import Settings
@@ -33,16 +34,17 @@ _NO_TLS_HINT = "the port may speak plain HTTP: then base_url begins with http://
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came back, whatever its status. `data` is still JSON: it is decoded once, above.
+    """What came back, whatever its status.
 
-    `errors` is None or the GraphQL errors, as the server sent them; a bare text is made
-    into `{"message": text}`. `text` is the beginning of a body that was not GraphQL.
-    Header names are in lower case. `bytes_received` counts the body as it travelled. `wait_s`: seconds
-    until the answer began, None where nobody measured.
+    `data` is of the type that the request names, or still JSON (`msgspec.Raw`) where that did not fit or
+    errors stand beside it. `errors` is None or the GraphQL errors, as the server sent them; a bare text
+    is made into `{"message": text}`. `text` is the beginning of a body that was not GraphQL. Header names
+    are in lower case. `bytes_received` counts the body as it travelled. `wait_s`: seconds until the
+    answer began, None where nobody measured.
     """
 
     status: int = 200
-    data: msgspec.Raw | None = None
+    data: Any = None
     errors: list[Any] | None = None
     extensions: Any = None
     text: str | None = None
@@ -90,22 +92,22 @@ class GqlTransport:
             ServerUnavailable: refused, reset, timed out, cut off, or TLS failed.
             ConfigError: the address, a proxy or a header cannot be used at all.
         """
-        from gql.transport.exceptions import TransportError, TransportProtocolError
+        from gql.transport.exceptions import TransportError
 
         from wbgql.gql_requests import EncodedRequest
 
         body = _encode(prepared, variables)
         exchange = _Exchange(self._settings.api_key)
-        result = text = None
         try:
             result = self._connected().execute(EncodedRequest(body), extra_args={"auth": exchange})
-        except TransportProtocolError as error:
-            text = str(error)
         except TransportError as error:
             raise _make_failure(error, self._settings, prepared.name, exchange.status) from error
         # The response holds its request, and that the exchange: let go, or they stay until a collection.
         response, exchange.response = exchange.response, None
-        return self._make_reply(response, result, text, len(body))
+        assert response is not None  # without one, the failure was raised
+        # An answer of another status is an error, which keeps what came as JSON.
+        answer, text = _read_answer(result.data, prepared.result if response.ok else msgspec.Raw)
+        return self._make_reply(response, answer, text, len(body))
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -120,19 +122,28 @@ class GqlTransport:
                 self._gql = _connect(self._settings)
             return self._gql
 
-    def _make_reply(self, response: Response | None, result: Any, text: str | None, bytes_sent: int) -> Reply:
-        assert response is not None  # without one, the failure was raised
+    def _make_reply(
+        self, response: Response, answer: Answer | None, text: str | None, bytes_sent: int
+    ) -> Reply:
         return Reply(
             status=response.status_code,
-            data=None if result is None else result.data,
-            errors=None if result is None else _scrub(result.errors, self._settings.api_key),
-            extensions=None if result is None else result.extensions,
+            data=None if answer is None else answer.data,
+            errors=None if answer is None else _scrub(answer.errors, self._settings.api_key),
+            extensions=None if answer is None else answer.extensions,
             text=_scrub(text, self._settings.api_key),
             headers={name.lower(): value for name, value in response.headers.items()},
             bytes_sent=bytes_sent,
             bytes_received=_wire_size(response),
             wait_s=response.elapsed.total_seconds(),
         )
+
+
+def _read_answer(body: Any, result: Any) -> tuple[Answer | None, str | None]:
+    """The GraphQL answer that a body is, else what the body begins with."""
+    try:
+        return split_answer(body, result), None
+    except (ValueError, RecursionError):
+        return None, make_excerpt(body)
 
 
 def _encode(prepared: Prepared, variables: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -47,7 +47,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation ready to send: `text` holds it and the fragments it needs, nothing else."""
+    """An operation ready to send: `text` holds it and the fragments it needs, nothing else.
+
+    `result` is the type that an answer's `data` may be decoded into at once; left alone, it stays JSON.
+    """
 
     name: str
     text: str
@@ -55,3 +58,4 @@ class Prepared:
     variables: Mapping[str, Variable]
     file: str
     line: int
+    result: Any = msgspec.Raw

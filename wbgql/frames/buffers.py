@@ -56,6 +56,8 @@ def text_array(values: Sequence[str | None], nulls: bool = True) -> pa.Array:
     """Text. Raises TypeError, UnicodeEncodeError for what is no text or holds half a character."""
     import pyarrow as pa
 
+    if _is_one_text(values):
+        return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
     texts = [value or "" for value in values]
     whole = "".join(texts)
     data = whole.encode()
@@ -74,6 +76,13 @@ def texts_array(values: Sequence[Sequence[str] | None]) -> pa.Array:
     offsets = array("i", accumulate((len(value or ()) for value in values), initial=0))
     buffers = [_validity(values), pa.py_buffer(offsets)]
     return pa.Array.from_buffers(pa.list_(pa.string()), len(values), buffers, children=[items])
+
+
+def _is_one_text(values: Sequence[str | None]) -> bool:
+    """Whether all rows hold the same text, as those of a project's name do."""
+    if not values or values[0] is None or values[0] != values[-1]:
+        return False
+    return values.count(values[0]) == len(values)
 
 
 def _fixed_array(values: Sequence[Any], code: str, kind: pa.DataType, nulls: bool = True) -> pa.Array:

@@ -1,7 +1,7 @@
 """Reading asked-for keys out of many JSON texts at once. No I/O.
 
-A page of texts is decoded in one call, into a type made for the keys, so that what was not asked for
-is skipped and nothing is done per row. A page that this cannot read (a bare NaN, say) is read row by row.
+Each text is decoded into a type made for the keys, so that what was not asked for is skipped, and rows
+become columns without Python in between. A page that this cannot read (a bare NaN, say) is read row by row.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
 # So many rows are turned at a time: few enough for the processor's cache, and for their tuples not to
 # set off the collector, which takes 50 ms where polars, gql and the like are imported.
 _BLOCK = 100
+
+# Up to so many columns it is quicker to take them one by one.
+_FEW = 4
 
 _VALUE_OF = attrgetter("value")
 _ABSENT = _Wrapped(value=None)
@@ -168,6 +171,8 @@ def dig(value: Any, parts: Sequence[str]) -> Any:
 
 def _turned(rows: Sequence[Any], width: int) -> list[Values]:
     """The columns of structs that have `width` fields."""
+    if width <= _FEW:
+        return [list(map(attrgetter(f"f{number}"), rows)) for number in range(width)]
     columns: list[Values] = [[] for _ in range(width)]
     for start in range(0, len(rows), _BLOCK):
         block = zip(*map(astuple, rows[start : start + _BLOCK]), strict=True)
