@@ -218,7 +218,9 @@ def test_no_value_crashes_and_none_is_lost_in_silence(values: list[Any], kinds: 
     assert kept + strangers == sum(value is not None for value in values)
 
 
-@given(st.lists(st.none() | st.text(max_size=5), max_size=8))
+@given(
+    st.lists(st.none() | st.text(max_size=5), max_size=8) | st.text(max_size=5).map(lambda text: [text] * 8)
+)
 def test_texts_come_through_as_they_are(values: list[str | None]) -> None:
     array = attribute_array(values, "string")
 

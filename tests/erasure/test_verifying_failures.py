@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class Between:
         self._change = change
 
     def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        return self._change(prepared.name, variables, lambda: self._inner.send(prepared, variables))
+        as_json = replace(prepared, result=msgspec.Raw)
+        return self._change(prepared.name, variables, lambda: self._inner.send(as_json, variables))
 
     def close(self) -> None:
         self._inner.close()

@@ -9,9 +9,9 @@ to look for None.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ def text_array(values: Sequence[str | None], nulls: bool = True) -> pa.Array:
     """Text. Raises TypeError, UnicodeEncodeError for what is no text or holds half a character."""
     import pyarrow as pa
 
+    lengths: Iterable[int]
     if _is_one_text(values):
-        return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
-    texts = [value or "" for value in values]
-    whole = "".join(texts)
-    data = whole.encode()
-    lengths = map(len, texts) if len(data) == len(whole) else (len(text.encode()) for text in texts)
+        text = (values[0] or "").encode()
+        data, lengths = text * len(values), repeat(len(text), len(values))
+    else:
+        texts = [value or "" for value in values]
+        whole = "".join(texts)
+        data = whole.encode()
+        lengths = map(len, texts) if len(data) == len(whole) else (len(text.encode()) for text in texts)
     offsets = array("i", accumulate(lengths, initial=0))
     validity = _validity(values) if nulls else None
     buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -80,9 +83,8 @@ def texts_array(values: Sequence[Sequence[str] | None]) -> pa.Array:
 
 def _is_one_text(values: Sequence[str | None]) -> bool:
     """Whether all rows hold the same text, as those of a project's name do."""
-    if not values or values[0] is None or values[0] != values[-1]:
-        return False
-    return values.count(values[0]) == len(values)
+    first = values[0] if values else None
+    return isinstance(first, str) and values[-1] == first and values.count(first) == len(values)
 
 
 def _fixed_array(values: Sequence[Any], code: str, kind: pa.DataType, nulls: bool = True) -> pa.Array:
