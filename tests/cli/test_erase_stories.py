@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.real_command import RealCommand
 from tests.stored import World
-from wbgql.server import RunningServer, start, stores
+from wbgql.server import RunningServer, purge, start
 
 FAST = ("--equal-reads", "2", "--patience", "0s")
 CANARIES = ("canary-config-{}-end", "canary-tag-{}-end", "canary-log-{}-end", "canary-weights-{}-end")
@@ -166,7 +166,7 @@ def test_after_the_purge_no_canary_is_left_in_the_raw_store(shell, ignoring, tmp
     _apply(shell, plan, digest)
 
     hidden = json.loads(shell.run(10, *look))["verifications"]
-    stores.purge(ignoring.data, retention_s=0)
+    purge(ignoring.data, retention_s=0)
     gone = json.loads(shell.run(0, *look))["verifications"]
 
     assert weights

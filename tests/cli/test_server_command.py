@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -37,6 +39,18 @@ def test_orgs_teams_and_purge_are_done_to_the_store_named(command, tmp_path: Pat
 
     assert [got.code for got in (org, team, purge)] == [0, 0, 0]
     assert json.loads(purge.out)["runs"] == 0
+
+
+def test_an_account_is_made_without_loading_what_answers_requests(tmp_path: Path) -> None:
+    code = (
+        "import sys, wbgql.cli.main as m; m.main(sys.argv[1:]);"
+        "print([name for name in ('graphql', 'starlette', 'uvicorn', 'jinja2') if name in sys.modules], file=sys.stderr)"
+    )
+    command = ["server", "user", "add", "ada", "--data", str(tmp_path / "store")]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout)["user"] == "ada"
+    assert done.stderr.strip() == "[]"
 
 
 def test_a_store_that_is_not_there_is_a_store_error(command, tmp_path: Path) -> None:

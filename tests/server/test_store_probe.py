@@ -10,7 +10,7 @@ import pytest
 
 from tests.stored import World
 from wbgql.errors import StoreError
-from wbgql.server import start, stores
+from wbgql.server import purge, start
 from wbgql.server.store_probe import open_probe
 from wbgql.server.times import utc_now
 
@@ -41,7 +41,7 @@ def erased(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, World,
         world.client.close()
     before = folder / "before"
     shutil.copytree(data, before)
-    stores.purge(data, now=utc_now() + timedelta(days=30))
+    purge(data, now=utc_now() + timedelta(days=30))
     return before, data, world, gone
 
 
