@@ -74,7 +74,7 @@ def test_a_time_that_cannot_be_read_does_not_hide_the_line() -> None:
     lines = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "edges": [{"cursor": "c", "node": node}]}
     (line,) = iter_console_lines(Session(FakeTransport({"project": {"run": {"logLines": lines}}})), PATH)
 
-    assert (line.timestamp, line.label, line.line) == (None, "w1", "x")
+    assert (line.timestamp, line.level, line.label, line.line) == (None, "info", "w1", "x")
 
 
 def test_missing_runs_and_impossible_counts_are_refused(client: wb.Client, project: str) -> None:

@@ -30,6 +30,7 @@ result = {
     "part": [row["_step"] for row in run.scan_history(min_step=2, max_step=4)],
     "system": [run.history(stream="system", pandas=False)[0], run.system_metrics],
     "console": [[line.level, line.content] for line in run.console_logs()],
+    "timed": [line.timestamp is not None for line in run.console_logs(last=1)],
     "last_line": [line.content for line in run.console_logs(last=1)],
     "files": {file.name: file.size for file in run.files(per_page=4)},
     "media": [file.name for file in run.files(pattern="media/images/%")],
@@ -106,10 +107,8 @@ def test_media_are_files_objects_in_the_history_and_tables(logged):
 
 
 def test_a_rewritten_console_line_is_kept_once_and_stderr_is_an_error(logged):
-    assert logged["console"] == [
-        ["info", "progress 100%"], ["info", "after the bar"], ["error", "went wrong"],
-    ]  # fmt: skip
-    assert logged["last_line"] == ["went wrong"]
+    assert logged["console"] == [["", "progress 100%"], ["", "after the bar"], ["error", "went wrong"]]
+    assert (logged["last_line"], logged["timed"]) == (["went wrong"], [True])
 
 
 def test_system_metrics_are_read_as_rows_and_as_the_latest(logged):
@@ -155,7 +154,7 @@ Path(flag).touch()
 """
 CONSOLE = """
 query Console($project: String) { project(entityName: "admin", name: $project) { run(name: "both") {
-  logLineCount logLines(first: 100) { edges { node { line } } }
+  logLineCount logLines(first: 100) { edges { node { label line } } }
 } } }
 """
 
@@ -175,6 +174,6 @@ def test_two_processes_share_a_run(local_server, tmp_path):
     summary = json.loads(run["summaryMetrics"])
     assert (summary["one/x"], summary["two/x"], run["state"]) == (2, 2, "finished")
     console = caller.ask(CONSOLE, project=project)["project"]["run"]
-    said = [edge["node"]["line"] for edge in console["logLines"]["edges"]]
-    assert sorted(said) == sorted(f"[{me}] {me} at {step}" for me in names for step in range(3))
+    said = [(edge["node"]["label"], edge["node"]["line"]) for edge in console["logLines"]["edges"]]
+    assert sorted(said) == [(me, f"{me} at {step}") for me in names for step in range(3)]
     assert console["logLineCount"] == 6

@@ -137,7 +137,7 @@ def test_console_lines_are_rewritten_in_place_and_taken_apart(caller, project):
 
     assert run["logLineCount"] == 3
     assert [edge["node"]["line"] for edge in run["logLines"]["edges"]] == ["99%", "bad", "no time"]
-    assert [edge["node"]["level"] for edge in run["logLines"]["edges"]] == ["info", "error", None]
+    assert [edge["node"]["level"] for edge in run["logLines"]["edges"]] == [None, "error", None]
     assert [edge["node"]["number"] for edge in tail] == [2]
 
 

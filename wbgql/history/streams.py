@@ -31,13 +31,14 @@ _MAX_SAMPLES = 1_000_000
 class ConsoleLine:
     """One line that a run printed.
 
-    `number` counts from 0, `timestamp` is in UTC, `level` is `info` or `error` (written to standard
-    error), `label` the writer's in a run with several. What the server does not say is None.
+    `number` counts from 0, `timestamp` is in UTC, `level` is `error` for what went to standard error and
+    `info` for the rest, which servers leave without one, `label` the writer's in a run with several.
+    What the server does not say is None.
     """
 
     number: int | None
     timestamp: datetime | None
-    level: str | None
+    level: str
     label: str | None
     line: str
 
@@ -113,7 +114,7 @@ def _to_line(node: ConsoleLineNode) -> ConsoleLine:
     return ConsoleLine(
         number=node.number,
         timestamp=_instant(node.timestamp),
-        level=node.level,
+        level=node.level or "info",
         label=node.label,
         line=node.line or "",
     )

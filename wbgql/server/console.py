@@ -8,7 +8,7 @@ import re
 from wbgql.server import lines
 from wbgql.server.store import Connection, Row
 
-# Source: lines that wandb SDK 0.31.0 sends without the feature STRUCTURED_CONSOLE_LOGS, seen 2026-11.
+# Source: lines that wandb SDK 0.31.0 sends where STRUCTURED_CONSOLE_LOGS is off, seen 2026-11.
 _LINE = re.compile(r"(?P<level>ERROR )?(?P<time>\d{4}-\d\d-\d\dT[\d:.]+) (?P<text>.*)", re.DOTALL)
 
 
@@ -18,7 +18,11 @@ def read(db: Connection, pk: int, skip: int, limit: int) -> list[Row]:
 
 
 def to_node(number: int, line: str) -> Row:
-    """One line taken apart; a line of unknown form is kept whole."""
+    """One line taken apart; a line of unknown form is kept whole.
+
+    `level` is "error" for what went to standard error, else None.
+    Source: `ConsoleLogLine` of wandb SDK 0.31.0, 2026-11.
+    """
     node: Row = {
         "id": str(number),
         "number": number,
@@ -32,7 +36,7 @@ def to_node(number: int, line: str) -> Row:
     match = _LINE.fullmatch(line)
     if match is None:
         return node
-    level = "error" if match["level"] else "info"
+    level = "error" if match["level"] else None
     return node | {"level": level, "timestamp": match["time"], "line": match["text"]}
 
 
@@ -45,7 +49,7 @@ def _structured(line: str) -> Row:
         return {}
     return {
         "line": parts["content"],
-        "level": parts.get("level", "info"),
+        "level": parts.get("level"),
         "timestamp": parts.get("ts"),
         "label": parts.get("label"),
     }
