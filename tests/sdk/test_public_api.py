@@ -73,6 +73,9 @@ result["uploaded"] = [uploaded.name, uploaded.size, read().file("sub/up.txt").do
 result["state"] = read().state
 read().file("sub/up.txt").delete()
 result["left"] = [file.name for file in read().files()]
+Path("above.txt").write_text("above")
+outside = str(Path("above.txt").absolute())
+result["outside"] = [read().upload_file(outside, root="sub").name, [file.name for file in read().files()]]
 pending = public.Run.create(wandb.Api(), project=project, entity="admin", state="pending")
 result["states"] = [pending.state]
 for state in ("failed", "pending", "failed"):
@@ -197,6 +200,8 @@ def test_runs_are_made_changed_and_deleted_with_what_they_logged(local_server, t
         "uploaded": ["sub/up.txt", 2, "up"],
         "state": "running",
         "left": [],
+        # A file from outside of the root is kept under a safe name, and looked up by the other.
+        "outside": ["../above.txt", ["__/above.txt"]],
         "states": ["pending", "failed", "pending", "failed"],
         "refused": "invalid state transition: 'failed' to 'failed'",
         "empty": [[], [], [], None, None, {}, [], -1],
