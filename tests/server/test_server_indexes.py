@@ -173,3 +173,34 @@ def purge_one(server: RunningServer, caller: Caller) -> int:
         "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=edge["node"]["id"]
     )
     return purge(server.data, now=datetime.now(UTC) + timedelta(seconds=5)).runs
+
+
+def test_a_key_within_objects_is_counted_by_its_index_until_an_array_stands_on_the_way(
+    many: RunningServer,
+) -> None:
+    caller = Caller(many.base_url, many.api_key)
+    document = """query N($f: JSONString) { project(name: "many", entityName: "admin") { runCount(filters: $f)
+        runs(first: 1000, filters: $f) { totalCount edges { node { config(keys: ["model"]) } } } } }"""
+    filters = json.dumps({"$and": [{"config.model.layers": {"$gte": 48}}, {"config.seed": {"$lt": 2400}}]})
+
+    def found() -> tuple[int, int, list[Any]]:
+        project = caller.ask(document, f=filters)["project"]
+        configs = [json.loads(edge["node"]["config"]) for edge in project["runs"]["edges"]]
+        layers = [config["model"]["value"] for config in configs]
+        assert project["runs"]["totalCount"] == project["runCount"]
+        return project["runCount"], len(layers), layers
+
+    answers = [found() for _ in range(3 * INDEX_FROM_USES)]
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0][0] == answers[0][1] > 90
+    db = apsw.Connection(str(many.data / "wbgql.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+    made = db.execute("SELECT group_concat(sql) FROM sqlite_schema WHERE name GLOB 'runs_joint_*'").get
+    db.close()
+    assert '"model"."layers"' in made, "both conditions are answered by one index"
+
+    config = {"model": {"value": [{"layers": 1}, {"layers": 50}]}, "seed": {"value": 1}}
+    caller.upsert("many", name="array", config=config)
+
+    count, listed, layers = found()
+    assert count == listed == answers[0][0] + 1
+    assert config["model"]["value"] in layers

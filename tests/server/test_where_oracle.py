@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import mongo_oracle
-from tests.server.filter_tables import NULLS, from_ejson, open_database, select, store_documents
+from tests.server.filter_tables import NULLS, from_ejson, open_database, select, store_documents, store_runs
+from wbgql.server.where import IndexPath, RunFields, compile_where
+from wbgql.server.where_fields import path_literal
 
 CASES = json.loads((Path(__file__).parent.parent / "samples" / "filters.json").read_text())
 KEYS = st.sampled_from(["a", "b", "0", "1"])
@@ -121,6 +123,35 @@ def test_sql_and_the_oracle_select_the_same(database: apsw.Connection, documents
     for nulls in NULLS:
         wanted = [n for n, doc in enumerate(documents) if mongo_oracle.matches(doc, filter_, nulls=nulls)]
         assert select(database, filter_, nulls=nulls) == wanted, (nulls, filter_)
+
+
+@MANY
+@given(documents=st.lists(PLAIN_DOCUMENTS, min_size=1, max_size=6), filter_=FILTERS)
+def test_places_known_to_hold_no_array_change_nothing(
+    database: apsw.Connection, documents: Any, filter_: Any
+) -> None:
+    store_runs(database, *({"summary_values": document} for document in documents))
+    below = _below("summary_metrics", filter_)
+    paths = compile_where(below, RunFields(1)).index_paths
+    arrayless = frozenset(path for path in paths if path.kind == "type" and not _any_array(database, path))
+
+    for nulls in NULLS:
+        wanted = select(database, below, RunFields(1), nulls)
+        assert select(database, below, RunFields(1, arrayless=arrayless), nulls) == wanted, (nulls, filter_)
+
+
+def _below(key: str, filter_: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name if name.startswith("$") else f"{key}.{name}": [_below(key, one) for one in value]
+        if name.startswith("$")
+        else value
+        for name, value in filter_.items()
+    }
+
+
+def _any_array(database: apsw.Connection, path: IndexPath) -> bool:
+    place = f"{path.column}, {path_literal(path.parts)}"
+    return bool(database.execute(f"SELECT 1 FROM runs WHERE json_type({place}) = 'array'").get)
 
 
 @pytest.mark.full

@@ -86,7 +86,7 @@ def test_a_metric_range_in_its_own_order_is_one_index_range(
 ) -> None:
     steps = plan(indexed, {"summary_metrics.acc": {operator: 0.5}}, f"{sign}summary_metrics.acc")
 
-    assert "SEARCH runs USING INDEX runs_summary_values" in steps
+    assert "SEARCH runs USING COVERING INDEX runs_summary_values" in steps, "no row is read for an id"
     assert "<expr>" in steps
     assert "TEMP B-TREE" not in steps
 
@@ -108,6 +108,18 @@ def test_a_comparison_on_a_json_key_searches_the_index(
 
     assert "SCAN runs" not in steps
     assert "<expr>" in steps
+
+
+@pytest.mark.parametrize("operator", ["$gt", "$gte", "$lt", "$lte", "$eq"])
+@pytest.mark.parametrize("key", ["config.lr", "summary_metrics.acc"])
+def test_a_count_by_a_key_reads_no_row_even_where_one_project_is_all_there_is(
+    indexed: apsw.Connection, key: str, operator: str
+) -> None:
+    where = compile_where({key: {operator: 5}}, RunFields(project_id=1))
+    query = f"SELECT count(*) FROM runs WHERE project_id = 1 AND deleted_at IS NULL AND {where.sql}"
+    steps = [row[3] for row in indexed.execute(f"EXPLAIN QUERY PLAN {query}", where.params)]
+
+    assert any("SEARCH runs USING COVERING INDEX runs_" in step for step in steps), steps
 
 
 def test_state_equality_uses_a_plain_index(indexed: apsw.Connection) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection
-from wbgql.server.where_fields import IndexPath, index_name, index_sql, joint_index_name, joint_index_sql
+from wbgql.server.where_fields import (
+    IndexPath,
+    index_name,
+    index_sql,
+    joint_index_name,
+    joint_index_sql,
+    path_literal,
+)
 
 INDEX_FROM_RUNS = 2_000
 """Below this many runs in the store a scan is quick enough without an index."""
@@ -37,6 +44,26 @@ def find_joint(context: Context, paths: tuple[IndexPath, ...]) -> str | None:
     if _is_wanted(context, paths):
         _build(context, name, sql)
     return name if _is_there(context.db, name, sql) else None
+
+
+def find_arrayless(db: Connection, project_pk: int, paths: frozenset[IndexPath]) -> frozenset[IndexPath]:
+    """Those places of kind "type" at which no run of the project has an array, as far as their indexes tell.
+
+    Nothing outside a transaction: the next statement might see another state.
+    """
+    if not db.in_transaction:
+        return frozenset()
+    return frozenset(
+        path
+        for path in paths
+        if path.kind == "type" and has_index(db, path) and not _any_array(db, project_pk, path)
+    )
+
+
+def _any_array(db: Connection, project_pk: int, path: IndexPath) -> bool:
+    place = f"{path.column}, {path_literal(path.parts)}"
+    sql = f"SELECT 1 FROM runs WHERE project_id = ? AND json_type({place}) = 'array' LIMIT 1"  # noqa: S608
+    return db.execute(sql, (project_pk,)).get is not None
 
 
 def has_index(db: Connection, path: IndexPath) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -161,8 +161,10 @@ def count(context: Context, project: Row, filters: str | None) -> int:
     each read the runs that are left. So they are answered by one index of all those keys, and until there is
     one each by its own, as a set of runs.
     """
-    where, params = _where(context, project, filters, None)
-    keyed, others = _by_index(context, project, filters)
+    given = parse_filters(filters)
+    fields = _fields(context, project, given)
+    where, params = _live(project, compile_where(given, fields))
+    keyed, others = _by_index(context, given, fields)
     paths = tuple(sorted(frozenset[IndexPath]().union(*(part.index_paths for part in keyed))))
     source = "runs"
     if len(paths) > 1:
@@ -189,11 +191,11 @@ def _by_sets(project: Row, keyed: list[Where], others: list[Where]) -> tuple[str
     return " AND ".join([scope, f"({first.sql})", *sets, *(f"({part.sql})" for part in others)]), params
 
 
-def _by_index(context: Context, project: Row, filters: str | None) -> tuple[list[Where], list[Where]]:
+def _by_index(
+    context: Context, filter_: dict[str, Any], fields: RunFields
+) -> tuple[list[Where], list[Where]]:
     """The conditions that must all hold: those that an index of values serves, and the others."""
-    parts = [
-        compile_where(part, RunFields(project["pk"])) for part in _conditions(parse_filters(filters) or {})
-    ]
+    parts = [compile_where(part, fields) for part in _conditions(filter_)]
     keyed = [
         part
         for part in parts
@@ -233,14 +235,29 @@ def where_sql(context: Context, project: Row, filters: str | None) -> tuple[str,
 def _where(
     context: Context, project: Row, filters: str | None, names: list[str] | None
 ) -> tuple[str, list[Any]]:
-    compiled = compile_where(parse_filters(filters), RunFields(project["pk"]))
-    run_indexes.note_paths(context, compiled.index_paths)
-    where = f"runs.project_id = ? AND runs.deleted_at IS NULL AND ({compiled.sql})"
-    params: list[Any] = [project["pk"], *compiled.params]
+    given = parse_filters(filters)
+    where, params = _live(project, compile_where(given, _fields(context, project, given)))
     if names:
         where += f" AND runs.name IN ({','.join('?' * len(names))})"
         params += names
     return where, params
+
+
+def _live(project: Row, compiled: Where) -> tuple[str, list[Any]]:
+    where = f"runs.project_id = ? AND runs.deleted_at IS NULL AND ({compiled.sql})"
+    return where, [project["pk"], *compiled.params]
+
+
+def _fields(context: Context, project: Row, filter_: Any) -> RunFields:
+    """What the keys of a filter mean; notes what it asks for, so that there will be indexes.
+
+    A key within objects could lead through arrays, whose elements no index has: where there are none, it is
+    read like any other key.
+    """
+    fields = RunFields(project["pk"])
+    paths = compile_where(filter_, fields).index_paths
+    run_indexes.note_paths(context, paths)
+    return replace(fields, arrayless=run_indexes.find_arrayless(context.db, project["pk"], paths))
 
 
 def parse_filters(text: str | None) -> Any:

@@ -39,7 +39,9 @@ class JsonField:
     """A path into JSON. `source`: the SQL of the JSON; `column`: its name in `runs` if an index may serve it.
 
     `root_array`: the JSON itself may be an array, so that a first part may walk through it.
-    `project_id`: set where the rows of one project alone are asked for.
+    `project_id`: set where the rows of one project alone are asked for. `arrayless`: beginnings of the path
+    at which none of the rows asked for has an array. `table`: whose column it is, if an index may stand in
+    for its rows.
     """
 
     source: str
@@ -47,6 +49,8 @@ class JsonField:
     column: str | None = None
     root_array: bool = False
     project_id: int | None = None
+    arrayless: frozenset[tuple[str, ...]] = frozenset()
+    table: str | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,8 @@ _JSON_COLUMNS = {"config": "config_values", "summary_metrics": "summary_values",
 class RunFields:
     """The keys of W&B's run filters, over the table `runs` (not under an alias).
 
-    With `project_id` a `<` on a metric becomes one index range instead of two.
+    With `project_id` a `<` on a metric becomes one index range instead of two. `arrayless`: places (of the
+    kind "type") at which no run of the project has an array; a condition below is then one on a single value.
 
     Source: wandb SDK 0.31.0 `apis/public/api.py`, docstring of `Api.runs`; `summary.x` is an
     "invalid column" and `id` matches nothing: GitHub issues wandb/wandb#945, #5122 (2026-08).
@@ -227,6 +232,7 @@ class RunFields:
 
     project_id: int | None = None
     tie_break: str = "runs.id"
+    arrayless: frozenset[IndexPath] = frozenset()
 
     def resolve(self, key: str) -> Field:
         head, *rest = split_key(key)
@@ -249,7 +255,15 @@ class RunFields:
         if head == "config" and rest[1:2] == ("value",):
             # `config.lr` and `config.lr.value` are one: the store keeps config without the wrapper.
             rest = rest[:1] + rest[2:]
-        return JsonField(f"runs.{column}", rest, column=column, project_id=self.project_id)
+        arrayless = frozenset(path.parts for path in self.arrayless if path.column == column)
+        return JsonField(
+            f"runs.{column}",
+            rest,
+            column=column,
+            project_id=self.project_id,
+            arrayless=arrayless,
+            table="runs" if rest else None,
+        )
 
 
 @dataclass(frozen=True)

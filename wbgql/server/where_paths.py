@@ -101,12 +101,13 @@ class JsonTarget:
     @property
     def _node(self) -> Node:
         where = f"{self.field.source}, {path_literal(self.field.parts)}"
-        return Node(f"json_type({where})", f"json_extract({where})", where)
+        return Node(f"json_type({where})", f"json_extract({where})", where, self.field.table)
 
     def _prefixes(self) -> list[tuple[str, ...]]:
         parts = self.field.parts
         start = 0 if self.field.root_array else 1
-        return [parts[:length] for length in range(start, len(parts))]
+        prefixes = (parts[:length] for length in range(start, len(parts)))
+        return [prefix for prefix in prefixes if prefix not in self.field.arrayless]
 
     def _arrays_on_the_way(self) -> list[Sql]:
         source = self.field.source

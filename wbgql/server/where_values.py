@@ -59,11 +59,24 @@ def _between(separator: str, parts: list[Sql]) -> Iterable[str | Sql]:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A JSON value in SQL: its type, its value as `json_extract` gives it, what `json_each` takes."""
+    """A JSON value in SQL: its type, its value as `json_extract` gives it, what `json_each` takes.
+
+    `table`: whose row holds it, where an index may give type and value. The elements are then read from that
+    row anew: a mention of its column would have SQLite read every row, and not only those with an array.
+    """
 
     type: str
     value: str
     source: str
+    table: str | None = None
+
+    def elements(self, alias: str) -> str:
+        """Tables and condition for what stands in an array, as rows of `alias`."""
+        if self.table is None:
+            return f"json_each({self.source}) {alias} WHERE "
+        row = f"{alias}_row"
+        source = self.source.removeprefix(f"{self.table}.")
+        return f"{self.table} {row}, json_each({row}.{source}) {alias} WHERE {row}.id = {self.table}.id AND "
 
 
 Test = Callable[[Node], Sql]
@@ -127,7 +140,7 @@ def choose(type_sql: str, cases: Mapping[str, Sql], otherwise: Sql = FALSE) -> S
 
 
 def _exists(node: Node, alias: str) -> str:
-    return f"EXISTS(SELECT 1 FROM json_each({node.source}) {alias} WHERE "  # noqa: S608 - names made here
+    return f"EXISTS(SELECT 1 FROM {node.elements(alias)}"  # noqa: S608 - names made here
 
 
 def any_element(node: Node, alias: str, condition: Sql) -> Sql:
