@@ -1,6 +1,7 @@
 """`python -m bench`: paired ratios against the SDK's client and against requests, in one run.
 
-`python -m bench server` measures the local server instead; see `bench/server_side.py`.
+`python -m bench server` measures the local server instead, see `bench/server_side.py`; `python -m bench sdk` many
+SDK processes that log to it at once, see `bench/sdk_fleet.py`.
 
 Every round runs each variant once, in a process of its own, shuffled; a ratio is the median of the
 ratios within the rounds. Fails if two variants that should have read the same did not.
@@ -73,14 +74,17 @@ SAME = (
 def main() -> int:
     """Measure, print the tables, and say whether the checks held."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("client", "server"), default="client")
+    parser.add_argument("what", nargs="?", choices=("client", "server", "sdk"), default="client")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stored-runs", type=int, default=100_000, help="server: runs in its store")
     parser.add_argument("--store", type=Path, help="server: keep the store in this folder, to use it again")
+    parser.add_argument("--processes", type=int, default=20, help="sdk: how many log at once")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="without the 50 ms rows")
     which.add_argument("--latency", action="store_true", help="the 50 ms rows alone")
     asked = parser.parse_args()
+    if asked.what == "sdk":
+        return _sdk(asked.processes)
     if asked.what == "server":
         return _server_side(asked.store, asked.stored_runs)
     runs = sorted({run for row in ROWS for run in (row.theirs, row.ours)} | {run for _, run, _ in MEMORY})
@@ -96,6 +100,12 @@ def main() -> int:
     _print_ratios(found)
     _print_memory(found)
     return _check(found)
+
+
+def _sdk(processes: int) -> int:
+    from bench import sdk_fleet  # imports the SDK
+
+    return int(sdk_fleet.measure(processes) > 0)
 
 
 def _server_side(store: Path | None, runs: int) -> int:

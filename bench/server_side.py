@@ -177,9 +177,9 @@ def _measure(server: RunningServer, line: Line, asked: Ask, truth: Truth) -> int
     first, answer = line.ask(asked)
     for _ in range(WARM - 1):
         line.ask(asked)
-    cpu = _cpu_s(server)
+    cpu = used_cpu_s(server)
     times = [line.ask(asked)[0] for _ in range(ASKED)]
-    _print_times(asked.work, asked.target_ms, times, (_cpu_s(server) - cpu) / ASKED, first)
+    _print_times(asked.work, asked.target_ms, times, (used_cpu_s(server) - cpu) / ASKED, first)
     return _check(asked, answer, truth)
 
 
@@ -207,13 +207,13 @@ def _measure_summary(server: RunningServer, line: Line) -> None:
     chance = random.Random(5)
     texts = [json.dumps(summary_of(chance)) for _ in range(220)]
     first, *_ = [line.stream(name, "wandb-summary.json", 0, [text]) for text in texts[:20]]
-    cpu = _cpu_s(server)
+    cpu = used_cpu_s(server)
     times = [line.stream(name, "wandb-summary.json", 0, [text]) for text in texts[20:]]
     work = "summary of 100 keys replaced, over HTTP"
-    _print_times(work, 1, times, (_cpu_s(server) - cpu) / len(times), first)
-    cpu = _cpu_s(server)
+    _print_times(work, 1, times, (used_cpu_s(server) - cpu) / len(times), first)
+    cpu = used_cpu_s(server)
     times = [line.post("/graphql", {"query": "{ viewer { id } }"})[0] for _ in range(200)]
-    cpu_s = (_cpu_s(server) - cpu) / len(times)
+    cpu_s = (used_cpu_s(server) - cpu) / len(times)
     _print_times("… the smallest question there is, to compare", None, times, cpu_s, times[0])
 
 
@@ -299,6 +299,7 @@ class _Writers:
         self.sent[name] = sent
 
 
-def _cpu_s(server: RunningServer) -> float:
+def used_cpu_s(server: RunningServer) -> float:
+    """Processor seconds that the server process has used."""
     parts = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(parts[11]) + int(parts[12])) * _TICK_S

@@ -204,6 +204,19 @@ def test_charts_are_found_by_name_scaled_and_drawn_over_other_axes(world, visito
     assert visitor.open(f"{run}?x=nonsense").all("option", selected=None, value="_step")
 
 
+def test_a_metric_with_nothing_to_draw_is_named(world, visitor):
+    world.run("r0")
+    rows = [{"_step": n, "below": -n, "broken": math.nan, "loss": 1.0} for n in range(3)]
+    world.caller.log(world.project, "r0", *rows)
+
+    linear, logarithmic = (visitor.open(f"/{world.path}/runs/r0?y={y}") for y in ("", "log"))
+
+    assert [one.text.split()[0] for one in linear.all("figcaption")] == ["below", "loss"]
+    assert "Nothing to draw for broken." in linear.text
+    assert [one.text.split()[0] for one in logarithmic.all("figcaption")] == ["loss"]
+    assert "Nothing above zero to draw for below, broken." in logarithmic.text
+
+
 def test_a_thousand_metrics_come_a_page_at_a_time(world, visitor):
     world.run("r0")
     world.caller.log(

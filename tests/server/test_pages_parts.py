@@ -35,7 +35,8 @@ points = st.lists(st.tuples(st.floats(-1e9, 1e9), floats), unique_by=lambda poin
         (1.23456e-9, "1.235e-09"),
         (-2.5e12, "-2.5e+12"),
         (10**20, "1e+20"),
-        (math.nan, "nan"),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
         (10**400, "1" + "0" * 400),
     ],
 )

@@ -114,6 +114,14 @@ def server_group(ctx: click.Context, /, port: int | None, **given: Any) -> None:
 
     The URL goes to stdout once requests are answered. A key is always required: on the first start a user
     is made, and the key is shown on stderr, once.
+
+    Then, where a script logs or this command asks:
+
+    \b
+      export WANDB_BASE_URL=http://127.0.0.1:8899
+      export WANDB_API_KEY=<the key>
+
+    The URL opens in a browser too; sign in there with the key.
     """
     if ctx.invoked_subcommand is not None:
         return

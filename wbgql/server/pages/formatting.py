@@ -22,7 +22,7 @@ def number(value: float) -> str:
     if isinstance(value, int) and abs(value) < 10**15:
         return f"{value:,}"
     if not _is_finite(value):
-        return str(value)
+        return str(to_safe_json(value))  # in the words that filters and the runs table have for it
     if value == 0:
         return "0"
     if not 1e-4 <= abs(value) < 1e7:

@@ -55,15 +55,15 @@ def charts(visit: Visit, run: Row) -> Page:
     offset = (visit.page_number() - 1) * CHARTS_A_PAGE
     shown = keys[offset : offset + CHARTS_A_PAGE]
     reading = series.read(series.history_of(db, run), shown, x) if shown else None
+    drawn = {line.key: draw(line.key, [line], x=x, log=log) for line in reading.lines} if reading else {}
     config, summary = (lines.parse_row(text or "{}") for text in _texts(db, run))
     return _page(
         visit,
         run,
         "charts",
         "run_charts.html",
-        sections=_sections(
-            [draw(line.key, [line], x=x, log=log) for line in reading.lines] if reading else []
-        ),
+        sections=_sections([chart for chart in drawn.values() if chart is not None]),
+        blank=[key for key, chart in drawn.items() if chart is None],
         reading=reading,
         count=len(keys),
         search=search,
@@ -83,13 +83,12 @@ def _texts(db: Connection, run: Row) -> tuple[str | None, str | None]:
     return (None, None) if found is None else (found["config"], found["summary"])
 
 
-def _sections(drawn: Sequence[Chart | None]) -> dict[str, list[Chart]]:
+def _sections(drawn: Sequence[Chart]) -> dict[str, list[Chart]]:
     """Charts by what stands before the first slash of their names, as the SDK's users group metrics."""
     found: dict[str, list[Chart]] = {}
     for chart in drawn:
-        if chart is not None:
-            head, slash, _ = chart.title.partition("/")
-            found.setdefault(head if slash else "", []).append(chart)
+        head, slash, _ = chart.title.partition("/")
+        found.setdefault(head if slash else "", []).append(chart)
     return found
 
 
