@@ -62,6 +62,16 @@ def test_an_upload_needs_no_key_and_can_be_read_back(caller, project):
     assert requests.get(address, timeout=30).status_code == 401
 
 
+@pytest.mark.parametrize("name", ["two\nlines.txt", "%2e%2e/x", "a\\..\\b", "what?#"])
+def test_an_odd_name_can_be_uploaded_and_read_back(caller, project, name):
+    (url,) = create(caller, project, name)
+
+    assert put(url, b"content").status_code == 200
+
+    (file,) = listed(caller, project)
+    assert (file["name"], requests.get(file["directUrl"], timeout=30).content) == (name, b"content")
+
+
 def test_a_registered_file_is_hidden_until_it_is_uploaded(caller, project):
     create(caller, project, "later.txt")
 

@@ -125,6 +125,8 @@ def test_upsert_without_entity_takes_the_viewers_own(caller):
         ({"entityName": "nobody"}, 404),
         ({"modelName": "a/b"}, 400),
         ({"name": "a/b"}, 400),
+        ({"name": ".."}, 400),
+        ({"modelName": "."}, 400),
         ({"name": "x" * 129}, 400),
         ({"config": "{"}, 400),
         ({"config": "[]"}, 400),

@@ -210,5 +210,10 @@ def check_project_name(name: str) -> None:
     Raises:
         UsageError: with the name.
     """
-    if not name or len(name) > MAX_NAME or set(name) & set("/\\#?%:") or not name.isprintable():
+    if not name or len(name) > MAX_NAME or set(name) & set("/\\#?%:") or not is_path_part(name):
         raise UsageError(f"not a project name: {name!r}, use up to {MAX_NAME} characters without /\\#?%:")
+
+
+def is_path_part(name: str) -> bool:
+    """Whether a name can stand in a URL: HTTP clients take `.` and `..` away before they send."""
+    return name.isprintable() and name not in (".", "..")

@@ -201,7 +201,7 @@ def _find_or_insert(
             _start_again(context, db, found)
             _inherit(context, db, project, int(found), name, fields)
         return int(found), False
-    if len(name) > MAX_NAME or set(name) & set("/\\") or not name.isprintable():
+    if len(name) > MAX_NAME or set(name) & set("/\\") or not projects.is_path_part(name):
         raise UsageError(
             f"not a run id: {name!r}, use up to {MAX_NAME} printable characters without / and \\"
         )

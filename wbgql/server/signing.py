@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from wbgql.errors import PermissionDenied
+
+_LINE_ENDS = re.compile(r"[\r\n]")
+"""In a name they would keep the route from matching."""
 
 
 class Signer:
@@ -25,7 +29,7 @@ class Signer:
     def url(self, base_url: str, method: str, kind: str, value: Any, *, name: str = "") -> str:
         """An absolute URL for one `method` on one thing. `name` only makes it readable; it is not trusted."""
         token = self._serializers[method][0].dumps([kind, value])
-        return f"{base_url}/storage/{token}/{quote(name)}"
+        return f"{base_url}/storage/{token}/{quote(_LINE_ENDS.sub('_', name))}"
 
     def read(self, method: str, token: str) -> tuple[str, Any]:
         """The kind and value a URL was made for.
