@@ -204,3 +204,19 @@ def test_a_key_within_objects_is_counted_by_its_index_until_an_array_stands_on_t
     count, listed, layers = found()
     assert count == listed == answers[0][0] + 1
     assert config["model"]["value"] in layers
+
+
+def test_a_count_by_a_frequent_value_stays_right_when_an_array_comes(many: RunningServer) -> None:
+    caller = Caller(many.base_url, many.api_key)
+    filters = json.dumps({"config.model.layers": {"$in": [3, 4]}, "config.lr": 0.1})
+
+    def count() -> int:
+        return int(caller.ask(COUNT, f=filters)["project"]["runCount"])
+
+    (before,) = {count() for _ in range(3 * INDEX_FROM_USES)}
+    assert before > 10
+    for name, lr, layers in (("one", [0.5, 0.1], 3), ("two", 0.1, ["x", 4]), ("three", [0.5], 3)):
+        config = {"lr": {"value": lr}, "model": {"value": {"layers": layers}}}
+        caller.upsert("many", name=f"frequent-{name}", config=config)
+
+    assert count() == before + 2

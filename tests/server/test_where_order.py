@@ -110,12 +110,14 @@ def test_a_comparison_on_a_json_key_searches_the_index(
     assert "<expr>" in steps
 
 
-@pytest.mark.parametrize("operator", ["$gt", "$gte", "$lt", "$lte", "$eq"])
+@pytest.mark.parametrize("operator", ["$gt", "$gte", "$lt", "$lte", "$eq", "$in"])
 @pytest.mark.parametrize("key", ["config.lr", "summary_metrics.acc"])
 def test_a_count_by_a_key_reads_no_row_even_where_one_project_is_all_there_is(
     indexed: apsw.Connection, key: str, operator: str
 ) -> None:
-    where = compile_where({key: {operator: 5}}, RunFields(project_id=1))
+    filter_ = {key: {operator: [5, 6] if operator == "$in" else 5}}
+    paths = compile_where(filter_, RunFields(project_id=1)).index_paths
+    where = compile_where(filter_, RunFields(project_id=1, arrayless=paths))
     query = f"SELECT count(*) FROM runs WHERE project_id = 1 AND deleted_at IS NULL AND {where.sql}"
     steps = [row[3] for row in indexed.execute(f"EXPLAIN QUERY PLAN {query}", where.params)]
 

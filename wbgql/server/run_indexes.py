@@ -12,6 +12,7 @@ from wbgql.server.where_fields import (
     joint_index_sql,
     path_literal,
 )
+from wbgql.server.where_paths import is_array_text
 
 INDEX_FROM_RUNS = 2_000
 """Below this many runs in the store a scan is quick enough without an index."""
@@ -47,22 +48,21 @@ def find_joint(context: Context, paths: tuple[IndexPath, ...]) -> str | None:
 
 
 def find_arrayless(db: Connection, project_pk: int, paths: frozenset[IndexPath]) -> frozenset[IndexPath]:
-    """Those places of kind "type" at which no run of the project has an array, as far as their indexes tell.
+    """Those places at which no run of the project has an array, as far as their indexes tell.
 
     Nothing outside a transaction: the next statement might see another state.
     """
     if not db.in_transaction:
         return frozenset()
-    return frozenset(
-        path
-        for path in paths
-        if path.kind == "type" and has_index(db, path) and not _any_array(db, project_pk, path)
-    )
+    return frozenset(path for path in paths if has_index(db, path) and not _any_array(db, project_pk, path))
 
 
 def _any_array(db: Connection, project_pk: int, path: IndexPath) -> bool:
     place = f"{path.column}, {path_literal(path.parts)}"
-    sql = f"SELECT 1 FROM runs WHERE project_id = ? AND json_type({place}) = 'array' LIMIT 1"  # noqa: S608
+    found = (
+        f"json_type({place}) = 'array'" if path.kind == "type" else is_array_text(f"json_extract({place})")
+    )
+    sql = f"SELECT 1 FROM runs WHERE project_id = ? AND {found} LIMIT 1"  # noqa: S608
     return db.execute(sql, (project_pk,)).get is not None
 
 

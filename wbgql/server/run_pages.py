@@ -251,8 +251,8 @@ def _live(project: Row, compiled: Where) -> tuple[str, list[Any]]:
 def _fields(context: Context, project: Row, filter_: Any) -> RunFields:
     """What the keys of a filter mean; notes what it asks for, so that there will be indexes.
 
-    A key within objects could lead through arrays, whose elements no index has: where there are none, it is
-    read like any other key.
+    A key could hold arrays, or lead through them, and no index has their elements: where there are none, a
+    condition is one on a single value.
     """
     fields = RunFields(project["pk"])
     paths = compile_where(filter_, fields).index_paths

@@ -39,9 +39,9 @@ class JsonField:
     """A path into JSON. `source`: the SQL of the JSON; `column`: its name in `runs` if an index may serve it.
 
     `root_array`: the JSON itself may be an array, so that a first part may walk through it.
-    `project_id`: set where the rows of one project alone are asked for. `arrayless`: beginnings of the path
-    at which none of the rows asked for has an array. `table`: whose column it is, if an index may stand in
-    for its rows.
+    `project_id`: set where the rows of one project alone are asked for. `arrayless`: beginnings of the path,
+    or all of it, at which none of the rows asked for has an array. `table`: whose column it is, if an index
+    may stand in for its rows.
     """
 
     source: str
@@ -223,8 +223,8 @@ _JSON_COLUMNS = {"config": "config_values", "summary_metrics": "summary_values",
 class RunFields:
     """The keys of W&B's run filters, over the table `runs` (not under an alias).
 
-    With `project_id` a `<` on a metric becomes one index range instead of two. `arrayless`: places (of the
-    kind "type") at which no run of the project has an array; a condition below is then one on a single value.
+    With `project_id` a `<` on a metric becomes one index range instead of two. `arrayless`: places at
+    which no run of the project has an array; a condition there or below is then one on a single value.
 
     Source: wandb SDK 0.31.0 `apis/public/api.py`, docstring of `Api.runs`; `summary.x` is an
     "invalid column" and `id` matches nothing: GitHub issues wandb/wandb#945, #5122 (2026-08).

@@ -148,8 +148,8 @@ class JsonTarget:
         if condition.ceiling and self.field.project_id is not None and not self._prefixes():
             return self._below_ceiling(*condition.ceiling)
         terms = [condition.guard(value)]
-        if condition.spreads and not condition.guards_arrays:
-            terms.append(Sql(_is_array_text(value)))
+        if condition.spreads and not condition.guards_arrays and self.field.parts not in self.field.arrayless:
+            terms.append(Sql(is_array_text(value)))
         for prefix in self._prefixes():
             self.wish(IndexPath(column, prefix, "type"))
         return combine("OR", terms + self._arrays_on_the_way())
@@ -162,7 +162,7 @@ class JsonTarget:
         value = f"json_extract(other.{self.field.column}, {path_literal(self.field.parts)})"
         return Sql(
             f"{self._node.value} {symbol} (SELECT CASE WHEN EXISTS(SELECT 1 FROM runs other "  # noqa: S608 - no user text but escaped paths
-            f"WHERE other.project_id = ? AND {_is_array_text(value)}) THEN '{_ARRAY_END}' ELSE ? END)",
+            f"WHERE other.project_id = ? AND {is_array_text(value)}) THEN '{_ARRAY_END}' ELSE ? END)",
             (self.field.project_id, number),
         )
 
@@ -170,7 +170,8 @@ class JsonTarget:
 _ARRAY_START, _ARRAY_END = "[", "\\"  # the text of every array sorts between these
 
 
-def _is_array_text(value: str) -> str:
+def is_array_text(value: str) -> str:
+    """The SQL that holds for what `json_extract` gives for any array, and for some texts."""
     return f"({value} >= '{_ARRAY_START}' AND {value} < '{_ARRAY_END}')"
 
 
