@@ -43,6 +43,7 @@ result = {
         {"$or": [{"config.n": 1}, {"name": "r2"}]}, {"display_name": {"$regex": "r[12]"}},
         {"config.n": {"$nin": [0, 1, 2, 3]}}, {"createdAt": {"$lt": "2020-01-01"}}, {"state": "finished"},
         {"username": "admin", "heartbeatAt": {"$gt": "2020-01-01T00:00:00"}, "config.n": {"$lte": 1}},
+        {"entity": "admin", "config.n": {"$gte": 4}}, {"entity": {"$in": ["ada", "grace"]}},
     )},
     "same": both(True) == both(False),
     "full": both(False)[3],
@@ -180,6 +181,8 @@ def test_filters_find_what_they_say(runs):
         "",
         "",
         "01",
+        "45",
+        "",
     ]
     assert runs["count"] == 3
 

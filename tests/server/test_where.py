@@ -282,7 +282,7 @@ def test_a_malformed_date_is_refused_with_its_place(operand: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["summary.loss", "Name", "State", "created", "state.x", "duration.x", "", "entity"]
+    "key", ["summary.loss", "Name", "State", "created", "state.x", "duration.x", "", "entity.x"]
 )
 def test_an_unknown_column_is_refused(key: str) -> None:
     with pytest.raises(FilterRefused, match="invalid column"):

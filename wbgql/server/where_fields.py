@@ -216,6 +216,11 @@ _INSTANT_COLUMNS = {
     "updatedAt": "updated_at",
     "updated_at": "updated_at",
 }
+# No index serves it; all runs of one project have the same.
+_ENTITY = (
+    "(SELECT entities.name FROM projects JOIN entities ON entities.id = projects.entity_id"
+    " WHERE projects.id = runs.project_id)"
+)
 _JSON_COLUMNS = {"config": "config_values", "summary_metrics": "summary_values", "tags": "tags"}
 
 
@@ -242,6 +247,8 @@ class RunFields:
             return ColumnField(f"runs.{_TEXT_COLUMNS[head]}", "text")
         if not rest and head in _INSTANT_COLUMNS:
             return ColumnField(f"runs.{_INSTANT_COLUMNS[head]}", "instant")
+        if key == "entity":
+            return ColumnField(_ENTITY, "text")
         if key == "duration":
             return ColumnField("runs.duration", "number")
         if key == "id":
