@@ -141,6 +141,7 @@ result = {
              [one.username for one in api.users("admin@")]],
     "personal": [[one.username, one.account_type] for one in api.team("admin").members],
     "team": [[one.username, one.account_type] for one in api.create_team(team).members],
+    "no team": [api.team("nobody-at-all").available, api.team("nobody-at-all").members, api.team(team).available],
     "invited": [api.team(team).invite("admin"), api.team(team).invite("nobody at all")],
     "paths": [type(api.from_path(f"admin/{project}")).__name__, type(api.from_path(f"admin/{project}/reports/A--b")).__name__],
     "missing": [raised(lambda: api.run(f"admin/{project}/none").state), raised(lambda: len(api.runs("admin/none at all"))),
@@ -237,6 +238,7 @@ def test_projects_people_and_what_is_empty_here(around):
     assert seen["viewer"] == ["admin", "admin", True, "admin", False, [True]]
     assert seen["user"] == ["admin", "admin", None, ["admin"]]
     assert seen["personal"] == seen["team"] == [["admin", "USER"]]
+    assert seen["no team"] == [True, [], False]
     assert seen["invited"] == [False, False]
     assert seen["paths"] == ["Project", "BetaReport"]
     assert seen["key"] == [40, "admin", True]

@@ -126,6 +126,32 @@ def test_names_are_given_once_and_teams_of_others_by_admins_only(ada, caller):
     assert caller.ask(TEAM, input=other)["createTeam"]["entity"]["members"][0]["username"] == name_of(ada)
 
 
+def test_a_name_that_nobody_has_is_an_available_entity_without_members(ada, caller):
+    document = """query E($name: String) { entity(name: $name) {
+        name available isTeam readOnly memberCount members { id } organization { id } project(name: "p") { id }
+        projects { edges { node { id } } } storageBytes protectedAliases(adminType: MODEL) } }"""
+    free = {
+        "name": unique("free"),
+        "available": True,
+        "isTeam": False,
+        "readOnly": True,
+        "memberCount": 0,
+        "members": [],
+        "organization": None,
+        "project": None,
+        "projects": {"edges": []},
+        "storageBytes": 0,
+        "protectedAliases": [],
+    }
+
+    for one in (ada, caller):
+        assert one.ask(document, name=free["name"])["entity"] == free
+
+    taken = ada.ask(document, name=name_of(ada))["entity"]
+    assert (taken["available"], taken["memberCount"]) == (False, 1)
+    assert ada.ask(document, name="admin") == {"entity": None}
+
+
 def test_a_personal_entity_has_its_user_for_member(ada):
     name = name_of(ada)
 

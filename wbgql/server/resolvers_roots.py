@@ -32,6 +32,8 @@ FEATURES = (
 
 DEPLOYMENT_ID = "wbgql-local"
 MAX_CLI_VERSION = "0.99.0"
+NO_ENTITY = 0
+"""Stands for an entity that is not there; rows are numbered from 1."""
 
 resolvers = Resolvers()
 field = resolvers.field
@@ -90,7 +92,20 @@ def project_list(
 def entity(_root: Any, info: Info, name: str | None = None, **_: Any) -> Row | None:
     context: Context = info.context
     found = projects.find_entity(context.db, name, context.viewer.entity_id)
-    return None if found is None or context.role(found["id"]) is None else entity_node(found)
+    if found is None:
+        return _free_name(context, name or "")
+    return None if context.role(found["id"]) is None else entity_node(found)
+
+
+def _free_name(context: Context, name: str) -> Row:
+    """An entity that nobody has made: a name that is available, without members or projects.
+
+    Source: `Entity.available`; the system test of `create_team` of the wandb SDK reads a team that was never
+    made, by `GetTeamEntity` (2026-11).
+    """
+    free = {"id": NO_ENTITY, "name": name, "kind": "user", "organization_id": None}
+    node = entity_node(free | {"created_at": context.backend.now()})
+    return node | {"id": make_id("Entity", name), "available": True}
 
 
 @field("Query", "entities")
@@ -200,7 +215,7 @@ def entity_node(found: Row) -> Row:
         "entityType": found["kind"],
         "createdAt": found["created_at"],
         "organizationPk": found["organization_id"],
-        "available": True,
+        "available": False,
         "codeSavingEnabled": False,
         "defaultAccess": "PRIVATE",
         "isPaid": False,
@@ -243,7 +258,7 @@ def entity_project_count(source: Row, info: Info) -> int:
 
 @field("Entity", "readOnly")
 def entity_read_only(source: Row, info: Info) -> bool:
-    return info.context.role(source["pk"]) not in ("admin", "member")
+    return source["pk"] == NO_ENTITY or info.context.role(source["pk"]) not in ("admin", "member")
 
 
 @field("Entity", "protectedAliases")
