@@ -53,9 +53,13 @@ def test_a_selection_sends_nothing_until_it_is_used() -> None:
 
 
 def test_filter_order_and_projection_travel_to_the_server() -> None:
-    transport = FakeTransport(
-        runs(node("a", summaryMetrics='{"val/acc": 0.95}', config='{"lr":{"value":0.1}}'))
+    found = node(
+        "a",
+        summaryMetrics='{"val/acc": 0.95}',
+        config='{"lr":{"value":0.1}}',
+        createdAt="2026-03-02T00:00:00",
     )
+    transport = FakeTransport(runs(found))
     accuracy, rate = wb.summary["val/acc"], wb.config["lr"]
 
     (run,) = select(

@@ -393,6 +393,29 @@ def test_explain_warns_of_misspelt_keys_and_of_values_of_another_kind() -> None:
     assert 'config["optimizer"] > 3: compares with number, the runs hold string there' in told.warnings
 
 
+def test_near_names_of_nested_keys_are_written_as_a_filter_takes_them() -> None:
+    transport = RunsTransport(
+        make_run(1, summary={"acc": {"max": 1}}, config={"model": {"value": {"depth": 1}}}),
+        fields={"summary_metrics.acc.max": "number", "config.model.value.value.depth": "number"},
+    )
+
+    told = select(
+        transport, where=(wb.summary["acc"]["mix"] > 3) & (wb.config["model"]["valu"]["depth"] > 1)
+    ).explain()
+
+    assert 'no run has summary["acc"]["mix"]; did you mean summary["acc"]["max"]?' in told.warnings
+    assert (
+        'no run has config["model"]["valu"]["depth"]; did you mean config["model"]["value"]["depth"]?'
+        in told.warnings
+    )
+
+
+@pytest.mark.parametrize("given", ['summary["acc"]', "loss", wb.summary["acc"]], ids=str)
+def test_one_field_where_a_list_belongs_is_refused_with_the_list_to_write(given: Any) -> None:
+    with pytest.raises(FilterError, match=r"`select` is a list of fields, or '\*': write \["):
+        select(two_projects(), select=given)
+
+
 def test_nothing_found_because_of_another_kind_is_told() -> None:
     transport = RunsTransport(make_run(1, config={"lr": "0.1"}), fields={"config.lr.value": "string"})
 

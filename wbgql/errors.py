@@ -80,6 +80,10 @@ class CoverageWarning(RuntimeWarning):
     """Something that was asked for was not visible, or vanished while it was read."""
 
 
+class IgnoredWarning(RuntimeWarning):
+    """The server does not seem to heed a filter or an order that it was sent."""
+
+
 class ProjectionWarning(RuntimeWarning):
     """The server sends more than was asked for."""
 

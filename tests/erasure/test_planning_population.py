@@ -12,7 +12,7 @@ from tests.fake_runs import Change, RunsTransport, make_run
 from tests.fakes import data_reply
 from wbgql.erasure.planning.exclusions import check_something_left, sift
 from wbgql.erasure.planning.population import Population, find_by_ids, find_by_rule
-from wbgql.errors import NotFound, UnstablePopulation, UsageError
+from wbgql.errors import IgnoredWarning, NotFound, UnstablePopulation, UsageError
 from wbgql.expressions import parse_expression
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress
@@ -114,7 +114,8 @@ def test_ids_that_a_careless_server_adds_are_not_taken() -> None:
     transport = Careless(crashed(1), crashed(2), crashed(3))
     asked = [RunPath("acme", "vision", name) for name in ("r3", "r1")]
 
-    found = find_by_ids(Session(transport), asked, allow_missing=False)
+    with pytest.warns(IgnoredWarning, match="here 'r2'"):
+        found = find_by_ids(Session(transport), asked, allow_missing=False)
 
     assert [run.path.run_id for run in found.runs] == ["r1", "r3"]
 

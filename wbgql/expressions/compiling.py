@@ -63,16 +63,17 @@ def split_filter(expr: Expr | None) -> tuple[Expr | None, Expr | None]:
         return None, None
     served: list[Expr] = []
     left: list[Expr] = []
-    for term in _conjuncts(expr):
+    for term in conjuncts(expr):
         (left if any(condition.refusal for condition in term.conditions()) else served).append(term)
     return (join(And, served) if served else None), (join(And, left) if left else None)
 
 
-def _conjuncts(expr: Expr) -> list[Expr]:
+def conjuncts(expr: Expr) -> list[Expr]:
+    """Return the terms that must all hold: of the outermost `and`, or of `not (a or b)`, which is one."""
     if isinstance(expr, And):
-        return [inner for term in expr.terms for inner in _conjuncts(term)]
+        return [inner for term in expr.terms for inner in conjuncts(term)]
     if isinstance(expr, Not) and isinstance(expr.term, Or):
-        return [inner for term in expr.term.terms for inner in _conjuncts(~term)]
+        return [inner for term in expr.term.terms for inner in conjuncts(~term)]
     return [expr]
 
 

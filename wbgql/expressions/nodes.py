@@ -242,6 +242,11 @@ class Condition(Expr):
             return f"{self}: the server cannot look into lists (wandb/wandb#10900)"
         return None
 
+    @property
+    def searches_text(self) -> bool:
+        """Whether it looks into text, where servers may differ: case is not documented for either search."""
+        return self.op in (Op.CONTAINS, Op.MATCHES)
+
     def own_warnings(self) -> Iterator[str]:
         """Yield the warnings of this condition alone."""
         if self.refusal is not None:

@@ -179,6 +179,9 @@ def _advice(name: str) -> str:
     if name in camel:
         return f"write {camel[name]}"
     near = difflib.get_close_matches(name, RUN_KEYS, n=3)
+    section = difflib.get_close_matches(name, ("summary", "config"), n=1)
+    if section and not near:
+        return f'no such run attribute, did you mean {section[0]}["key"]'
     hint = f"did you mean {' or '.join(near)}" if near else f"runs have {', '.join(RUN_KEYS)}"
     return f'no such run attribute, {hint}; a metric is summary["{name}"], a setting config["{name}"]'
 

@@ -6,6 +6,7 @@ The text is parsed with `ast` and walked over a short list of node types; nothin
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -225,7 +226,9 @@ class _Reader:
         name = node.func.attr
         arity = _METHODS.get(name)
         if arity is None:
-            raise self.error(node.func, f"no method {name!r}: there are {', '.join(sorted(_METHODS))}")
+            near = difflib.get_close_matches(name, _METHODS, n=1)
+            hint = f"did you mean {near[0]}" if near else f"there are {', '.join(sorted(_METHODS))}"
+            raise self.error(node.func, f"no method {name!r}: {hint}")
         if len(node.args) != arity:
             raise self.error(node, f".{name}() got {len(node.args)} arguments: it takes {arity}")
         with self.located(node):
@@ -293,8 +296,10 @@ class _Reader:
         if isinstance(node, ast.Subscript):
             return self.error(node, 'a key is text in quotes: write summary["loss"]')
         if isinstance(node, ast.Attribute):
+            near = difflib.get_close_matches(node.attr, sorted(_AGGREGATES), n=1)
+            hint = f"did you mean .{near[0]}; " if near else ""
             return self.error(
-                node, f".{node.attr}: no such field, a key inside a value is written in brackets"
+                node, f".{node.attr}: no such field, {hint}a key inside a value is written in brackets"
             )
         return self.error(node, 'not a field: write state, created_at, summary["key"], config["key"], ...')
 

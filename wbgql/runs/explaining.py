@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from wbgql.paths import ProjectPath
 from wbgql.projects import iter_fields
 from wbgql.runs.coverage import Tally
 from wbgql.runs.keys import mismatches, types_of, unknown_keys
+from wbgql.runs.projections import Projection
 from wbgql.runs.questions import Question
 from wbgql.runs.reading import PageReader
 from wbgql.runs.scopes import Scope
@@ -79,7 +81,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def explain(session: Session, scope: Scope, question: Question, tally: Tally) -> Explanation:
     """Ask for counts, typed keys and one small page; see `RunSelection.explain`."""
-    readers = [PageReader(session, path, question) for path in scope.projects(session, tally)]
+    sample = _with_evidence(question)
+    readers = [PageReader(session, path, sample) for path in scope.projects(session, tally)]
     listed = len(readers) if scope.single is None else 0
     counts: dict[ProjectPath, int] = {}
     for reader in readers:
@@ -127,6 +130,12 @@ def find_types(session: Session, paths: Sequence[ProjectPath]) -> dict[str, set[
         except RequestError:
             return None
     return types
+
+
+def _with_evidence(question: Question) -> Question:
+    """The same, with the keys of filter and order, so that a server that ignores these is noticed."""
+    paths = [path for path in question.paths if path.dotted is None]
+    return replace(question, extra=question.extra | Projection.of(paths))
 
 
 def _sample(readers: Iterable[PageReader]) -> tuple[int, int]:

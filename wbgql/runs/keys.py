@@ -64,11 +64,14 @@ def _is_known(wanted: FieldPath, paths: set[str]) -> bool:
 
 
 def _name_and_label(path: str) -> tuple[str, str]:
-    """Split a server path into the bare key and the way an expression writes it."""
-    section, _, key = path.partition(".")
-    if section == "summary_metrics":
-        return key, f"summary[{dump_json(key)}]"
-    if section == "config":
-        key = key.replace(".value", "", 1)
-        return key, f"config[{dump_json(key)}]"
-    return path, path
+    """Split a server path into the bare key and the way an expression writes it.
+
+    The path does not tell a dot in a key from nesting, which is by far the more frequent.
+    """
+    section, *parts = path.split(".")
+    if section not in ("summary_metrics", "config") or not parts:
+        return path, path
+    if section == "config" and parts[1:2] == ["value"]:
+        del parts[1]
+    name = "summary" if section == "summary_metrics" else section
+    return ".".join(parts), name + "".join(f"[{dump_json(part)}]" for part in parts)

@@ -38,6 +38,7 @@ class Question:
 
     `filters` is what the server decides, `rest` what is left to the client, or None. `shown` is what the
     caller selected, `sent` what has to travel for that and for `rest`. `warnings` are of the filter.
+    `rechecked`: whoever asks holds every run to the filter.
     """
 
     where: Expr | None
@@ -53,6 +54,7 @@ class Question:
     warnings: tuple[str, ...] = ()
     extra: Projection = NOTHING
     bare: bool = False
+    rechecked: bool = False
     shown: Projection = field(init=False)
     sent: Projection = field(init=False)
 
@@ -131,7 +133,7 @@ def make_question(
     return Question(
         where=expr,
         order=ordered,
-        select="*" if select == "*" else tuple(_as_field(selected) for selected in select),
+        select=_as_select(select),
         limit=limit,
         page_size=page_size,
         now=now,
@@ -175,6 +177,14 @@ def _as_order(order: OrderLike) -> Order | None:
     if isinstance(order, str):
         return parse_order(order)
     raise FilterError(f"`order` wants a field such as -wb.summary['acc'], or its text, not {order!r}")
+
+
+def _as_select(select: Select) -> tuple[Field, ...] | Literal["*"]:
+    if isinstance(select, (str, Field)):
+        if isinstance(select, str) and select == "*":
+            return "*"
+        raise FilterError(f"`select` is a list of fields, or '*': write [{str(select)!r}]")
+    return tuple(_as_field(selected) for selected in select)
 
 
 def _as_field(selected: Field | str) -> Field:

@@ -6,9 +6,10 @@ import warnings
 from typing import Any
 
 from wbgql.connection import Connection
-from wbgql.errors import FilterError, NotFound, ProjectionWarning, RequestError, ResponseError
+from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarning, RequestError, ResponseError
 from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of, lacks_keys
+from wbgql.runs.ignored import Evidence
 from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, LIST_WHOLE_RUNS, RunNode
 from wbgql.runs.projections import Projection, unasked_keys
 from wbgql.runs.questions import Question
@@ -32,6 +33,7 @@ class PageReader:
         self.capabilities = capabilities_of(session)
         self.read = 0
         self.hidden = 0
+        self._evidence: Evidence | None = Evidence(question)
 
     def fetch(
         self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
@@ -59,7 +61,7 @@ class PageReader:
             raise
 
     def accept(self, page: Connection[RunNode]) -> Connection[RunNode]:
-        """Look at a page that came: rows that are null, keys that nobody asked for."""
+        """Look at a page that came: rows that are null, keys that nobody asked for, arguments not heeded."""
         nodes = page.nodes
         nulls = len(page.edges) - len(nodes)
         if nulls and not self.hidden:
@@ -71,6 +73,7 @@ class PageReader:
         self.hidden += nulls
         self.read += len(nodes)
         self._notice_unasked_keys(nodes)
+        self._notice_ignored(nodes)
         return page
 
     def count(self, filters: dict[str, Any] | None = None) -> int:
@@ -157,6 +160,27 @@ class PageReader:
         raise FilterError(
             f"the server fails on this filter (HTTP 500) and answers without it: {dump_json(filters)}"
         ) from error
+
+    def _notice_ignored(self, nodes: list[RunNode]) -> None:
+        """Warn once where the runs show that the filter or the order was not heeded."""
+        if self._evidence is None:
+            return
+        unwanted = self._evidence.unwanted(nodes, self.path)
+        if unwanted is not None:
+            message = (
+                f"{str(self.path)!r}: the server gives runs that the filter does not ask for (here"
+                f" {unwanted.name!r}): it ignores the filter, or reads a part of it in another way;"
+                " .verified() leaves such runs out"
+            )
+        elif self._evidence.is_out_of_order(nodes, self.path):
+            message = (
+                f"{str(self.path)!r}: the runs do not come in the order {self.question.order_text!r}: the"
+                " server ignores it, or sorts in another way; with a limit they may not be the first ones"
+            )
+        else:
+            return
+        self._evidence = None
+        warnings.warn(IgnoredWarning(message), stacklevel=5)
 
     def _notice_unasked_keys(self, nodes: list[RunNode]) -> None:
         sent = self.question.sent

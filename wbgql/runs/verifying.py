@@ -24,8 +24,9 @@ def with_evidence(question: Question) -> Question:
     """The same question, bringing along what its filter looks at (all of a run for a raw filter)."""
     if question.where is not None:
         paths = fields_of(question.where)
-        return replace(question, extra=Projection.of(sorted(paths, key=str)).widened(paths))
-    return replace(question, extra=EVERYTHING) if question.filters else question
+        extra = Projection.of(sorted(paths, key=str)).widened(paths)
+        return replace(question, extra=extra, rechecked=True)
+    return replace(question, extra=EVERYTHING, rechecked=True) if question.filters else question
 
 
 def matching_runs(

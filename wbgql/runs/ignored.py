@@ -1,0 +1,136 @@
+"""Whether a server took a filter and an order into account, as far as what it sent can show. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from wbgql.errors import FilterError
+from wbgql.expressions import RUN_KEYS, Expr, Field, FieldPath, conjuncts, fields_of, matches
+from wbgql.filters import column_of, make_matcher, split_key
+from wbgql.paths import ProjectPath
+from wbgql.runs.nodes import RunNode
+from wbgql.runs.projections import Projection
+from wbgql.runs.questions import Question
+from wbgql.runs.run import Run
+
+Document = Mapping[str, Any]
+
+# So many runs of a page are looked at, spread over it.
+_LOOKED_AT = 20
+# Out of order by chance, by a value that moved or a row that came late: up to one pair in so many.
+_PAIRS_FOR_A_SLIP = 4
+_ATTRIBUTES = {key: name for name, key in RUN_KEYS.items()}
+
+
+class Evidence:
+    """Holds pages to the filter and the order of a question, by what was sent along anyway.
+
+    A term of the filter is looked at where the attributes and keys in it travel. Text searches are not:
+    whether a server minds case is not documented. An attribute that is null says nothing, as some are
+    hidden from some keys.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self._projection = question.sent
+        self._order = question.order
+        self._tests = [] if question.rechecked else list(_tests(question))
+
+    def unwanted(self, nodes: Sequence[RunNode], project: ProjectPath) -> RunNode | None:
+        """Return a run that the filter does not ask for, or None where none is seen."""
+        if not self._tests:
+            return None
+        for node in _spread(nodes):
+            document = Run(node, project, self._projection).to_document()
+            if not all(holds(document) for holds in self._tests):
+                return node
+        return None
+
+    def is_out_of_order(self, nodes: Sequence[RunNode], project: ProjectPath) -> bool:
+        """Whether the runs do not come in the order asked for; numbers and instants are looked at."""
+        if self._order is None or not _travels(self._order.path, self._projection):
+            return False
+        field = Field(self._order.path)
+        values = [_sortable(Run(node, project, self._projection)[field]) for node in _spread(nodes)]
+        pairs = list(pairwise(value for value in values if value is not None))
+        if self._order.descending:
+            pairs = [(second, first) for first, second in pairs]
+        return sum(first > second for first, second in pairs) * _PAIRS_FOR_A_SLIP > len(pairs)
+
+
+def _spread(nodes: Sequence[RunNode]) -> Sequence[RunNode]:
+    return nodes[:: max(1, len(nodes) // _LOOKED_AT)]
+
+
+def _sortable(value: Any) -> float | None:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if value == value else None  # noqa: PLR0124  # NaN has no place in an order
+
+
+def _tests(question: Question) -> Iterator[Callable[[Document], bool]]:
+    if question.where is None:
+        yield from _raw_tests(question.filters, question.sent)
+        return
+    for term in conjuncts(question.where):
+        conditions = list(term.conditions())
+        if any(condition.refusal or condition.searches_text for condition in conditions):
+            continue
+        if all(_travels(path, question.sent) for path in fields_of(term)):
+            yield _holds(term, question.now)
+
+
+def _holds(term: Expr, now: datetime) -> Callable[[Document], bool]:
+    attributes = [path.key for path in fields_of(term) if path.section == "run"]
+    return lambda document: (
+        any(document[key] is None for key in attributes) or matches(term, document, now=now)
+    )
+
+
+def _raw_tests(filters: Mapping[str, Any], sent: Projection) -> Iterator[Callable[[Document], bool]]:
+    """Tests of the keys that stand at the outermost level of a raw filter, or in its `$and`."""
+    for key, test in filters.items():
+        if key == "$and":
+            for member in test:
+                yield from _raw_tests(member, sent)
+        elif _plain_test(test):
+            yield from _raw_test(key, test, sent)
+
+
+def _plain_test(test: Any) -> bool:
+    """A comparison that servers agree on: of something with a value, and no search of text."""
+    if not isinstance(test, Mapping):
+        return test is not None
+    return not {"$regex", "$contains", "$exists"} & test.keys() and None not in test.values()
+
+
+def _raw_test(key: str, test: Any, sent: Projection) -> Iterator[Callable[[Document], bool]]:
+    path = _path_of(key)
+    if path is None or not _travels(path, sent):
+        return
+    try:
+        holds = make_matcher({key: test}, config_wrapped=False)
+    except FilterError:
+        return
+    attribute = path.key if path.section == "run" else None
+    yield lambda document: (attribute is not None and document[attribute] is None) or holds(document)
+
+
+def _path_of(key: str) -> FieldPath | None:
+    section, parts = split_key(key)
+    if section in ("config", "summary_metrics"):
+        return FieldPath("config" if section == "config" else "summary", parts) if parts else None
+    name = _ATTRIBUTES.get(column_of(key) or "")
+    return FieldPath("run", (name,)) if name else None
+
+
+def _travels(path: FieldPath, sent: Projection) -> bool:
+    if path.section == "run":
+        wanted = Projection.of([path])
+        return (sent.details or not wanted.details) and (sent.parts or not wanted.parts)
+    keys = sent.config if path.section == "config" else sent.summary
+    return path.dotted is None and (keys is None or path.parts[0] in keys)
