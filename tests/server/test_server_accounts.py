@@ -24,6 +24,8 @@ from wbgql.server import (
 CREATE_FILES = """
 mutation C($input: CreateRunFilesInput!) { createRunFiles(input: $input) { files { name uploadUrl } } }
 """
+MAKE_PROJECT = "mutation P($input: UpsertModelInput!) { upsertModel(input: $input) { project { id } } }"
+DELETE_PROJECT = "mutation D($input: DeleteModelInput!) { deleteModel(input: $input) { success } }"
 FILES = """
 query F($entity: String, $names: [String]) { project(entityName: $entity, name: "p") { run(name: "r") {
   files(names: $names) { edges { node { name uploadUrl url(upload: true) } } }
@@ -178,6 +180,19 @@ def test_only_who_may_write_gets_an_address_to_upload_to(team):
     assert named == [{"name": name, "uploadUrl": None, "url": None} for name in ("a.txt", "new.txt")]
     assert [file["name"] for file in listed(ann, names=["a.txt", "new.txt"])] == ["a.txt", "new.txt"]
     assert all(file["uploadUrl"] and file["url"] for file in listed(ann))
+
+
+@pytest.mark.parametrize("access", ["PRIVATE", "USER_READ"])
+def test_only_who_may_write_deletes_a_project_though_it_has_no_runs(team, local_server, access):
+    name, ann, bob, _ = team
+    stranger, project = user(local_server, f"eve-{secrets.token_hex(3)}"), new_project()
+    given = {"entityName": name, "name": project, "access": access}
+    found = ann.ask(MAKE_PROJECT, input=given)["upsertModel"]["project"]
+
+    refused = [one.post(DELETE_PROJECT, input={"id": found["id"]}).status_code for one in (bob, stranger)]
+
+    assert refused == [403, 404 if access == "PRIVATE" else 403]
+    assert ann.ask(DELETE_PROJECT, input={"id": found["id"]}) == {"deleteModel": {"success": True}}
 
 
 def test_a_refused_bulk_delete_hides_nothing(team):

@@ -177,6 +177,7 @@ def rename_project(context: Context, given: Row) -> Row:
 def delete_model(context: Context, given: Row) -> Row:
     """Hide a project and delete its runs; a second call with the same id is 404."""
     project = projects.find_project_by_id(context, given["id"])
+    accounts.require_writer(context.db, context.viewer, project["entityPk"])
     with context.store.write() as db:
         retention.hide(context, db, project, run_pages.matching(db, project, None))
         artifacts_deletion.hide_project(context, db, project)
