@@ -216,6 +216,36 @@ def test_console_pages_count_lines_over_gaps_and_writers(caller, project):
     assert page(last=3)[0] == ["one 8", "two 0", "two 1"]
 
 
+@pytest.mark.parametrize(
+    "line", ['{"content": 5}', '{"content": "x", "level": []}', "{", '{"content": ' + "[" * 10_000]
+)
+def test_a_console_line_that_only_looks_structured_is_shown_as_it_is(caller, project, line):
+    caller.stream(project, "r1", files={"output.log": {"content": [line]}})
+    document = (
+        'query L($p: String) { project(entityName: "admin", name: $p) { run(name: "r1") {'
+        " logLines(first: 9) { edges { node { line level } } } } } }"
+    )
+
+    (edge,) = caller.ask(document, p=project)["project"]["run"]["logLines"]["edges"]
+
+    assert edge["node"] == {"line": line, "level": None}
+    url = f"{caller.base_url}/admin/{project}/runs/r1/logs"
+    assert requests.get(url, auth=("api", caller.api_key), timeout=30).status_code == 200
+
+
+def test_half_a_surrogate_pair_is_kept_and_shown_on_every_page(caller, project):
+    row = r'{"half \ud800": 1, "_step": 0}'
+    for name in ("wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json"):
+        assert caller.stream(project, "r1", files={name: {"content": [row]}}).status_code == 200
+
+    assert json.loads(caller.run(project, "r1")["history"][0]) == json.loads(row)
+    for page in ("", "/runs/r1", "/runs/r1/system"):
+        answer = requests.get(
+            f"{caller.base_url}/admin/{project}{page}", auth=("api", caller.api_key), timeout=30
+        )
+        assert answer.status_code == 200, page
+
+
 def test_system_metrics_of_any_size_are_kept(caller, project):
     line = '{"system.cpu": 1e999, "system.big": 1' + "0" * 400 + "}"
 

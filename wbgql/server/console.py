@@ -43,13 +43,14 @@ def to_node(number: int, line: str) -> Row:
 def _structured(line: str) -> Row:
     try:
         parts = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(parts, dict) or "content" not in parts:
         return {}
-    return {
+    found = {
         "line": parts["content"],
         "level": parts.get("level"),
         "timestamp": parts.get("ts"),
         "label": parts.get("label"),
     }
+    return found if all(value is None or isinstance(value, str) for value in found.values()) else {}

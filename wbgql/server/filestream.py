@@ -103,8 +103,9 @@ def _merge_system_metrics(db: Connection, pk: int, content: list[str]) -> None:
 
 
 def _dump(values: dict[str, Any]) -> str:
-    # The standard library writes every number that Python can read; msgspec stops at 64 bits.
-    return json.dumps(values, ensure_ascii=False)
+    # The standard library writes every number that Python can read, where msgspec stops at 64 bits; and it
+    # escapes half a surrogate pair, which the store could not hold.
+    return json.dumps(values)
 
 
 def _set_state(context: Context, run: Row, request: Request) -> None:

@@ -41,7 +41,7 @@ def _merge(rows: list[str]) -> str:
     merged: dict[str, Any] = {}
     for row in rows:
         merged |= lines.parse_row(row)
-    return json.dumps(merged, ensure_ascii=False)
+    return json.dumps(merged)
 
 
 def pick(items: list[Any], samples: int) -> list[Any]:

@@ -182,7 +182,7 @@ def _sort_link(visit: Visit, table: list[Column], text: str, order: str) -> tupl
 
 def _link(visit: Visit, table: list[Column], **changes: str) -> str:
     chosen = [("select", column.text) for column in table]
-    return f"?{urlencode([*visit.query_with(**changes, select=None), *chosen])}"
+    return f"?{urlencode([*visit.query_with(**changes, select=None), *chosen], errors='replace')}"
 
 
 def project_frame(visit: Visit, project: Row, tab: str) -> dict[str, Any]:
