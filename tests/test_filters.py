@@ -80,6 +80,33 @@ def test_filter_matches_config_in_every_spelling(key, config):
     assert filter_matches({key: 0.1}, {"config": config})
 
 
+def test_elem_match_does_not_look_into_arrays_in_arrays():
+    nested, flat = {"l": [[1]]}, {"l": [1, [2]]}
+
+    def holds(test, document):
+        return filter_matches({"l": {"$elemMatch": test}}, document, dialect="mongodb")
+
+    assert not holds({"$gt": 0}, nested)
+    assert holds({"$gt": 0}, flat)
+    assert not holds({"$in": [2]}, flat)
+    assert holds({"$eq": [2]}, flat)
+    assert holds({"$size": 1}, nested)
+    assert holds({"$elemMatch": {"$gt": 0}}, nested)
+
+
+@pytest.mark.parametrize("value", ["2024-01-01", "2024-01-01T00:00:00"])
+@pytest.mark.parametrize("key", ["created_at", "createdAt"])
+def test_lint_lets_created_at_without_a_zone_pass_as_scripts_write_it(key, value):
+    (warning,) = lint_filter({key: {"$gt": value}})
+
+    assert "no time zone" in warning
+    assert "read as UTC" in warning
+
+
+def test_lint_warns_of_what_re2_refuses():
+    assert "not in RE2" in lint_filter({"displayName": {"$regex": "^(?!tmp)"}})[0]
+
+
 def test_filter_matches_takes_the_word_of_config_wrapped():
     run = {"config": {"a": {"value": 3}}}
 
@@ -147,7 +174,7 @@ def test_filter_matches_refuses_keys_that_were_not_fetched(key):
         ({"summary_metrics.loss": {"$lt": math.inf}}, "$.summary_metrics.loss.$lt", '"Infinity"'),
         ({"summary_metrics.loss": {"$lt": None}}, "$.summary_metrics.loss.$lt", "no order"),
         ({"summary_metrics.loss": {"$lt": 1, "x": 2}}, "$.summary_metrics.loss", "cannot be compared"),
-        ({"createdAt": {"$gt": "2024-01-01"}}, "$.createdAt.$gt", '"2024-01-01T00:00:00Z"'),
+        ({"heartbeatAt": {"$gt": "2024-01-01"}}, "$.heartbeatAt.$gt", '"2024-01-01T00:00:00Z"'),
         ({"heartbeat_at": {"$gt": "yesterday"}}, "$.heartbeat_at.$gt", "not an instant"),
         ({"createdAt": {"$gt": 1704067200}}, "$.createdAt.$gt", "not an instant"),
         ({"createdAt": datetime(2024, 1, 1, tzinfo=UTC)}, "$.createdAt", "no JSON form"),

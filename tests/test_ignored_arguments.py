@@ -106,6 +106,16 @@ def test_what_did_not_travel_or_may_be_read_in_another_way_is_not_judged(asked: 
         assert len(select(Deaf("filters", "{}", *runs), **asked).ids()) == 3
 
 
+def test_instants_and_durations_may_be_shown_without_their_fraction() -> None:
+    """The server compares 12:00:30.4 and 12.7 seconds, and shows 12:00:30 and 12."""
+    runs = [make_run(1, at=30, duration=12)]
+    where = (wb.run.created_at > "2026-01-01T00:30:00Z") & (wb.run.duration_s > 12)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IgnoredWarning)
+        assert select(Deaf("filters", "{}", *runs), where=where, select=[wb.run.duration_s]).ids() == ["r1"]
+
+
 def test_explain_looks_at_keys_that_a_list_would_not_bring() -> None:
     with pytest.warns(IgnoredWarning):
         told = select(Deaf("filters", "{}", *some_runs()), where=ACC > 0.5).explain()

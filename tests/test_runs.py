@@ -351,6 +351,17 @@ def test_runs_that_a_server_gives_against_the_filter_are_left_out_when_verified(
     assert found == ["good"]
 
 
+def test_an_attribute_that_is_null_is_missing_as_the_servers_database_has_it() -> None:
+    transport = FakeTransport(runs(node("none"), node("some", group="g")))
+
+    with pytest.warns(
+        FilterWarning, match="1 runs that the server gave do not match here .*: acme/vision/some"
+    ):
+        found = [run.id for run in select(transport, filters={"group": {"$exists": False}}).verified()]
+
+    assert found == ["none"]
+
+
 def test_verifying_brings_what_the_filter_looks_at_and_shows_what_was_selected() -> None:
     transport = FakeTransport(runs(node("good", summaryMetrics='{"acc":0.95}')))
 

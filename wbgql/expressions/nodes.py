@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Literal, NoReturn, TypeAlias
 
 from wbgql.errors import FilterError
+from wbgql.patterns import not_in_re2
 from wbgql.scalars import format_datetime
 
 Section: TypeAlias = Literal["run", "summary", "config", "step"]
@@ -254,7 +255,7 @@ class Condition(Expr):
         yield from self.path.warnings()
         if self.op is Op.MATCHES:
             yield f"{self}: a regular expression makes the server read every run, contains() uses an index"
-            if re.search(r"\(\?<?[=!]|\\[1-9]", str(self.operand)):
+            if not_in_re2(str(self.operand)):
                 yield f"{self}: look-around and back references are not in RE2, some servers refuse them"
         if self.op is Op.CONTAINS and re.search("[%_]", str(self.operand)):
             yield f"{self}: some servers may read % and _ as wildcards"

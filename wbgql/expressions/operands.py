@@ -6,13 +6,12 @@ import difflib
 import math
 import numbers
 import re
-import warnings
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from functools import lru_cache
 
 from wbgql.errors import FilterError
 from wbgql.expressions.nodes import FieldPath, Op, RelativeTime, Scalar
+from wbgql.patterns import compile_pattern
 
 # Source: wandb-workspaces `expr.py` and wandb SDK `apis/public/runs.py` (2026-08).
 STATES = ("running", "finished", "crashed", "failed", "killed", "pending", "preempting", "preempted")
@@ -81,17 +80,9 @@ def check_key(where: str, key: object) -> str:
 def check_pattern(where: str, pattern: str) -> re.Pattern[str]:
     """Return the compiled pattern, or raise FilterError where it is broken."""
     try:
-        return _compiled(pattern)
+        return compile_pattern(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise FilterError(f"{where}: {pattern!r} is not a regular expression, {error}") from error
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    with warnings.catch_warnings():
-        # Python warns where its own syntax may change; the server's is RE2's.
-        warnings.simplefilter("ignore")
-        return re.compile(pattern)
+        raise FilterError(f"{where}: {pattern!r} is no regular expression here, {error}") from error
 
 
 def check_state(where: str, value: object) -> None:

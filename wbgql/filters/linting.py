@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from types import MappingProxyType
 
 from wbgql.errors import FilterError
 from wbgql.filters.columns import COLUMNS, STATES, check_key, column_of
+from wbgql.patterns import compile_pattern, not_in_re2
 
 MAX_DEPTH = 50
 
@@ -193,7 +193,9 @@ def _lint_contains(_key: str, value: object, where: str) -> Iterator[str]:
 
 
 def _lint_regex(_key: str, value: object, where: str) -> Iterator[str]:
-    compile_pattern(value, where)
+    read_pattern(value, where)
+    if not_in_re2(str(value)):
+        yield f"{where}: look-around and back references are not in RE2, some servers refuse them"
     yield f"{where}: a regular expression makes the server read every run, $contains uses an index"
 
 
@@ -203,7 +205,7 @@ def _lint_options(_key: str, value: object, where: str) -> Iterator[str]:
     yield f"{where}: not documented by W&B, check what comes back"
 
 
-def compile_pattern(value: object, where: str, flags: int = 0) -> re.Pattern[str]:
+def read_pattern(value: object, where: str, flags: int = 0) -> re.Pattern[str]:
     """Return the compiled $regex.
 
     Raises:
@@ -212,11 +214,9 @@ def compile_pattern(value: object, where: str, flags: int = 0) -> re.Pattern[str
     if not isinstance(value, str):
         raise FilterError(f"{where}: {value!r} is not text, write a regular expression")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return re.compile(value, flags)
+        return compile_pattern(value, flags)
     except (re.error, OverflowError, RecursionError) as error:
-        raise FilterError(f"{where}: {value!r} is not a regular expression, {error}") from error
+        raise FilterError(f"{where}: {value!r} is no regular expression here, {error}") from error
 
 
 _CHECKS: dict[str, Callable[[str, object, str], Iterator[str]]] = {
@@ -237,7 +237,7 @@ def _lint_value(key: str, value: object, where: str) -> Iterator[str]:
     if value is None:
         return
     if kind == "date":
-        _check_instant(value, where)
+        yield from _check_instant(column or key, value, where)
     if kind == "state" and value not in STATES:
         near = difflib.get_close_matches(str(value).lower(), sorted(STATES), n=1)
         advice = f"did you mean {near[0]!r}" if near else f"they are {', '.join(sorted(STATES))}"
@@ -265,7 +265,7 @@ def _no_list(key: str) -> str:
     return 'a list cannot be compared, write {"$in": [...]}'
 
 
-def _check_instant(value: object, where: str) -> None:
+def _check_instant(column: str, value: object, where: str) -> Iterator[str]:
     example = "2026-01-31T12:00:00Z"
     if not isinstance(value, str):
         raise FilterError(f'{where}: {value!r} is not an instant, write "{example}"')
@@ -274,5 +274,9 @@ def _check_instant(value: object, where: str) -> None:
     except ValueError as error:
         raise FilterError(f'{where}: {value!r} is not an instant, write "{example}"') from error
     if instant.tzinfo is None:
-        # Source: heartbeatAt without Z matched nothing (third-party report, 2026).
-        raise FilterError(f'{where}: {value!r} has no time zone, write "{instant.isoformat()}Z"')
+        advice = f'{value!r} has no time zone, write "{instant.isoformat()}Z"'
+        if column != "createdAt":
+            # Source: heartbeatAt without Z matched nothing (third-party report, 2026).
+            raise FilterError(f"{where}: {advice}")
+        # Source: W&B's own guide and answers write it so (wandb/wandb#2713; wandb/skills, 2026-06).
+        yield f"{where}: {advice}; it is read as UTC"

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from wbgql.errors import FilterError
-from wbgql.filters.linting import MAX_DEPTH, compile_pattern
+from wbgql.filters.linting import MAX_DEPTH, read_pattern
 
 MISSING = object()
 """Stands for the value of a key that is not there."""
@@ -88,11 +88,17 @@ def _bracket(value: object) -> str:
     return _BRACKETS.get(type(value), type(value).__name__)
 
 
+class _Whole(tuple[object, ...]):
+    """An array that is itself a member of one, which `$elemMatch` does not look into."""
+
+    __slots__ = ()
+
+
 def _each(values: Values) -> Iterator[object]:
     """Yield the values, and the members of those that are arrays."""
     for value in values:
         yield value
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple)) and not isinstance(value, _Whole):
             yield from value
 
 
@@ -140,7 +146,7 @@ def _regex(_maker: Maker, operand: Any, beside: Mapping[object, object], where: 
     flags = 0
     for letter in options:
         flags |= _FLAGS[letter]
-    pattern = compile_pattern(operand, where, flags)
+    pattern = read_pattern(operand, where, flags)
     return lambda values: any(isinstance(value, str) and pattern.search(value) for value in _each(values))
 
 
@@ -172,11 +178,15 @@ def _elem_match(maker: Maker, operand: Any, _beside: Mapping[object, object], wh
         raise FilterError(f"{where}: {operand!r} is not an object")
     if has_operators(operand):
         test = maker.make(operand, where, depth + 1)
-        return lambda values: any(test([member]) for member in _array_members(values))
+        return lambda values: any(test([_whole(member)]) for member in _array_members(values))
     predicate = maker.nested(operand, where, depth + 1)
     return lambda values: any(
         isinstance(member, Mapping) and predicate(member) for member in _array_members(values)
     )
+
+
+def _whole(member: object) -> object:
+    return _Whole(member) if isinstance(member, (list, tuple)) else member
 
 
 def _array_members(values: Values) -> Iterator[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from wbgql.runs.nodes import RunNode
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import Question
 from wbgql.runs.run import Run
+from wbgql.scalars import format_datetime, parse_datetime
 
 Document = Mapping[str, Any]
 
@@ -22,6 +23,8 @@ Document = Mapping[str, Any]
 _LOOKED_AT = 20
 # Out of order by chance, by a value that moved or a row that came late: up to one pair in so many.
 _PAIRS_FOR_A_SLIP = 4
+_INSTANTS = ("createdAt", "heartbeatAt", "updatedAt")
+_MOMENT = timedelta(microseconds=999_999)
 _ATTRIBUTES = {key: name for name, key in RUN_KEYS.items()}
 
 
@@ -86,9 +89,22 @@ def _tests(question: Question) -> Iterator[Callable[[Document], bool]]:
 
 def _holds(term: Expr, now: datetime) -> Callable[[Document], bool]:
     attributes = [path.key for path in fields_of(term) if path.section == "run"]
-    return lambda document: (
-        any(document[key] is None for key in attributes) or matches(term, document, now=now)
-    )
+    return _lenient(attributes, lambda document: matches(term, document, now=now))
+
+
+def _lenient(attributes: Sequence[str], holds: Callable[[Document], bool]) -> Callable[[Document], bool]:
+    """The same, but an absent attribute says nothing, and an instant may lack its fraction of a second."""
+
+    def test(document: Document) -> bool:
+        return not all(key in document for key in attributes) or holds(document) or holds(_later(document))
+
+    return test
+
+
+def _later(document: Document) -> Document:
+    """The run as it is if its instants were cut off to the second."""
+    instants = {key: parse_datetime(document[key]) for key in _INSTANTS if document.get(key)}
+    return {**document, **{key: format_datetime(at + _MOMENT) for key, at in instants.items()}}
 
 
 def _raw_tests(filters: Mapping[str, Any], sent: Projection) -> Iterator[Callable[[Document], bool]]:
@@ -116,8 +132,7 @@ def _raw_test(key: str, test: Any, sent: Projection) -> Iterator[Callable[[Docum
         holds = make_matcher({key: test}, config_wrapped=False)
     except FilterError:
         return
-    attribute = path.key if path.section == "run" else None
-    yield lambda document: (attribute is not None and document[attribute] is None) or holds(document)
+    yield _lenient([path.key] if path.section == "run" else [], holds)
 
 
 def _path_of(key: str) -> FieldPath | None:
@@ -129,6 +144,8 @@ def _path_of(key: str) -> FieldPath | None:
 
 
 def _travels(path: FieldPath, sent: Projection) -> bool:
+    if path.parts == ("duration_s",):
+        return False  # compared with fractions, shown without
     if path.section == "run":
         wanted = Projection.of([path])
         return (sent.details or not wanted.details) and (sent.parts or not wanted.parts)

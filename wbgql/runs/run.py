@@ -150,8 +150,11 @@ class Run:
         return _dig(self.config if section == "config" else self.summary, parts)
 
     def to_document(self) -> dict[str, Any]:
-        """The run under the names that filters use, for `expressions.matches`."""
-        return {
+        """The run under the names that filters use, for `expressions.matches`.
+
+        An attribute that the server gives as null is left out: in its database it is missing.
+        """
+        attributes = {
             "name": self.id,
             "displayName": self.display_name,
             "state": self.state,
@@ -165,9 +168,9 @@ class Run:
             "host": self.host,
             "duration": self.duration_s,
             "updatedAt": self._node.updated_at,
-            "config": self.config,
-            "summary_metrics": self.summary,
         }
+        there = {key: value for key, value in attributes.items() if value is not None}
+        return {**there, "config": self.config, "summary_metrics": self.summary}
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, state={self.state!r})"
