@@ -116,9 +116,9 @@ def find_run_by_path(context: Context, entity: str | None, project: str | None, 
     if found is None:
         raise NotFound(f"project {entity}/{project} not found", status=404)
     accounts.require_writer(context.db, context.viewer, found["entityPk"])
-    refuse_deleted(context, context.db, found, name)
     run = find_run(context, found, name)
     if run is None:
+        refuse_deleted(context, context.db, found, name)
         path = f"{found['entityName']}/{found['name']}/{name}"
         raise NotFound(f"run {path} not found", status=404)
     return run
