@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.caller import Caller, new_project
-from tests.server.artifact_logger import CREATE, FILES, ArtifactLogger, entries, md5
+from tests.server.artifact_logger import COMMIT, CREATE, FILES, ArtifactLogger, entries, md5
 from wbgql.resources import schema_file
 from wbgql.server import add_user
 from wbgql.server.artifacts_manifests import merge
@@ -318,7 +318,21 @@ def test_a_collection_keeps_its_type(logger):
     assert "has type 'dataset'" in answer.text
 
 
-@pytest.mark.parametrize("alias", ["v3", "a/b", "a:b", ""])
+def test_the_name_of_the_version_itself_may_be_given_as_an_alias_and_no_other(logger):
+    logger.log("ds", {"a": b"1"}, aliases=["v0", "good"])
+    logger.log("ds", {"a": b"1"}, aliases=["v0"])
+    another = logger.create("ds", {"a": b"2"}, aliases=["v0"])
+    logger.put_files(another["id"], {"a": b"2"})
+    logger.put_manifest(another["id"], entries({"a": b"2"}))
+
+    answer = logger.caller.post(COMMIT, id=another["id"])
+
+    assert aliases(logger.by_name("ds:v0")) == ["good", "latest"]
+    assert answer.status_code == 400
+    assert "not an alias: 'v0'" in answer.text
+
+
+@pytest.mark.parametrize("alias", ["a/b", "a:b", ""])
 def test_an_alias_that_cannot_be_one_is_refused(logger, alias):
     answer = logger.caller.post(CREATE, input=logger.input("ds", {"a": b"1"}, aliases=[alias]))
 

@@ -193,12 +193,16 @@ def _map_client_ids(db: Connection, fields: dict[str, Any], pk: int, sequence_pk
 
 
 def _merge_aliases(now: Context, pk: int, sequence_pk: int, fields: dict[str, Any]) -> None:
-    wanted = {check_alias(one["alias"]) for one in fields.get("aliases") or []}
+    given = {one["alias"] for one in fields.get("aliases") or []}
+    # `vN` is its name already if it turns out to be that version, which is known at the commit.
+    wanted = {alias if VERSION_NAME.fullmatch(alias) else check_alias(alias) for alias in given}
     found = row(now.db, "SELECT state, wanted_aliases FROM artifacts WHERE id = ?", (pk,))
     assert found is not None
     if found["state"] == "COMMITTED":
-        for alias in sorted(wanted):
-            set_alias(now.db, sequence_pk, pk, alias)
+        sql = "SELECT version FROM artifact_members WHERE collection_id = ? AND artifact_id = ?"
+        number = now.db.execute(sql, (sequence_pk, pk)).get
+        for alias in sorted(wanted - {f"v{number}"}):
+            set_alias(now.db, sequence_pk, pk, check_alias(alias))
         return
     aliases = json.dumps(sorted(wanted | set(json.loads(found["wanted_aliases"]))))
     now.db.execute("UPDATE artifacts SET wanted_aliases = ? WHERE id = ?", (aliases, pk))
