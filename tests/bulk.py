@@ -121,7 +121,8 @@ def _viewer(db: Connection, entity: str) -> Viewer:
     found: Row | None = row(db, "SELECT * FROM users WHERE admin = 1 ORDER BY id LIMIT 1")
     assert found is not None, f"no admin in the store of {entity!r}: start a server there first"
     names = ("username", "name", "email", "entity_id", "created_at")
-    return Viewer(user_id=found["id"], admin=True, **{name: found[name] for name in names})
+    fields = {name: found[name] for name in names}
+    return Viewer(user_id=found["id"], admin=True, default_entity_id=found["entity_id"], **fields)
 
 
 def _insert(db: Connection, project_pk: int, viewer: Viewer, batch: Sequence[BulkRun]) -> None:

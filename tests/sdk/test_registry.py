@@ -72,8 +72,19 @@ result = {
     "versions": sorted(one.name for one in model.versions()),
     "search": [one.name for one in api().registries("find-org").collections(filter={"name": "net"}).versions()],
     "by alias": [one.source_name for one in api().registries("find-org").versions(filter={"alias": "other-prod"})],
-    "members": model.members(),
+    "members": [[one.kind, one.role] for one in model.members()],
+    "types": [made.allow_all_artifact_types, list(made.artifact_types)],
 }
+other, team = api().create_user("guest@find.org"), api().team("find-team")
+changed.add_members(other, team).update_member(team, "viewer")
+result["added"] = {getattr(one, "user", None) and one.user.username or one.team.name: one.role for one in changed.members()}
+changed.remove_members(other.id, team)
+result["removed"] = len(changed.members())
+changed.allow_all_artifact_types = False
+changed.artifact_types.append("model")
+changed.save()
+again = api().registry("mine", "find-org")
+result["some types"] = [again.allow_all_artifact_types, list(again.artifact_types)]
 changed.delete()
 result["left"] = sorted(one.name for one in api().registries("find-org"))
 """
@@ -85,13 +96,17 @@ def test_registries_are_made_changed_searched_and_deleted(local_server, tmp_path
 
     assert run_sdk(local_server, tmp_path, SEARCH) == {
         "organization": ["find-org", "organization"],
-        "registries": ["dataset", "mine", "model"],
+        "registries": ["mine", "model"],
         "by name": ["model"],
         "made": ["wandb-registry-mine", "described"],
         "collections": ["net", "other"],
         "versions": ["net:v0", "other:v0"],
         "search": ["net:v0"],
         "by alias": ["other:v0"],
-        "members": [],
-        "left": ["dataset", "model"],
+        "members": [["User", "admin"]],
+        "types": [True, []],
+        "added": {"admin": "admin", "guest": "member", "find-team": "viewer"},
+        "removed": 1,
+        "some types": [False, ["model"]],
+        "left": ["model"],
     }

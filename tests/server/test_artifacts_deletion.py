@@ -308,7 +308,9 @@ def test_a_page_of_versions_takes_the_same_number_of_queries_however_long(tmp_pa
     with backend.store.write() as db:
         fill(db, 200)
     with backend.store.read() as db:
-        viewer = Viewer(1, "u", "u", "u@localhost", admin=True, entity_id=1, created_at="")
+        viewer = Viewer(
+            1, "u", "u", "u@localhost", admin=True, entity_id=1, default_entity_id=1, created_at=""
+        )
         context = Context(backend=backend, viewer=viewer, base_url="", db=db)
         db.exec_trace = lambda _cursor, sql, _params: statements.append(sql) or True
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.caller import Caller
 from tests.server.test_server_accounts import user
-from wbgql.server import RunningServer
+from wbgql.server import RunningServer, add_org, add_team
 
 TEAM = """
 mutation T($input: CreateTeamInput!) { createTeam(input: $input) { entity { name isTeam members { id username role } } } }
@@ -168,3 +168,39 @@ def test_an_admin_adds_users_by_email(ada, caller):
     made = caller.ask(NEW_USER, input=given)["createUser"]["user"]
     assert made == {"username": name, "email": f"{name}@example.org", "admin": False}
     assert caller.post(NEW_USER, input=given).status_code == 409
+
+
+DEFAULT_ENTITY = """
+mutation D($entity: String!) { updateUser(input: {defaultEntity: $entity}) { user { defaultEntity { name } } } }
+"""
+
+
+def test_a_default_entity_is_meant_where_none_is_named(ada):
+    team = unique("team")
+    ada.ask(TEAM, input={"teamName": team, "teamAdminUserName": name_of(ada)})
+
+    changed = ada.ask(DEFAULT_ENTITY, entity=team)["updateUser"]["user"]
+    run = ada.upsert("p", entityName=None, name="r1")["bucket"]
+
+    assert changed == {"defaultEntity": {"name": team}}
+    assert run["project"]["entity"]["name"] == team
+    viewer = ada.ask("{ viewer { entity userEntity { name } } }")["viewer"]
+    assert viewer == {"entity": team, "userEntity": {"name": name_of(ada)}}
+
+
+def test_nobody_chooses_an_entity_of_others_for_a_default(ada, local_server):
+    other = user(local_server, unique("bob"))
+
+    assert ada.post(DEFAULT_ENTITY, entity=name_of(other)).status_code == 404
+    assert ada.post(DEFAULT_ENTITY, entity="nowhere").status_code == 404
+
+
+def test_an_admin_of_the_organization_administers_a_team_they_are_in(ada, local_server):
+    name, org, team = name_of(ada), unique("org"), unique("team")
+    add_org(local_server.data, org, name, "admin")
+    add_team(local_server.data, team, org, name)
+    guest = user(local_server, unique("guest"))
+
+    ada.ask(INVITE, input={"entityName": team, "username": name_of(guest)})
+
+    assert members(ada, team)[name_of(guest)]["role"] == "member"

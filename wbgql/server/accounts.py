@@ -18,7 +18,6 @@ MIN_KEY_LENGTH = 40
 
 KEY_NAME_LENGTH = 8
 SERVICE = "service"
-CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
 
 WRITERS = ("admin", "member")
 ROLES = ("admin", "member", "viewer", SERVICE)
@@ -36,6 +35,7 @@ class Viewer:
     email: str
     admin: bool
     entity_id: int
+    default_entity_id: int
     created_at: str
 
 
@@ -172,7 +172,7 @@ def list_users(store: Store) -> list[Row]:
 def add_org(store: Store, name: str, member: str, role: str = "member", *, clock: Clock = utc_now) -> None:
     """Add an organization if it is new, and `member` to it, or change the member's role.
 
-    An organization has an entity of its own, which holds its registries; the two that W&B makes are there.
+    An organization has an entity of its own, which holds its registries.
 
     Raises:
         ConfigError: no such user, role or name.
@@ -183,24 +183,15 @@ def add_org(store: Store, name: str, member: str, role: str = "member", *, clock
             "INSERT OR IGNORE INTO organizations (name, created_at) VALUES (?, ?)", (name, to_text(clock()))
         )
         organization = db.execute("SELECT id FROM organizations WHERE name = ?", (name,)).get
-        _add_registries(db, organization, name, to_text(clock()))
+        db.execute(
+            "INSERT OR IGNORE INTO entities (name, kind, organization_id, created_at)"
+            " VALUES (?, 'organization', ?, ?)",
+            (f"{name}_registries", organization, to_text(clock())),
+        )
         db.execute(
             "INSERT OR REPLACE INTO organization_members VALUES (?, ?, ?)",
             (organization, find_user_id(db, member), check_role(role)),
         )
-
-
-def _add_registries(db: Connection, organization: int, name: str, now: str) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO entities (name, kind, organization_id, created_at)"
-        " VALUES (?, 'organization', ?, ?)",
-        (f"{name}_registries", organization, now),
-    )
-    db.executemany(
-        "INSERT OR IGNORE INTO projects (entity_id, name, access, created_at, updated_at)"
-        " SELECT id, ?, 'PRIVATE', ?, ? FROM entities WHERE organization_id = ? AND kind = 'organization'",
-        [(registry, now, now, organization) for registry in CORE_REGISTRIES],
-    )
 
 
 def add_team(
@@ -274,16 +265,16 @@ def find_viewer_by_hash(db: Connection, digest: bytes) -> Viewer | None:
     """The owner of the key with this hash, or None."""
     found = next(
         db.execute(
-            "SELECT hash, users.id, username, name, email, admin, entity_id, users.created_at"
-            " FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
+            "SELECT hash, users.id, username, name, email, admin, entity_id, default_entity_id,"
+            " users.created_at FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
             (digest,),
         ),
         None,
     )
     if found is None or not hmac.compare_digest(found[0], digest):
         return None
-    _, user_id, username, name, email, admin, entity_id, created_at = found
-    return Viewer(user_id, username, name, email, bool(admin), entity_id, created_at)
+    _, user_id, username, name, email, admin, own, default, created_at = found
+    return Viewer(user_id, username, name, email, bool(admin), own, default or own, created_at)
 
 
 def user_node(user: Row) -> Row:
@@ -296,9 +287,10 @@ def user_node(user: Row) -> Row:
         "name": user["name"],
         "email": user["email"],
         "admin": bool(user["admin"]),
-        "entity": user["username"],
+        "entity": user["default_entity"],
         "createdAt": user["created_at"],
         "entityPk": user["entity_id"],
+        "defaultEntityPk": user["default_entity_id"] or user["entity_id"],
         "private": False,
         "hideTeamsFromPublic": False,
         "flags": "{}",

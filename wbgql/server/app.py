@@ -15,7 +15,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -65,7 +64,6 @@ T = TypeVar("T")
 MAX_GRAPHQL_BYTES = 32 * 2**20
 MAX_STREAM_BYTES = 64 * 2**20
 RETRY_AFTER_S = 2
-CACHED_ADDRESSES = 64
 MAX_THREADS = 40
 """Requests that are worked on at a time; others wait."""
 
@@ -142,7 +140,8 @@ class Server:
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
 
     async def _in_thread(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        return await asyncio.wrap_future(self._threads.submit(work, *given, **named))
+        call = functools.partial(work, *given, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
         """Wait until nothing is being worked on."""
@@ -171,7 +170,7 @@ class Server:
             yield Context(
                 backend=self.backend,
                 viewer=viewer,
-                base_url=_base_url(request),
+                base_url=str(request.base_url).rstrip("/"),
                 db=db,
                 shared=request.headers.get("x-wandb-use-async-filestream") == "true",
             )
@@ -235,18 +234,6 @@ class Server:
     async def download(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("GET", request.path_params["token"])
         return _content(self.backend, await self._in_thread(DOWNLOADS[kind], self.backend, value))
-
-
-def _base_url(request: Request) -> str:
-    scope = request.scope
-    return _address(scope["scheme"], request.headers.get("host"), scope.get("server"), scope["root_path"])
-
-
-@functools.lru_cache(CACHED_ADDRESSES)
-def _address(scheme: str, host: str | None, server: tuple[str, int] | None, root_path: str) -> str:
-    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
-    scope = {"scheme": scheme, "server": server, "path": root_path, "headers": headers}
-    return str(URL(scope=scope)).rstrip("/")
 
 
 def authenticate(db: Any, request: Request) -> Viewer:

@@ -8,7 +8,6 @@ from typing import Any
 
 from wbgql.errors import NotFound, UsageError
 from wbgql.server import (
-    accounts,
     artifacts,
     artifacts_protection,
     projects,
@@ -30,7 +29,8 @@ from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
 
 MAX_TAGS = 20
-REGISTRY_PREFIX = "wandb-registry-"
+CORE_REGISTRIES = ("wandb-registry-model", "wandb-registry-dataset")
+"""W&B makes these for an organization (W&B docs, registry, 2026-11); here the first link into one does."""
 
 
 def writable_project(now: Context, entity: str | None, name: str | None) -> Row:
@@ -42,7 +42,7 @@ def writable_project(now: Context, entity: str | None, name: str | None) -> Row:
     project = projects.find_project(now, entity, name)
     if project is None:
         raise NotFound(f"project {entity}/{name} not found", status=404)
-    accounts.require_writer(now.db, now.viewer, project["entityPk"])
+    projects.require_writer(now, now.db, project)
     return project
 
 
@@ -56,7 +56,7 @@ def writable_collection(now: Context, storage_id: str) -> Row:
     project = artifacts.project_of(now, collection["projectPk"])
     if project is None or collection["state"] == "DELETED":
         raise NotFound(f"artifact collection {storage_id!r} not found", status=404)
-    accounts.require_writer(now.db, now.viewer, project["entityPk"])
+    projects.require_writer(now, now.db, project)
     return collection
 
 
@@ -189,6 +189,7 @@ def _portfolio(now: Context, version: Row, fields: dict[str, Any]) -> Row:
         project = _link_target(now, fields.get("entityName"), fields.get("projectName"))
         found = artifacts.find_collection(now, project, name)
         if found is None:
+            _refuse_type(now, project, kind)
             return create_collection(now, project, PORTFOLIO, name, find_or_create_type(now, project, kind))
     if found is None or found["__typename"] != PORTFOLIO:
         raise UsageError(
@@ -201,9 +202,20 @@ def _portfolio(now: Context, version: Row, fields: dict[str, Any]) -> Row:
     return found
 
 
+def _refuse_type(now: Context, project: Row, kind: str) -> None:
+    sql = "SELECT name FROM artifact_types WHERE project_id = ? ORDER BY name"
+    taken = [name for (name,) in now.db.execute(sql, (project["pk"],))]
+    if not project["anyType"] and kind not in taken:
+        raise UsageError(
+            f"registry {project['name']!r} takes artifacts of types {', '.join(taken)} only, not {kind!r}"
+        )
+
+
 def _link_target(now: Context, entity: str | None, name: str | None) -> Row:
-    # On W&B a link makes the project it leads to (wandb's system tests, 2026-11), but never a registry.
-    if name and name.startswith(REGISTRY_PREFIX):
+    # On W&B a link makes the project it leads to (wandb's system tests, 2026-11), but no registry.
+    owner = projects.find_entity(now.db, entity, now.viewer.default_entity_id)
+    core = name in CORE_REGISTRIES and owner is not None and owner["kind"] == "organization"
+    if name and name.startswith(projects.REGISTRY_PREFIX) and not core:
         return writable_project(now, entity, name)
     return projects.find_or_create(now, now.db, entity, name)[0]
 

@@ -15,9 +15,6 @@ from wbgql.server.artifacts_logging import check_alias
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, rows
 
-REGISTRY_PREFIX = "wandb-registry-"
-"""Projects of an organization's own entity with such a name are registries (wandb SDK 0.31.0, 2026-11)."""
-
 _HELD = """
 SELECT aliases.alias AS alias, collections.name AS collection, collections.id AS collectionPk,
     projects.entity_id AS entityPk
@@ -37,7 +34,7 @@ def protect(context: Context, entity: str, aliases: list[str]) -> list[str]:
         UsageError: not an alias.
     """
     with context.store.write() as db:
-        found = projects.find_entity(db, entity, context.viewer.entity_id)
+        found = projects.find_entity(db, entity, context.viewer.default_entity_id)
         if found is None:
             raise NotFound(f"entity {entity!r} not found", status=404)
         _require_admin(context, found["id"])

@@ -109,7 +109,11 @@ class Context:
     @cached_property
     def users(self) -> dict[int, Row]:
         """Every user's node by row number, read once: a page of runs needs their names."""
-        return {user["id"]: accounts.user_node(user) for user in rows(self.db, "SELECT * FROM users")}
+        sql = (
+            "SELECT users.*, coalesce(entities.name, username) AS default_entity"
+            " FROM users LEFT JOIN entities ON entities.id = default_entity_id"
+        )
+        return {user["id"]: accounts.user_node(user) for user in rows(self.db, sql)}
 
     def sign(self, method: str, kind: str, value: Any, *, name: str = "") -> str:
         """An absolute URL that allows one upload or download."""

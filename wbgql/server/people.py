@@ -116,14 +116,41 @@ def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
 
 
 def _require_team(context: Context, db: Connection, name: str, unless: int | None = None) -> int:
-    """The row number of a team the viewer is an admin of, or is himself the user `unless`."""
+    """The row number of a team the viewer administers, or is himself the user `unless`.
+
+    A member of the team who is an admin of its organization administers it, too.
+    """
     team = db.execute("SELECT id FROM entities WHERE name = ? AND kind = 'team'", (name,)).get
     role = None if team is None else accounts.role_in(db, context.viewer, team)
+    if role is not None and _administers_organization(db, context.viewer.user_id, team):
+        role = "admin"
     if role is None:
         raise NotFound(f"team {name!r} not found", status=404)
     if role != "admin" and unless != context.viewer.user_id:
         raise PermissionDenied("permission denied", status=403)
     return int(team)
+
+
+def _administers_organization(db: Connection, user_id: int, team: int) -> bool:
+    sql = (
+        "SELECT 1 FROM organization_members AS members JOIN entities USING (organization_id)"
+        " WHERE entities.id = ? AND user_id = ? AND role = 'admin'"
+    )
+    return db.execute(sql, (team, user_id)).get is not None
+
+
+def set_default_entity(context: Context, entity: str) -> Row:
+    """Choose the entity that is meant where the viewer names none; return the viewer.
+
+    Raises:
+        NotFound: no such entity, or the viewer is not in it.
+    """
+    with context.store.write() as db:
+        found = db.execute("SELECT id FROM entities WHERE name = ?", (entity,)).get
+        if found is None or accounts.role_in(db, context.viewer, found) is None:
+            raise NotFound(f"entity {entity!r} not found", status=404)
+        db.execute("UPDATE users SET default_entity_id = ? WHERE id = ?", (found, context.viewer.user_id))
+    return _user(context, context.viewer.user_id)
 
 
 def _find_user(db: Connection, name_or_email: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 
-from wbgql.errors import NotFound, UsageError
+from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.server import accounts
 from wbgql.server.artifacts_fields import TableFields
 from wbgql.server.backend import Context
@@ -14,6 +14,8 @@ from wbgql.server.where import compile_order, compile_where
 from wbgql.server.where_fields import ColumnField
 
 DEFAULT_PROJECT = "uncategorized"
+REGISTRY_PREFIX = "wandb-registry-"
+"""Projects of an organization's own entity with such a name are registries (wandb SDK 0.31.0, 2026-11)."""
 MAX_NAME = 128
 _ROW_NUMBER = re.compile("[0-9]{1,18}")
 _PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
@@ -21,7 +23,8 @@ _PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
 _NODE = """
 SELECT projects.id AS pk, projects.name AS name, entities.name AS entityName, projects.entity_id AS entityPk,
     projects.description AS description, projects.access AS access, projects.user_id AS userPk,
-    projects.views AS views, projects.created_at AS createdAt, projects.updated_at AS updatedAt
+    projects.views AS views, projects.created_at AS createdAt, projects.updated_at AS updatedAt,
+    projects.any_type AS anyType
 FROM projects JOIN entities ON entities.id = projects.entity_id
 """
 
@@ -48,7 +51,7 @@ def id_parts(text: str | None) -> list[str]:
 
 
 def find_entity(db: Connection, name: str | None, default_id: int) -> Row | None:
-    """An entity by name; null and "" mean the viewer's own, as in artifacts that were made offline."""
+    """An entity by name; null and "" mean the viewer's default, as in artifacts that were made offline."""
     if name:
         return row(db, "SELECT * FROM entities WHERE name = ?", (name,))
     return row(db, "SELECT * FROM entities WHERE id = ?", (default_id,))
@@ -61,10 +64,8 @@ def to_node(project: Row) -> Row:
         "internalId": make_id("ProjectInternalId", project["pk"]),
         "isBenchmark": False,
         "isPublished": False,
-        "allowAllArtifactTypesInRegistry": True,
+        "allowAllArtifactTypesInRegistry": bool(project["anyType"]),
         "tags": [],
-        "members": [],
-        "teamMembers": [],
         "triggers": [],
         "launchAgents": [],
         "runQueues": [],
@@ -74,7 +75,7 @@ def to_node(project: Row) -> Row:
 
 def find_project(context: Context, entity: str | None, name: str | None) -> Row | None:
     """A project the viewer may see; None if it is missing or not visible, which look the same."""
-    owner = ("entities.name", entity) if entity else ("entities.id", context.viewer.entity_id)
+    owner = ("entities.name", entity) if entity else ("entities.id", context.viewer.default_entity_id)
     found = row(
         context.db,
         f"{_NODE} WHERE {owner[0]} = ? AND projects.name = ? AND projects.deleted_at IS NULL",
@@ -111,9 +112,45 @@ def is_visible(context: Context, project: Row) -> bool:
     role = context.role(project["entityPk"])
     if project["access"] in _PUBLIC or role == "admin":
         return True
+    if _registry_role(context, context.db, project) is not None:
+        return True
     if role is None:
         return False
     return project["access"] != "RESTRICTED" or _is_project_member(context, project)
+
+
+def role_in(context: Context, db: Connection, project: Row) -> str | None:
+    """The viewer's role in a project: that in its entity, or in a registry a better one there."""
+    roles = (
+        accounts.role_in(db, context.viewer, project["entityPk"]),
+        _registry_role(context, db, project),
+    )
+    return next((role for role in (*accounts.WRITERS, "viewer") if role in roles), None)
+
+
+def require_writer(context: Context, db: Connection, project: Row) -> None:
+    """Refuse who may not write into a project.
+
+    Raises:
+        PermissionDenied: not a member, or one who may only look.
+    """
+    if role_in(context, db, project) not in accounts.WRITERS:
+        raise PermissionDenied("permission denied", status=403)
+
+
+_ROLES_THERE = """
+SELECT role FROM project_members WHERE project_id = ?1 AND user_id = ?2
+UNION ALL SELECT project_teams.role FROM project_teams JOIN team_members USING (entity_id)
+    WHERE project_id = ?1 AND user_id = ?2
+"""
+
+
+def _registry_role(context: Context, db: Connection, project: Row) -> str | None:
+    if not project["name"].startswith(REGISTRY_PREFIX):
+        return None
+    found = {role for (role,) in db.execute(_ROLES_THERE, (project["pk"], context.viewer.user_id))}
+    best = next((role for role in accounts.WRITERS if role in found), None)
+    return best or ("viewer" if found else None)
 
 
 def _is_project_member(context: Context, project: Row) -> bool:
@@ -157,7 +194,7 @@ def list_projects(
     Raises:
         UsageError: a filter or order the server does not understand.
     """
-    owner = find_entity(context.db, entity, context.viewer.entity_id)
+    owner = find_entity(context.db, entity, context.viewer.default_entity_id)
     if owner is None:
         return []
     compiled = compile_where(filters or {}, PROJECT_FIELDS)
@@ -181,7 +218,7 @@ def find_or_create(
         PermissionDenied: the viewer may not write there.
         UsageError: not a project name.
     """
-    owner = find_entity(db, entity, context.viewer.entity_id)
+    owner = find_entity(db, entity, context.viewer.default_entity_id)
     if owner is None:
         raise NotFound(f"entity {entity} not found during upsertBucket", status=404)
     name = name or DEFAULT_PROJECT
@@ -201,6 +238,9 @@ def find_or_create(
     )
     made = row(db, f"{_NODE} WHERE projects.id = ?", (db.last_insert_rowid(),))
     assert made is not None
+    if name.startswith(REGISTRY_PREFIX):
+        maker = (made["pk"], context.viewer.user_id)
+        db.execute("INSERT INTO project_members VALUES (?, ?, 'admin')", maker)
     return to_node(made), True
 
 

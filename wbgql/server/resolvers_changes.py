@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import parse_run_storage_id
 from wbgql.server import accounts, artifacts_deletion, moves, projects, retention, run_pages, runs
+from wbgql.server.artifacts_logging import find_or_create_type
 from wbgql.server.backend import Context
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.settings import ALL
@@ -149,13 +151,23 @@ def notify_alert(_context: Context, _given: Row) -> Row:
     return {"success": True}
 
 
+_MODEL_COLUMNS = {
+    "description": "description",
+    "access": "access",
+    "views": "views",
+    "allowAllArtifactTypesInRegistry": "any_type",
+}
+
+
 @mutation("upsertModel")
 def upsert_model(context: Context, given: Row) -> Row:
     with context.store.write() as db:
         project, inserted = projects.find_or_create(context, db, given.get("entityName"), given.get("name"))
-        for column in ("description", "access", "views"):
-            if given.get(column) is not None:
-                db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[column], project["pk"]))  # noqa: S608
+        for name, column in _MODEL_COLUMNS.items():
+            if given.get(name) is not None:
+                db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[name], project["pk"]))  # noqa: S608
+        for kind in given.get("artifactTypes") or []:
+            find_or_create_type(replace(context, db=db), project, kind["name"])
     found = projects.find_project_by_pk(context, project["pk"])
     return {"project": found, "model": found, "inserted": inserted, "entityName": project["entityName"]}
 

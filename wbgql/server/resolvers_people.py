@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from wbgql.errors import UsageError
-from wbgql.server import people
+from wbgql.server import people, project_members
 from wbgql.server.backend import Context
 from wbgql.server.projects import make_id
-from wbgql.server.registry import Resolvers
+from wbgql.server.registry import Info, Resolvers
 from wbgql.server.resolvers_roots import entity_node
 from wbgql.server.store import Row
 
 resolvers = Resolvers()
-mutation = resolvers.mutation
+field, mutation = resolvers.field, resolvers.mutation
 
 
 @mutation("generateApiKey")
@@ -28,6 +28,53 @@ def delete_api_key(context: Context, given: Row) -> Row:
 @mutation("createUser")
 def create_user(context: Context, given: Row) -> Row:
     return {"user": people.add_user(context, given["email"], bool(given.get("admin")))}
+
+
+@mutation("updateUser")
+def update_user(context: Context, given: Row) -> Row:
+    return {"user": people.set_default_entity(context, given["defaultEntity"])}
+
+
+@mutation("createProjectMembers")
+def create_project_members(context: Context, given: Row) -> Row:
+    project_members.add(context, given["projectId"], given.get("userIds") or [], given.get("teamIds") or [])
+    return {"success": True}
+
+
+@mutation("deleteProjectMembers")
+def delete_project_members(context: Context, given: Row) -> Row:
+    project_members.remove(
+        context, given["projectId"], given.get("userIds") or [], given.get("teamIds") or []
+    )
+    return {"success": True}
+
+
+@mutation("updateProjectMember")
+def update_project_member(context: Context, given: Row) -> Row:
+    project_members.set_role(context, given["projectId"], given["userProjectRole"], user=given["userId"])
+    return {"success": True}
+
+
+@mutation("updateProjectTeamMember")
+def update_project_team_member(context: Context, given: Row) -> Row:
+    project_members.set_role(context, given["projectId"], given["teamProjectRole"], team=given["teamId"])
+    return {"success": True}
+
+
+@field("Project", "members")
+def members_of_project(project: Row, info: Info) -> list[Row]:
+    return [
+        member | {"role": {"name": member["roleName"]}, "projectRoleIsInherited": False}
+        for member in project_members.list_users(info.context, project)
+    ]
+
+
+@field("Project", "teamMembers")
+def teams_of_project(project: Row, info: Info) -> list[Row]:
+    return [
+        {"team": entity_node(team), "role": {"name": team["roleName"]}}
+        for team in project_members.list_teams(info.context, project)
+    ]
 
 
 @mutation("createTeam")

@@ -91,7 +91,7 @@ def project_list(
 @field("Query", "entity")
 def entity(_root: Any, info: Info, name: str | None = None, **_: Any) -> Row | None:
     context: Context = info.context
-    found = projects.find_entity(context.db, name, context.viewer.entity_id)
+    found = projects.find_entity(context.db, name, context.viewer.default_entity_id)
     if found is None:
         return _free_name(context, name or "")
     return None if context.role(found["id"]) is None else entity_node(found)
@@ -192,9 +192,18 @@ def user_api_keys(source: Row, info: Info, **_: Any) -> Row:
     return slice_connection(keys, None, None)
 
 
-@field("User", "defaultEntity", "userEntity")
+@field("User", "userEntity")
 def user_entity(source: Row, info: Info) -> Row | None:
-    found = row(info.context.db, "SELECT * FROM entities WHERE id = ?", (source["entityPk"],))
+    return _entity_by_pk(info, source["entityPk"])
+
+
+@field("User", "defaultEntity")
+def user_default_entity(source: Row, info: Info) -> Row | None:
+    return _entity_by_pk(info, source["defaultEntityPk"])
+
+
+def _entity_by_pk(info: Info, pk: int) -> Row | None:
+    found = row(info.context.db, "SELECT * FROM entities WHERE id = ?", (pk,))
     return None if found is None else entity_node(found)
 
 

@@ -35,10 +35,9 @@ def note_paths(context: Context, paths: frozenset[IndexPath]) -> None:
 def find_joint(context: Context, paths: tuple[IndexPath, ...]) -> str | None:
     """The name of the index of all these keys; None if there is none yet, or will be none.
 
-    It is built once they were asked for together twice. A reader that began before does not see it. None
-    outside a transaction: it might be dropped before the statement that names it.
+    It is built once they were asked for together twice. A reader that began before does not see it.
     """
-    if len(paths) > MAX_JOINT_KEYS or not context.db.in_transaction:
+    if len(paths) > MAX_JOINT_KEYS:
         return None
     name, sql = joint_index_name(paths), joint_index_sql(paths)
     if _is_there(context.db, name, sql):

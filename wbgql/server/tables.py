@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.server import artifacts_tables
 
-VERSION = 6
+VERSION = 7
 """Kept in `PRAGMA user_version`; a store with a higher one is refused, an older one is migrated."""
 
 ACCOUNTS = """
@@ -17,7 +17,7 @@ CREATE TABLE entities (
 CREATE TABLE users (
     id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE, name TEXT NOT NULL, email TEXT NOT NULL,
     admin INTEGER NOT NULL, entity_id INTEGER NOT NULL REFERENCES entities(id), created_at TEXT NOT NULL,
-    account_type TEXT NOT NULL DEFAULT 'USER');
+    account_type TEXT NOT NULL DEFAULT 'USER', default_entity_id INTEGER REFERENCES entities(id));
 CREATE TABLE api_keys (
     id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), hash BLOB NOT NULL UNIQUE,
     hint TEXT NOT NULL, created_at TEXT NOT NULL, description TEXT);
@@ -35,7 +35,11 @@ PROJECTS = """
 CREATE TABLE projects (
     id INTEGER PRIMARY KEY AUTOINCREMENT, entity_id INTEGER NOT NULL REFERENCES entities(id),
     name TEXT NOT NULL, description TEXT, access TEXT NOT NULL, user_id INTEGER, views TEXT,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT, UNIQUE (entity_id, name));
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT,
+    any_type INTEGER NOT NULL DEFAULT 1, UNIQUE (entity_id, name));
+CREATE TABLE project_teams (
+    project_id INTEGER NOT NULL, entity_id INTEGER NOT NULL, role TEXT NOT NULL,
+    PRIMARY KEY (project_id, entity_id)) WITHOUT ROWID;
 CREATE TABLE project_members (
     project_id INTEGER NOT NULL, user_id INTEGER NOT NULL, role TEXT NOT NULL,
     PRIMARY KEY (project_id, user_id)) WITHOUT ROWID;
