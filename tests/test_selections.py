@@ -22,6 +22,7 @@ from wbgql.errors import (
     UsageError,
 )
 from wbgql.paths import ProjectPath
+from wbgql.projects import iter_fields
 from wbgql.runs import ProjectPattern, RunSelection
 from wbgql.session import Session
 
@@ -446,3 +447,28 @@ def test_coverage_of_a_selection_that_was_not_used_is_empty() -> None:
 
     assert selection.coverage.projects == ()
     assert selection.coverage.unread == ()
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("val", ["config.val.value", "config.model.value.val", "summary_metrics.val/acc"]),
+        ("%val%", ["config.val.value", "config.model.value.val", "summary_metrics.val/acc"]),
+        (
+            "config",
+            ["config.lr.value", "config.val.value", "config.model.value.val", "summary_metrics.val/acc"],
+        ),
+        (None, ["config.lr.value", "config.val.value", "config.model.value.val", "summary_metrics.val/acc"]),
+    ],
+)
+def test_a_pattern_is_not_found_in_the_word_that_every_path_of_config_has(
+    pattern: str | None, paths: list[str]
+) -> None:
+    """The stand-in gives every field, whatever the pattern, as a server does that finds `val` in `.value`."""
+    held = ["config.lr.value", "config.val.value", "config.model.value.val", "summary_metrics.val/acc"]
+    transport = RunsTransport(make_run(1), fields=dict.fromkeys(held, "number"))
+
+    assert [field.path for field in iter_fields(Session(transport), VISION, pattern=pattern)] == paths

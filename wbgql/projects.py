@@ -105,6 +105,9 @@ def iter_fields(
 ) -> Iterator[ProjectField]:
     """Yield the typed keys of a project's runs, lazily, one request a page.
 
+    `pattern` is the server's to read. What it finds only in the word `value`, which stands in every path of
+    config (`config.lr.value`), is left out.
+
     Raises:
         NotFound: no such project, or not visible.
     """
@@ -117,7 +120,16 @@ def iter_fields(
             raise NotFound.project(path, operation=LIST_FIELDS.name)
         return found.fields
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
+    found = iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
+    return (field for field in found if not _found_in_wrapper(field.path, pattern))
+
+
+def _found_in_wrapper(path: str, pattern: str | None) -> bool:
+    text = (pattern or "").strip("%*")
+    section, *parts = path.split(".")
+    if not text or section != "config" or parts[1:2] != ["value"]:
+        return False
+    return text in path and text not in ".".join((section, parts[0], *parts[2:]))
 
 
 def find_fields(session: Session, path: ProjectPath, *, limit: int = 10_000) -> list[str] | None:
