@@ -115,7 +115,7 @@ def test_the_retention_can_be_read(tmp_path):
     assert info == {"serverInfo": {"dataRetentionDuration": 3 * 86400}}
 
 
-@pytest.mark.parametrize("setting", ["undelete", "artifact_gc", "sync"])
+@pytest.mark.parametrize("setting", ["undelete", "artifact_gc", "sync", "code_saving"])
 def test_a_word_that_a_setting_does_not_know_is_refused(tmp_path, setting):
     with pytest.raises(ConfigError, match=f"{setting} is 'maybe', choose one of"):
         ServerSettings(data=tmp_path, **{setting: "maybe"})

@@ -100,6 +100,13 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     " with it; or make none.",
 )
 @click.option(
+    "--code-saving",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Whether the SDK saves code and git diffs where a script does not say.",
+)
+@click.option(
     "--sync",
     type=click.Choice(["normal", "full"]),
     default="normal",

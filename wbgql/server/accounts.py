@@ -293,7 +293,6 @@ def user_node(user: Row) -> Row:
         "defaultEntityPk": user["default_entity_id"] or user["entity_id"],
         "private": False,
         "hideTeamsFromPublic": False,
-        "flags": "{}",
         "accountType": user["account_type"],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from wbgql.server import artifacts_protection, projects
@@ -10,6 +11,7 @@ from wbgql.server.connections import offset_after, page_size, slice_connection, 
 from wbgql.server.projects import make_id
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.run_pages import parse_filters
+from wbgql.server.settings import ON
 from wbgql.server.store import Row, row, rows
 
 FEATURES = (
@@ -190,6 +192,17 @@ def user_api_keys(source: Row, info: Info, **_: Any) -> Row:
     found = rows(context.db, sql, (source["pk"],))
     keys = [key | {"id": make_id("ApiKey", key["id"]), "ips": []} for key in found]
     return slice_connection(keys, None, None)
+
+
+@field("User", "flags")
+def user_flags(_user: Row, info: Info) -> str:
+    """What the SDK takes over as its settings.
+
+    Never `code_saving_enabled: false`: it would overrule a script that asks for its code to be saved
+    (wandb SDK 0.31.0 `sdk/wandb_init.py`, 2026-11).
+    """
+    saves = info.context.backend.settings.code_saving == ON
+    return json.dumps({"code_saving_enabled": True} if saves else {})
 
 
 @field("User", "userEntity")

@@ -87,6 +87,12 @@ class ServerSettings:
     """`full`: what was acknowledged survives a power cut too, at the cost of a disk flush for each write."""
     system_artifacts: str = KEEP
     """What becomes of `run-<id>-history` artifacts; one of `SYSTEM_ARTIFACTS`."""
+    code_saving: str = ON
+    """Whether users' accounts tell the SDK to save code, unless a script says no; or only the scripts do.
+
+    On, as upstream's tests of the saved `git diff` take a new account to be (wandb/wandb
+    `tests/system_tests/test_core/test_git.py`, 2026-05); the teams of W&B's cloud begin with it off.
+    """
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
 
@@ -102,6 +108,7 @@ class ServerSettings:
         _check("undelete", self.undelete, UNDELETES)
         _check("artifact_gc", self.artifact_gc, SWITCHES)
         _check("sync", self.sync, SYNCS)
+        _check("code_saving", self.code_saving, SWITCHES)
         if not _PREFIX.fullmatch(self.path_prefix):
             raise ConfigError(f"path_prefix is {self.path_prefix!r}, write it like /wandb")
         _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
