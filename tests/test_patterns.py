@@ -31,7 +31,8 @@ PATTERNS = [
     "a$", r"a\z", "^$", "(?m)a$", "(?m)^z$", r"^\w+$", r"^\W", r"\bn", r"\Ba", r"\d", r"\D", r"[\d-]", r"[^\w]",
     r"[\W]", r"[^\W]", r"[\S]", r"[\D]", r"\s", r"[\s]", "[[:alpha:]]", "[^[:alpha:][:space:]]", "[[:punct:]]",
     "a{,2}", "[$]", r"\$", "[]a]", "[^]a]", "(?i)^A", "(?i)ß", "(?P<n>a)", r"[\]a]", r"\\", r"[\\]", "a|$", "[[]",
-    "x.y", r"x\.y", "(?s).$", ".*", "[a-c]{2,}", "(a|b)*?$",
+    "x.y", r"x\.y", "(?s).$", ".*", "[a-c]{2,}", "(a|b)*?$", r"[\w-.]\.", r"[\s-a]", r"[^\s-a]", r"[\d-a]", "[[:blank:]-a]",
+    "[[:word:]-.]y", "[[:space:]-a]", "[-[:word:]]", "[^-[:space:]]",
 ]  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def test_python_finds_what_re2_finds_in_any_text(pattern: str, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"\pL", r"\PN", r"\Qa.b\E", r"[\p{Greek}]", "[[:^alpha:]]", "[[:nope:]]", "("]
+    "pattern",
+    [r"\pL", r"\PN", r"\Qa.b\E", r"[\p{Greek}]", "[[:^alpha:]]", "[[:nope:]]", "(", r"[^]\s", '["-[:word:]]'],
 )
 def test_what_python_cannot_find_is_refused(pattern: str) -> None:
     with pytest.raises(re.error):

@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-# RE2's classes are ASCII, also in text that is not.
+# RE2's classes are ASCII, also in text that is not. Each ends with a range: a hyphen behind it is then one by
+# itself, as in RE2, and does not make another range.
 _CLASSES = {
     "d": "0-9",
-    "w": "0-9A-Za-z_",
-    "s": r"\t\n\f\r ",
+    "w": "_0-9A-Za-z",
+    "s": r" \t-\n\f-\r",
     "D": r"\x00-/:-\U0010ffff",
     "W": r"\x00-/:-@\[-\^`\{-\U0010ffff",
     "S": r"\x00-\x08\x0b\x0e-\x1f!-\U0010ffff",
@@ -22,20 +23,21 @@ _CLASSES = {
 _NAMED = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
-    "blank": r"\t ",
+    "blank": r" \t-\t",
     "digit": "0-9",
     "lower": "a-z",
     "punct": r"!-/:-@\[-`\{-~",
-    "space": r"\t\n\v\f\r ",
+    "space": r" \t-\r",
     "upper": "A-Z",
-    "word": "0-9A-Za-z_",
+    "word": "_0-9A-Za-z",
     "xdigit": "0-9A-Fa-f",
 }
 _TOKEN = re.compile(
-    r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\])|(?P<end>\$)|(?P<literal>\{,\d*\})|.",
+    r"(?P<escape>\\.)|(?P<set>\[\^?+\]?+(?:\\.|\[:\^?\w+:\]|[^\]\\])*\])|(?P<open>\[)|(?P<end>\$)"
+    r"|(?P<literal>\{,\d*\})|.",
     re.DOTALL,
 )
-_IN_SET = re.compile(r"(?P<escape>\\.)|\[:(?P<named>\w+):\]|.", re.DOTALL)
+_IN_SET = re.compile(r"(?P<escape>\\.)|\[:(?P<named>\w+):\]|(?P<hyphen>-)(?=\[:)|.", re.DOTALL)
 _MULTILINE = re.compile(r"\(\?[a-zA-Z]*m")
 _NOT_RE2 = re.compile(r"\\[1-9Z]|\(\?(?:[=!>#(]|<[=!]|P=)|[*+?}]\+")
 _ONLY_RE2 = re.compile(r"\\[pPQC]|\[:\^")
@@ -76,6 +78,9 @@ def _translated(pattern: str, *, lines: bool) -> Iterator[str]:
             yield r"\Z"
         elif found["literal"]:
             yield re.escape(token)
+        elif found["open"]:
+            # What is put in for a class further on would close it.
+            raise re.error("unterminated character set")
         else:
             yield token
 
@@ -91,6 +96,8 @@ def _escape(token: str) -> str:
 
 def _members(inside: str) -> Iterator[str]:
     for found in _IN_SET.finditer(inside):
+        if found["hyphen"] and inside[: found.start()] not in ("", "^"):
+            raise re.error("a hyphen before [: makes a range to [ in RE2, or none: write it first in the set")
         if found["escape"]:
             yield _CLASSES.get(found[0][1], found[0])
         elif found["named"]:
