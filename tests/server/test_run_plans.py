@@ -37,6 +37,7 @@ RUNS = (
     ),
     BulkRun(name="empty", sweep="s", host="h", job_type="j"),
     BulkRun(name="huge", summary={"acc": 10**30, "lr": True}, history=({"_step": 0, "n": 10**25},)),
+    BulkRun(name="rewritten", history=({"_step": 0, "half \ud800": 1},)),
 )
 SLOW = "running"
 """A field that a page leaves to the executor, and so everything beside it."""
@@ -61,6 +62,11 @@ def answer_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     backend = Backend(ServerSettings(data=data))
     with backend.store.write() as db:
         db.execute("UPDATE runs SET exitcode = 3, stop_requested = 1 WHERE name = 'empty'")
+        # As a chunk leaves them that was written over earlier lines.
+        db.execute(
+            "UPDATE run_texts SET history_keys = NULL"
+            " WHERE run_id = (SELECT id FROM runs WHERE name = 'rewritten')"
+        )
     api = Api(schema_file(), RESOLVERS)
 
     def ask(document: str, **variables: Any) -> tuple[dict[str, Any], bool]:
@@ -179,3 +185,17 @@ def test_keys_of_history_kept_in_the_earlier_form_are_read_and_gone_on_with():
         "sets": [],
     }
     assert history.Keys.from_json(kept.to_json()).answer() == kept.answer()
+
+
+def test_keys_of_a_rewritten_history_may_hold_half_a_surrogate_pair(answer_of):
+    """They are counted anew, and a page's edges go through one encoder only."""
+    document = """{ project(entityName: "admin", name: "p") { runs(filters: "{\\"name\\": \\"rewritten\\"}") {
+        edges { node { historyKeys %s } } } } }"""
+
+    quick, made_at_once = answer_of(document % "")
+    whole, _ = answer_of(document % SLOW)
+
+    assert made_at_once
+    keys = quick["edges"][0]["node"]["historyKeys"]
+    assert set(keys["keys"]) == {"_step", "half \ud800"}
+    assert keys == whole["edges"][0]["node"]["historyKeys"]

@@ -61,19 +61,19 @@ def _joiner(name: str, keys: Sequence[str]) -> Callable[[Iterable[Sequence[str |
     return wrap if len(starts) == 1 else join
 
 
-def find_history_keys(context: Context, run: Row) -> Any:
-    """The value of a run's `historyKeys`, encoded where it is kept so."""
+def find_history_keys(context: Context, run: Row) -> msgspec.Raw | None:
+    """The value of a run's `historyKeys` as JSON; None where nothing is logged."""
     return _history_keys(context, run["pk"], run["historyLineCount"], find_text(context, run, "historyKeys"))
 
 
-def _history_keys(context: Context, pk: int, rows: int, kept: str | None) -> Any:
+def _history_keys(context: Context, pk: int, rows: int, kept: str | None) -> msgspec.Raw | None:
     if not rows:
         return None
-    return (
-        history.count_keys(context.db, pk)
-        if kept is None
-        else msgspec.Raw(history.kept_answer(kept).encode())
-    )
+    if kept is not None:
+        return msgspec.Raw(history.kept_answer(kept).encode())
+    counted = history.count_keys(context.db, pk)
+    # By the standard library: a key may hold half a surrogate pair, and a page is encoded by msgspec.
+    return None if counted is None else msgspec.Raw(json.dumps(counted).encode())
 
 
 def computed_columns(context: Context) -> Computed:
