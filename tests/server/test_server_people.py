@@ -204,3 +204,16 @@ def test_an_admin_of_the_organization_administers_a_team_they_are_in(ada, local_
     ada.ask(INVITE, input={"entityName": team, "username": name_of(guest)})
 
     assert members(ada, team)[name_of(guest)]["role"] == "member"
+
+
+def test_who_is_taken_out_of_the_default_entity_goes_back_to_their_own(ada, local_server):
+    team, bob = unique("team"), user(local_server, unique("bob"))
+    ada.ask(TEAM, input={"teamName": team})
+    ada.ask(INVITE, input={"entityName": team, "username": name_of(bob)})
+    bob.ask(DEFAULT_ENTITY, entity=team)
+
+    ada.ask(REMOVE, input={"entityName": team, "id": members(ada, team)[name_of(bob)]["id"]})
+
+    assert bob.ask("{ viewer { defaultEntity { name } } }")["viewer"]["defaultEntity"]["name"] == name_of(bob)
+    run = bob.upsert("p", entityName=None, name="r1")["bucket"]
+    assert run["project"]["entity"]["name"] == name_of(bob)

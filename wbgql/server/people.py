@@ -104,6 +104,8 @@ def invite(context: Context, entity: str, user: str, role: str) -> Row:
 def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
     """Take a user out of a team; whether there was one to take out.
 
+    Whose default entity it was is left with their own, so that runs without an entity still have a place.
+
     Raises:
         PermissionDenied: neither an admin of the team nor the user.
         NotFound: no such team.
@@ -112,7 +114,11 @@ def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
     with context.store.write() as db:
         team = _require_team(context, db, entity, unless=pk)
         db.execute("DELETE FROM team_members WHERE entity_id = ? AND user_id = ?", (team, pk))
-        return db.changes() > 0
+        removed = db.changes() > 0
+        db.execute(
+            "UPDATE users SET default_entity_id = NULL WHERE default_entity_id = ? AND id = ?", (team, pk)
+        )
+        return removed
 
 
 def _require_team(context: Context, db: Connection, name: str, unless: int | None = None) -> int:
