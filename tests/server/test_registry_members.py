@@ -12,7 +12,7 @@ import requests
 from tests.caller import Caller
 from tests.server.artifact_logger import ArtifactLogger
 from tests.server.test_artifact_protection import LINK
-from wbgql.server import RunningServer, add_org, add_team, add_user
+from wbgql.server import RunningServer, add_org, add_team, add_user, restrict_project, share_project
 from wbgql.server.projects import make_id
 
 UPSERT = "mutation U($input: UpsertModelInput!) { upsertModel(input: $input) { inserted project { id } } }"
@@ -29,6 +29,7 @@ TEAM_ROLE = (
     "mutation S($input: UpdateProjectTeamMemberInput!) { updateProjectTeamMember(input: $input) { success } }"
 )
 VIEWER = "{ viewer { id username } }"
+DELETE_MODEL = "mutation D($input: DeleteModelInput!) { deleteModel(input: $input) { success } }"
 ALIAS = "mutation A($input: AddAliasesInput!) { addAliases(input: $input) { success } }"
 
 
@@ -213,3 +214,30 @@ def test_the_first_link_makes_the_registries_that_every_organization_has(scene):
     assert scene.link(scene.cleo, scene.log(), "wandb-registry-none").status_code == 404
 
     assert scene.read(scene.cleo, "wandb-registry-model")["allowAllArtifactTypesInRegistry"] is True
+
+
+def test_restricting_and_sharing_a_registry_changes_no_role_in_it(scene):
+    ann = scene.newcomer("member")
+    scene.add(ann)
+    before = scene.members()
+
+    restrict_project(scene.server.data, scene.entity, scene.name, [name_of(scene.cleo)])
+    assert scene.members() == before
+    share_project(scene.server.data, scene.entity, scene.name)
+    assert scene.members() == before
+
+
+def test_a_registry_made_again_after_its_deletion_begins_with_its_maker_alone(scene):
+    ann, bob = scene.newcomer("member"), scene.newcomer()
+    scene.add(bob)
+    scene.make(scene.name, allowAllArtifactTypesInRegistry=False)
+    scene.cleo.ask(DELETE_MODEL, input={"id": scene.id})
+
+    given = {"name": scene.name, "entityName": scene.entity, "access": "PRIVATE"}
+    ann.ask(UPSERT, input=given)
+
+    found = scene.read(ann)
+    assert {one["username"]: one["role"]["name"] for one in found["members"]} == {name_of(ann): "admin"}
+    assert found["teamMembers"] == []
+    assert found["allowAllArtifactTypesInRegistry"] is True
+    assert scene.read(bob) is None

@@ -18,6 +18,8 @@ MIN_KEY_LENGTH = 40
 
 KEY_NAME_LENGTH = 8
 SERVICE = "service"
+REGISTRY_PREFIX = "wandb-registry-"
+"""Projects of an organization's own entity with such a name are registries (wandb SDK 0.31.0, 2026-11)."""
 
 WRITERS = ("admin", "member")
 ROLES = ("admin", "member", "viewer", SERVICE)

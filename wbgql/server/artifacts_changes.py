@@ -14,6 +14,7 @@ from wbgql.server import (
     run_values,
     system_artifacts,
 )
+from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.artifacts import LATEST, PORTFOLIO, SEQUENCE, writing
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
@@ -215,7 +216,7 @@ def _link_target(now: Context, entity: str | None, name: str | None) -> Row:
     # On W&B a link makes the project it leads to (wandb's system tests, 2026-11), but no registry.
     owner = projects.find_entity(now.db, entity, now.viewer.default_entity_id)
     core = name in CORE_REGISTRIES and owner is not None and owner["kind"] == "organization"
-    if name and name.startswith(projects.REGISTRY_PREFIX) and not core:
+    if name and name.startswith(REGISTRY_PREFIX) and not core:
         return writable_project(now, entity, name)
     return projects.find_or_create(now, now.db, entity, name)[0]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.server import projects
+from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.backend import Context
 from wbgql.server.projects import parse_id
 from wbgql.server.store import Connection, Row, rows
@@ -89,7 +90,7 @@ def set_role(
 
 def _managed(context: Context, project_id: str) -> Row:
     project = projects.find_project_by_id(context, project_id)
-    if not project["name"].startswith(projects.REGISTRY_PREFIX):
+    if not project["name"].startswith(REGISTRY_PREFIX):
         raise UsageError(
             f"members are kept for registries only: {project['entityName']}/{project['name']} is none,"
             " use `wbgql server project restrict`"

@@ -7,6 +7,7 @@ import re
 
 from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.server import accounts
+from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.artifacts_fields import TableFields
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, row, rows
@@ -14,8 +15,6 @@ from wbgql.server.where import compile_order, compile_where
 from wbgql.server.where_fields import ColumnField
 
 DEFAULT_PROJECT = "uncategorized"
-REGISTRY_PREFIX = "wandb-registry-"
-"""Projects of an organization's own entity with such a name are registries (wandb SDK 0.31.0, 2026-11)."""
 MAX_NAME = 128
 _ROW_NUMBER = re.compile("[0-9]{1,18}")
 _PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
@@ -227,8 +226,7 @@ def find_or_create(
     if found is not None:
         if not is_visible(context, found):
             raise NotFound(f"project {entity}/{name} not found", status=404)
-        db.execute("UPDATE projects SET deleted_at = NULL WHERE id = ?", (found["pk"],))
-        return to_node(found), False
+        return _revived(context, db, found), False
     check_project_name(name)
     now = context.backend.now()
     db.execute(
@@ -238,10 +236,27 @@ def find_or_create(
     )
     made = row(db, f"{_NODE} WHERE projects.id = ?", (db.last_insert_rowid(),))
     assert made is not None
-    if name.startswith(REGISTRY_PREFIX):
-        maker = (made["pk"], context.viewer.user_id)
-        db.execute("INSERT INTO project_members VALUES (?, ?, 'admin')", maker)
+    _begin_registry(context, db, made)
     return to_node(made), True
+
+
+def _revived(context: Context, db: Connection, project: Row) -> Row:
+    """The node of a project that is there, or is from now on; a registry begins with its maker again."""
+    sql = "UPDATE projects SET deleted_at = NULL, any_type = iif(name GLOB ?, 1, any_type) WHERE id = ?"
+    db.execute(f"{sql} AND deleted_at IS NOT NULL", (f"{REGISTRY_PREFIX}*", project["pk"]))
+    if not db.changes():
+        return to_node(project)
+    _begin_registry(context, db, project)
+    return to_node(project | {"anyType": 1})
+
+
+def _begin_registry(context: Context, db: Connection, project: Row) -> None:
+    if not project["name"].startswith(REGISTRY_PREFIX):
+        return
+    for table in ("project_members", "project_teams"):
+        db.execute(f"DELETE FROM {table} WHERE project_id = ?", (project["pk"],))  # noqa: S608
+    maker = (project["pk"], context.viewer.user_id)
+    db.execute("INSERT INTO project_members VALUES (?, ?, 'admin')", maker)
 
 
 def check_project_name(name: str) -> None:

@@ -15,10 +15,11 @@ from wbgql.server import (
     digests,
     runs,
 )
+from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.artifacts import Scope
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
-from wbgql.server.projects import REGISTRY_PREFIX, make_id
+from wbgql.server.projects import make_id
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.store import Row, rows
 

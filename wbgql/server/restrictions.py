@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wbgql.errors import ConfigError
-from wbgql.server.accounts import find_user_id
+from wbgql.server.accounts import REGISTRY_PREFIX, find_user_id
 from wbgql.server.store import Connection, Store
 
 RESTRICTED, TEAM = "RESTRICTED", "PRIVATE"
@@ -14,6 +14,8 @@ RESTRICTED, TEAM = "RESTRICTED", "PRIVATE"
 
 def restrict(store: Store, entity: str, project: str, members: Iterable[str] = ()) -> list[str]:
     """Restrict a project and invite `members` to it; return all who are invited, by name. Safe to repeat.
+
+    Who is a member already keeps the role, as in a registry.
 
     Service accounts need an invitation like anybody (W&B docs, service accounts, 2026-11).
 
@@ -25,7 +27,7 @@ def restrict(store: Store, entity: str, project: str, members: Iterable[str] = (
         db.execute("UPDATE projects SET access = ? WHERE id = ?", (RESTRICTED, pk))
         for member in members:
             db.execute(
-                "INSERT OR REPLACE INTO project_members VALUES (?, ?, 'member')",
+                "INSERT INTO project_members VALUES (?, ?, 'member') ON CONFLICT DO NOTHING",
                 (pk, find_user_id(db, member)),
             )
         found = db.execute(
@@ -37,7 +39,7 @@ def restrict(store: Store, entity: str, project: str, members: Iterable[str] = (
 
 
 def share(store: Store, entity: str, project: str) -> None:
-    """Show a project to its whole team again, and forget who was invited.
+    """Show a project to its whole team again, and forget who was invited; a registry keeps its members.
 
     Raises:
         ConfigError: no such project.
@@ -45,7 +47,8 @@ def share(store: Store, entity: str, project: str) -> None:
     with store.write() as db:
         pk = _project_pk(db, entity, project)
         db.execute("UPDATE projects SET access = ? WHERE id = ?", (TEAM, pk))
-        db.execute("DELETE FROM project_members WHERE project_id = ?", (pk,))
+        if not project.startswith(REGISTRY_PREFIX):
+            db.execute("DELETE FROM project_members WHERE project_id = ?", (pk,))
 
 
 def _project_pk(db: Connection, entity: str, project: str) -> int:
