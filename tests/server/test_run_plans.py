@@ -156,9 +156,12 @@ def test_an_answer_beside_that_one_encoder_refuses_is_encoded_by_the_other(answe
     )
     record = msgspec.defstruct("Record", ["name"], gc=False)(name=msgspec.Raw(b'["x"]'))
 
-    body = json.loads(_json({"edges": [record], "big": 10**30}).body)
+    beside = {"edges": [record], "half": "\ud800"}
+    with pytest.raises(UnicodeEncodeError):
+        msgspec.json.encode(beside)
+    body = json.loads(_json(beside).body)
 
-    assert body == {"edges": [{"name": ["x"]}], "big": 10**30}
+    assert body == {"edges": [{"name": ["x"]}], "half": "\ud800"}
     assert page["edges"]
 
 
