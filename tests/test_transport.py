@@ -22,6 +22,7 @@ import responses
 
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, ServerUnavailable, WbgqlError
+from wbgql.session import make_request_error
 from wbgql.settings import Settings
 from wbgql.transport import GqlTransport, Reply
 
@@ -326,6 +327,19 @@ def test_a_redirect_is_not_followed_and_takes_neither_key_nor_body_elsewhere(
 
     assert other_server.requests == []
     assert (reply.status, reply.headers["location"]) == (status, f"{other_server.url}/graphql")
+
+
+def test_a_redirect_that_holds_an_answer_is_an_error_like_any_other(server: Server) -> None:
+    server.handle = answer(b'{"data": {"name": "n"}}', 302, Location="https://elsewhere")
+    transport = GqlTransport(Settings(base_url=server.url, api_key=KEY))
+
+    reply = transport.send(replace(GET, result=dict[str, str]), {})
+    transport.close()
+    error = make_request_error(GET.name, reply)
+
+    assert error is not None
+    assert "HTTP 302: the server lives elsewhere" in str(error)
+    assert error.data == {"name": "n"}
 
 
 def test_a_refused_connection_was_not_sent() -> None:

@@ -105,8 +105,9 @@ class GqlTransport:
         # The response holds its request, and that the exchange: let go, or they stay until a collection.
         response, exchange.response = exchange.response, None
         assert response is not None  # without one, the failure was raised
-        # An answer of another status is an error, which keeps what came as JSON.
-        answer, text = _read_answer(result.data, prepared.result if response.ok else msgspec.Raw)
+        # An answer of another status, a redirect too, is an error, which keeps what came as JSON.
+        wanted = prepared.result if response.status_code < 300 else msgspec.Raw
+        answer, text = _read_answer(result.data, wanted)
         return self._make_reply(response, answer, text, len(body))
 
     def close(self) -> None:
