@@ -22,6 +22,11 @@ query R($entity: String, $name: String) { project(entityName: $entity, name: $na
   members { id username email role { name } } teamMembers { team { id name } role { name } }
 } }
 """
+PEOPLE = """
+query P($entity: String, $name: String) { project(entityName: $entity, name: $name) {
+  teamMembers { team { name memberCount members { email } } }
+} }
+"""
 ADD = "mutation A($input: CreateProjectMembersInput!) { createProjectMembers(input: $input) { success } }"
 REMOVE = "mutation R($input: DeleteProjectMembersInput!) { deleteProjectMembers(input: $input) { success } }"
 USER_ROLE = "mutation S($input: UpdateProjectMemberInput!) { updateProjectMember(input: $input) { success } }"
@@ -241,3 +246,18 @@ def test_a_registry_made_again_after_its_deletion_begins_with_its_maker_alone(sc
     assert found["teamMembers"] == []
     assert found["allowAllArtifactTypesInRegistry"] is True
     assert scene.read(bob) is None
+
+
+def test_who_is_in_a_team_of_a_registry_is_told_to_that_team_alone(scene):
+    outsider = scene.newcomer()
+    team = scene.cleo.ask("query E($name: String) { entity(name: $name) { id } }", name=scene.team)
+    given = {"projectId": scene.id, "userIds": [id_of(outsider)], "teamIds": [team["entity"]["id"]]}
+    scene.cleo.ask(ADD, input=given)
+
+    def people(who: Caller) -> list[dict[str, str]]:
+        (found,) = who.ask(PEOPLE, entity=scene.entity, name=scene.name)["project"]["teamMembers"]
+        assert found["team"]["memberCount"] == len(found["team"]["members"])
+        return found["team"]["members"]
+
+    assert people(scene.cleo) == [{"email": f"{name_of(scene.cleo)}@localhost"}]
+    assert people(outsider) == []

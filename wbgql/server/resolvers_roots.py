@@ -304,8 +304,10 @@ def entity_no_connection(_source: Row, _info: Info, **_: Any) -> Row:
 
 @field("Entity", "members")
 def entity_members(source: Row, info: Info) -> list[Row]:
-    """The members of a team; the one user of a personal entity."""
+    """The members of a team, to those in it; the one user of a personal entity."""
     context: Context = info.context
+    if context.role(source["pk"]) is None:
+        return []
     owner = entity_user(source, info)
     if owner is not None:
         return [owner | {"role": "admin", "pending": False}]
