@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -364,6 +366,19 @@ def test_explain_says_what_is_sent_counted_and_estimated() -> None:
     assert "acme/vision: 40 runs match" in text
     assert 'config["lr"] is config.lr.value, number or string (select)' in text
     assert "picked by the server" in text
+
+
+def test_explain_reckons_without_the_keys_that_are_looked_at_but_not_read() -> None:
+    """They come along on a page of their own, which the reading does not have."""
+
+    def reply(_page: int, data: dict[str, Any]) -> Any:
+        return replace(data_reply(data), bytes_received=len(json.dumps(data)))
+
+    runs = [make_run(number, config={"text": "x" * 10_000}) for number in range(4)]
+    told = select(RunsTransport(*runs, page_reply=reply), where=wb.config["text"] > "a").explain()
+
+    assert told.bytes_estimate is not None
+    assert 0 < told.bytes_estimate < 10_000
 
 
 def test_explain_tells_the_clients_part_and_its_cost() -> None:

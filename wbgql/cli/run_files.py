@@ -44,7 +44,8 @@ def explain_command(
     """Say what `runs list` with the same options would send and cost, before anything heavy is sent.
 
     The filter as the server gets it, its fields with their types, warnings, the count, the number of
-    requests and an estimate of bytes. Sends a count for each project, its typed keys, and one small page.
+    requests and an estimate of bytes. Sends a count for each project, its typed keys, and one small
+    page or two.
     """
     told = select_runs(app.client(), asked, select=select).explain()
     if format_ == "json":

@@ -80,9 +80,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain(session: Session, scope: Scope, question: Question, tally: Tally) -> Explanation:
-    """Ask for counts, typed keys and one small page; see `RunSelection.explain`."""
-    sample = _with_evidence(question)
-    readers = [PageReader(session, path, sample) for path in scope.projects(session, tally)]
+    """Ask for counts, typed keys and one small page or two; see `RunSelection.explain`."""
+    readers = [PageReader(session, path, question) for path in scope.projects(session, tally)]
     listed = len(readers) if scope.single is None else 0
     counts: dict[ProjectPath, int] = {}
     for reader in readers:
@@ -93,7 +92,9 @@ def explain(session: Session, scope: Scope, question: Question, tally: Tally) ->
             if scope.single is not None:
                 raise
             tally.miss(reader.path, str(error))
-    sampled, size = _sample([reader for reader in readers if counts.get(reader.path)])
+    sampled, size = _sample(
+        [reader for reader in readers if counts.get(reader.path)], _with_evidence(question)
+    )
     types = find_types(session, list(counts)[:_PROJECTS_LOOKED_AT]) if _names_keys(question) else {}
     reads, pages = _reads(question, counts.values())
     return Explanation(
@@ -138,13 +139,20 @@ def _with_evidence(question: Question) -> Question:
     return replace(question, extra=question.extra | Projection.of(paths))
 
 
-def _sample(readers: Iterable[PageReader]) -> tuple[int, int]:
-    """How many runs a small page held, and its size in bytes as it travelled."""
+def _sample(readers: Iterable[PageReader], evident: Question) -> tuple[int, int]:
+    """How many runs a small page held, and its size in bytes as it travelled.
+
+    What `evident` brings besides comes on a page of its own: it is looked at, and not reckoned with.
+    """
     for reader in readers:
         before = reader.session.stats.bytes_received
-        page = reader.fetch(min(SAMPLE, reader.question.page_size), None)
+        first = min(SAMPLE, reader.question.page_size)
+        page = reader.fetch(first, None)
+        size = reader.session.stats.bytes_received - before
         if page.nodes:
-            return len(page.nodes), reader.session.stats.bytes_received - before
+            if evident.sent != reader.question.sent:
+                PageReader(reader.session, reader.path, evident).fetch(first, None)
+            return len(page.nodes), size
     return 0, 0
 
 
