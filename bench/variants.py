@@ -91,15 +91,15 @@ def wbgql_listed(url: str) -> Variant:
 
 def wbgql_polars(url: str) -> Variant:
     """Two keys of every run as a Polars frame."""
-    import polars as pl
-    import pyarrow  # noqa: F401 - imports are outside the clock
+    import polars  # noqa: F401 - imports are outside the clock
+    import pyarrow  # noqa: F401
 
     runs = _client(url).runs(PATH, select=_asked())
 
     def read() -> Seen:
         frame = runs.to_polars()
-        total = frame.select(pl.col("summary.acc") + pl.col("config.lr")).sum().item()
-        return Seen(frame["id"].to_list(), total)
+        # Column by column: what is measured is getting the frame, not starting Polars' query engine.
+        return Seen(frame["id"].to_list(), frame["summary.acc"].sum() + frame["config.lr"].sum())
 
     return read
 
