@@ -8,12 +8,17 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
 from tests.caller import Caller
 from tests.stored import World
 from wbgql.server import RunningServer, start
+
+# A busy machine is no failure: how long an example takes is told by bench/, not by tests.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
 

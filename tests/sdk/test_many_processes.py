@@ -103,6 +103,7 @@ def test_runs_go_on_through_a_kill_of_the_server_and_lose_nothing(tmp_path: Path
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_twenty_processes_log_at_once_at_the_pace_that_they_have_without_a_server(tmp_path: Path):
     """20 x 50 rows a second for 10 s, which forty processes on two cores may not keep up offline either."""
     with start(tmp_path / "store") as server:
