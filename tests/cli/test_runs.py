@@ -240,6 +240,15 @@ def test_whoami_says_where_settings_came_from_and_hides_the_key(command) -> None
     assert "https://api.wandb.ai (from test file)" in table.out
 
 
+def test_json_is_short_for_format_json_and_the_last_of_both_counts(command) -> None:
+    asked = command("whoami", "--format", "json", answers=[VIEWER]).out
+
+    assert command("whoami", "--json", answers=[VIEWER]).out == asked
+    assert command("whoami", "--format", "table", "--json", answers=[VIEWER]).out == asked
+    assert command("whoami", "--json", "--format", "table", answers=[VIEWER]).out != asked
+    assert json.loads(command("runs", "list", "acme/vision", "--json", answers=[runs(run("a"))]).out)
+
+
 def test_projects_and_fields_are_lists_like_others(command) -> None:
     node = {"id": "1", "name": "vision", "entityName": "acme", "createdAt": "2026", "readOnly": False}
     page = {"projects": {"pageInfo": {"hasNextPage": False, "endCursor": None}, "edges": [{"node": node}]}}

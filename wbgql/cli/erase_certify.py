@@ -12,7 +12,7 @@ from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers, open_key
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
 from wbgql.cli.extras import server_extra
-from wbgql.cli.output import Listing, list_options, write_list, write_object
+from wbgql.cli.output import OBJECT_FORMATS, Listing, format_option, list_options, write_list, write_object
 from wbgql.errors import NotVerified
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     help="Where it goes; a former one is moved aside  [default: PLAN.certificate]",
 )
 @log_option
-@click.option("--format", "format_", type=click.Choice(("table", "json")), help="How to print what was made.")
+@format_option(OBJECT_FORMATS, "How to print what was made.")
 @switches()
 @click.pass_obj
 def certify_command(

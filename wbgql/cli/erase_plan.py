@@ -14,7 +14,7 @@ from wbgql.cli.approval import ask_for
 from wbgql.cli.bars import bar
 from wbgql.cli.erase_keys import open_approvers, open_key
 from wbgql.cli.extras import server_extra
-from wbgql.cli.output import OBJECT_FORMATS, write_object
+from wbgql.cli.output import OBJECT_FORMATS, format_option, write_object
 from wbgql.cli.run_ids import read_ids
 from wbgql.cli.selecting import no_misspelt_key
 from wbgql.errors import UsageError
@@ -132,7 +132,7 @@ def approval_plan_options(command: F) -> F:
 @click.option("--profile", type=_FILE, metavar="FILE", help="What `erase probe` found out, to be cited.")
 @approval_plan_options
 @click.option("-o", "--output", "plan_path", required=True, type=_FILE, metavar="FILE", help="The plan.")
-@click.option("--format", "format_", type=click.Choice(OBJECT_FORMATS), help="How to print the summary.")
+@format_option(OBJECT_FORMATS, "How to print the summary.")
 @global_options()
 @click.pass_obj
 def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any) -> None:

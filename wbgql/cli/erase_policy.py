@@ -13,7 +13,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, switches
 from wbgql.cli.erase_plan import approval_fields, approval_plan_options, make_surface, plan_record
 from wbgql.cli.extras import server_extra
-from wbgql.cli.output import Listing, list_options, write_list
+from wbgql.cli.output import LIST_FORMATS, Listing, format_option, list_options, write_list
 from wbgql.cli.selecting import no_misspelt_key
 from wbgql.cli.terminal import note
 from wbgql.errors import NotFound, PartialError, PermissionDenied, RequestError, WbgqlError
@@ -108,9 +108,7 @@ def mark_command(app: App, file: Path, apply: bool, format_: str | None, output:
 @click.argument("file", metavar="FILE", type=_FILE)
 @approval_plan_options
 @click.option("-o", "--output", "folder", required=True, type=_FILE, metavar="DIR", help="Where plans go.")
-@click.option(
-    "--format", "format_", type=click.Choice(("table", "json", "jsonl", "csv")), help="How to print."
-)
+@format_option(LIST_FORMATS, "How to print.")
 @global_options()
 @click.pass_obj
 def sweep_command(app: App, /, file: Path, folder: Path, format_: str | None, **asked: Any) -> None:

@@ -9,7 +9,7 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.approval import Act, announce, approval_options, approve, check_host
-from wbgql.cli.output import write_object, write_text
+from wbgql.cli.output import OBJECT_FORMATS, format_option, write_object, write_text
 
 _RUNS = 2
 
@@ -30,7 +30,7 @@ _RUNS = 2
     metavar="FILE",
     help="Write the profile to FILE, for `plan --profile`.",
 )
-@click.option("--format", "format_", type=click.Choice(("table", "json")), help="How to print it.")
+@format_option(OBJECT_FORMATS, "How to print it.")
 @approval_options
 @global_options()
 @click.pass_obj

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +75,18 @@ def _output_options(formats: tuple[str, ...], help_text: str) -> Callable[[F], F
             metavar="FILE",
             help="Write to FILE, whole or not at all.",
         )(command)
+        return format_option(formats, help_text)(command)
+
+    return add
+
+
+def format_option(formats: Sequence[str], help_text: str) -> Callable[[F], F]:
+    """Add `--format`, and `--json`, which most would try first. Of both, the one given last counts."""
+
+    def add(command: F) -> F:
+        command = click.option("--json", "format_", flag_value="json", help="Short for --format json.")(
+            command
+        )
         return click.option("--format", "format_", type=click.Choice(formats), help=help_text)(command)
 
     return add
