@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -25,9 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.children import ROOT, run_module
 from bench.runs import RUNS
 
-ROOT = Path(__file__).parents[1]
 Run = tuple[str, str]
 """A variant and the kind of server it reads from."""
 
@@ -138,18 +137,7 @@ def _server() -> Iterator[dict[str, str]]:
 def _measure(run: Run, url: str, home: str) -> dict[str, Any]:
     # The SDK keeps folders and a log: made once, so that later rounds find them, which is in its favour.
     folders = {f"WANDB_{name}": home for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.variants", run[0], url],
-        env={**os.environ, **folders},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{run}: {done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return run_module(str(run), folders, "bench.variants", run[0], url)
 
 
 def _print_ratios(found: dict[Run, list[dict[str, Any]]]) -> None:

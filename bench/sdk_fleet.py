@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.children import ROOT
 from bench.server_side import Line, used_cpu_s
 from bench.stored import ENTITY, KEY
 from wbgql.server import RunningServer, start
 
-ROOT = Path(__file__).parents[1]
 ROWS, PER_SECOND = 500, 50
 PROJECT = "fleet"
 _COUNTS = "edges { node { name historyLineCount } }"

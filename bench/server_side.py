@@ -13,7 +13,6 @@ import os
 import random
 import secrets
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -25,11 +24,11 @@ from typing import Any
 
 from wandb.apis.public.runs import RUN_FRAGMENT
 
+from bench.children import run_module
 from bench.runs import summary_of
 from bench.stored import ENTITY, KEY, Truth, make_store
 from wbgql.server import RunningServer, start
 
-ROOT = Path(__file__).parents[1]
 WARM, ASKED = 3, 21
 ROWS, PER_SECOND, WRITERS = 10_000, 1000, 20
 LOGGED = "logged"
@@ -245,17 +244,7 @@ def _measure_logging(server: RunningServer) -> int:
 
 
 def _log(label: str, environment: dict[str, str], name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.logs_rows", LOGGED, name, str(ROWS), str(PER_SECOND)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{label}: {done.stderr[-2000:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = run_module(label, environment, "bench.logs_rows", LOGGED, name, str(ROWS), str(PER_SECOND))
     print(
         f"| {label} | {told['loop_s']:.2f} s | {told['log_us']:.0f} µs | {told['worst_ms']:.1f} ms"
         f" | {told['finish_s']:.2f} s |",
