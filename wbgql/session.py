@@ -97,7 +97,6 @@ class Session:
         self._sleep = sleep
         self._uniform = uniform
         self._on_retry = on_retry
-        self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
         self._counting = threading.Lock()
         self._closed = False
 
@@ -191,11 +190,10 @@ class Session:
         if not isinstance(reply.data, (msgspec.Raw, NoneType)):
             decoded: T = reply.data
             return decoded
-        decoder = self._decoders.get(operation.result)
-        if decoder is None:
-            decoder = self._decoders[operation.result] = msgspec.json.Decoder(operation.result)
         try:
-            result: T = decoder.decode(b"null" if reply.data is None else reply.data)
+            result: T = msgspec.json.decode(
+                b"null" if reply.data is None else reply.data, type=operation.result
+            )
         except msgspec.DecodeError as error:
             reason = str(error)
             raise ResultError(
