@@ -6,12 +6,12 @@ fetches one page.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
 
+from wbgql.cautions import warn
 from wbgql.errors import ResponseError, ServerUnavailable, UsageError
 
 T = TypeVar("T")
@@ -215,4 +215,4 @@ def next_cursor(page: Connection[T], seen: set[str]) -> str | None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    warn(message, RuntimeWarning)

@@ -10,7 +10,6 @@ import json
 import random
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import NoneType, TracebackType
@@ -18,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from wbgql.cautions import warn
 from wbgql.connection import MIN_PAGE_SIZE, may_be_too_large
 from wbgql.documents import Documents, Operation, Prepared, load_documents
 from wbgql.errors import (
@@ -112,7 +112,7 @@ class Session:
         settings.require_api_key()
         warning = insecure_transport_warning(settings)
         if warning is not None:
-            warnings.warn(warning, InsecureTransportWarning, stacklevel=2)
+            warn(warning, InsecureTransportWarning)
         return cls(GqlTransport(settings), documents=documents, **options)
 
     def through(self, wrap: Callable[[Transport], Transport], **options: Any) -> Session:

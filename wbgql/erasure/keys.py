@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 import stat
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from wbgql.cautions import warn
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.small_files import read_small
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
@@ -216,11 +216,10 @@ def _kind(key: object) -> str:
 
 def _warn_if_exposed(path: Path) -> None:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        warnings.warn(
+        warn(
             f"{str(path)!r} can be read by others: whoever has it can sign in its owner's place "
             f"(`chmod 600 {path}`)",
             ExposedKeyWarning,
-            stacklevel=3,
         )
 
 

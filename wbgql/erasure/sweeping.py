@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wbgql.cautions import warn
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.caps import check_caps
 from wbgql.erasure.planning.making import Surface, make_plan
@@ -145,9 +145,8 @@ def _warn_of_bad(rule: Rule, population: Population, marks: Sequence[Marks]) -> 
     bad = [str(run.path) for run, mark in zip(population.runs, marks, strict=True) if mark.bad]
     if bad:
         named = ", ".join(bad[:_NAMED_AT_MOST]) + (", ..." if len(bad) > _NAMED_AT_MOST else "")
-        warnings.warn(
+        warn(
             FilterWarning(
                 f"rule {rule.name!r}: {len(bad)} runs carry a mark that is no date, and stay: {named}"
-            ),
-            stacklevel=3,
+            )
         )

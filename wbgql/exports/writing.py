@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
+from wbgql.cautions import warn
 from wbgql.errors import FilterWarning, NotFound, StoreError, UnstableWarning, UsageError
 from wbgql.exports.cursors import Cursor, Rows
 from wbgql.exports.manifests import MANIFEST, Manifest, Part, Unread, asked_of, digest_of, open_manifest
@@ -161,7 +162,7 @@ class _Job:
         for warning in caught:
             if issubclass(warning.category, UnstableWarning):
                 self.manifest.moved.append(str(warning.message))
-            warnings.warn(warning.message, stacklevel=6)
+            warn(warning.message)
 
     def _fix(self, batches: Batches) -> None:
         """Keep the columns of the first batch for all that follow, in later starts too."""
@@ -226,7 +227,7 @@ class _Job:
         if counted != written:
             message = f"{str(path)!r}: {written} runs were written and {counted} counted: runs came or went"
             self.manifest.moved.append(message)
-            warnings.warn(UnstableWarning(message), stacklevel=6)
+            warn(UnstableWarning(message))
 
     def _save(self) -> None:
         with replacing(self.folder / MANIFEST, self.opener) as file:

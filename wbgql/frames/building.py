@@ -6,11 +6,11 @@ Values become Arrow arrays page by page, so no node outlives its page.
 # ruff: noqa: PLC0415 - pyarrow is an extra and costs 0.2 s to import
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wbgql.cautions import warn
 from wbgql.frames.arrays import arrow, arrow_type, attribute_array, key_arrays
 from wbgql.frames.decoding import AllKeysReader, KeyReader
 from wbgql.frames.layout import (
@@ -219,11 +219,10 @@ def _free(column: Column, taken: set[str]) -> Column:
 
 def _warn(reader: _Reader, lost: Mapping[str, int]) -> None:
     if reader.broken:
-        warnings.warn(f"{reader.broken} texts are not JSON: their keys are null", FrameWarning, stacklevel=4)
+        warn(f"{reader.broken} texts are not JSON: their keys are null", FrameWarning)
     if lost:
         names = ", ".join(f"{base} ({number})" for base, number in sorted(lost.items())[:20])
-        warnings.warn(
+        warn(
             f"values of another type than their column's are null: {names}; types={{name: 'json'}} keeps all",
             FrameWarning,
-            stacklevel=4,
         )

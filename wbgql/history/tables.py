@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wbgql.cautions import warn
 from wbgql.errors import UsageError
 from wbgql.frames.arrays import arrow, attribute_array, key_arrays
 from wbgql.frames.layout import FrameWarning, Kind
@@ -63,10 +63,7 @@ class HistoryBatches:
             yield self._batch(path, rows, misfits)
         if misfits:
             names = ", ".join(f"{key!r} ({count})" for key, count in misfits.most_common(20))
-            warnings.warn(
-                FrameWarning(f"values that are no numbers are null: {names}; name such keys in text="),
-                stacklevel=3,
-            )
+            warn(FrameWarning(f"values that are no numbers are null: {names}; name such keys in text="))
 
     def to_table(self) -> pa.Table:
         """All rows as one table."""

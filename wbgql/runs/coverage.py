@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
+from wbgql.cautions import warn
 from wbgql.errors import CoverageWarning
 from wbgql.paths import ProjectPath
 
@@ -67,7 +67,7 @@ class Tally:
     def miss(self, path: object, reason: str) -> None:
         """Note what was not read, and warn of it."""
         self._unread.append(Unread(str(path), reason))
-        warnings.warn(CoverageWarning(f"{str(path)!r} is missing here: {reason}"), stacklevel=4)
+        warn(CoverageWarning(f"{str(path)!r} is missing here: {reason}"))
 
     def coverage(self) -> Coverage:
         """What was read so far."""

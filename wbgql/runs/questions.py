@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from wbgql.cautions import warn
 from wbgql.errors import FilterError, FilterWarning, UsageError
 from wbgql.expressions import (
     Expr,
@@ -154,7 +154,7 @@ def _compile(
         raise UsageError("give `where` (an expression) or `filters` (a dict), not both")
     found = tuple(lint_filter(filters))
     for warning in found:
-        warnings.warn(warning, FilterWarning, stacklevel=6)
+        warn(warning, FilterWarning)
     return dict(filters), found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.connection import Connection
 from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarning, RequestError, ResponseError
 from wbgql.paths import ProjectPath
@@ -65,10 +65,9 @@ class PageReader:
         nodes = page.nodes
         nulls = len(page.edges) - len(nodes)
         if nulls and not self.hidden:
-            warnings.warn(
+            warn(
                 f"{str(self.path)!r}: rows came as null, of runs that this key may not see",
                 RuntimeWarning,
-                stacklevel=4,
             )
         self.hidden += nulls
         self.read += len(nodes)
@@ -180,7 +179,7 @@ class PageReader:
         else:
             return
         self._evidence = None
-        warnings.warn(IgnoredWarning(message), stacklevel=5)
+        warn(IgnoredWarning(message))
 
     def _notice_unasked_keys(self, nodes: list[RunNode]) -> None:
         sent = self.question.sent
@@ -191,7 +190,7 @@ class PageReader:
             if extra:
                 self.capabilities.ignores_keys = True
                 message = f"the server ignores `keys` and sends others too (here {extra[0]!r})"
-                warnings.warn(ProjectionWarning(f"{message}: the client picks them"), stacklevel=4)
+                warn(ProjectionWarning(f"{message}: the client picks them"))
                 return
 
 

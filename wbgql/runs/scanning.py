@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.connection import Connection, Window, fetch_page, iter_pages, next_cursor
 from wbgql.errors import ResponseError, UnstablePopulation, UnstableWarning
 from wbgql.runs.ahead import ReadAhead
@@ -54,12 +54,11 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
     finally:
         ahead.close()
     if with_total and pages > 1 and total is not None and given + reader.hidden != total:
-        warnings.warn(
+        warn(
             UnstableWarning(
                 f"{str(reader.path)!r}: {given} runs were read, {total} matched at the beginning: runs came"
                 " or went meanwhile, and some may be missing; stable=True reads by creation time and checks"
-            ),
-            stacklevel=5,
+            )
         )
 
 
@@ -90,10 +89,10 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
         )
         if reader.question.on_unstable == "raise":
             raise UnstablePopulation(message)
-        warnings.warn(UnstableWarning(message), stacklevel=5)
+        warn(UnstableWarning(message))
     elif vanished:
         message = f"{vanished} of the runs given vanished, or ceased to match, while the rest were read"
-        warnings.warn(UnstableWarning(f"{str(reader.path)!r}: {message}"), stacklevel=5)
+        warn(UnstableWarning(f"{str(reader.path)!r}: {message}"))
 
 
 class _Pass:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from wbgql.cautions import warn
 from wbgql.errors import FilterWarning, NotFound, PermissionDenied, RequestError, UnknownKeyWarning
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
 from wbgql.paths import ProjectPath
@@ -293,11 +293,11 @@ class RunSelection(RunFrames, RunGroups[Run]):
         if types is None:
             return
         for message in mismatches(self.question.where, types):
-            warnings.warn(FilterWarning(message), stacklevel=4)
+            warn(FilterWarning(message))
         for key, near in unknown_keys(asked, types).items():
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             message = f"no run of {str(self.scope)!r} has {key}{hint}"
-            warnings.warn(UnknownKeyWarning(message, near), stacklevel=4)
+            warn(UnknownKeyWarning(message, near))
 
 
 def _scan(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:

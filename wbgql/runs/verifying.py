@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.errors import FilterWarning
 from wbgql.expressions import fields_of, matches
 from wbgql.filters import make_matcher
@@ -55,7 +55,7 @@ def matching_runs(
     if others:
         names = ", ".join(others[:_NAMED_AT_MOST]) + (", ..." if len(others) > _NAMED_AT_MOST else "")
         message = f"{len(others)} runs that the server gave do not match here and are left out: {names}"
-        warnings.warn(FilterWarning(message), stacklevel=3)
+        warn(FilterWarning(message))
 
 
 def _evaluator(question: Question) -> Matches:
