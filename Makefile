@@ -1,4 +1,5 @@
-# make demo | erasure | test | test-full | check | bench: each makes its own .venv the first time and is quick after that.
+# make demo | shell | erasure | test | test-full | check | bench: each makes its own .venv the first time and is
+# quick after that.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -6,10 +7,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 XDIST  ?= -n 2
 
-.PHONY: demo erasure test test-full check bench clean
+.PHONY: demo shell erasure test test-full check bench clean
 
 demo: $(READY)
 	$(BIN)/wbgql demo
+
+shell: $(READY)
+	@echo 'This shell finds the command wbgql. Leave it with exit. Start here: wbgql --help'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" exec "$${SHELL:-/bin/sh}"
 
 erasure: $(READY)
 	$(BIN)/python examples/erasure/story.py

@@ -23,5 +23,7 @@ def test_the_story_comes_out_as_told() -> None:
         "found nowhere",
         "an id is never used twice",
         "Nothing is left running",
+        "Now try it yourself",
+        "wbgql server --data ./store",
     ):
         assert claim in text, text

@@ -14,7 +14,6 @@ from tests.fakes import Answer, FakeClock, FakeTransport, data_reply, error_repl
 from wbgql.documents import Documents, Operation, Result
 from wbgql.errors import (
     AuthenticationError,
-    ConfigError,
     DocumentError,
     InsecureTransportWarning,
     NotFound,
@@ -344,7 +343,7 @@ def test_several_threads_may_share_a_session(documents: Documents) -> None:
 
 
 def test_open_needs_a_key_and_sends_nothing(documents: Documents) -> None:
-    with pytest.raises(ConfigError, match="no API key"):
+    with pytest.raises(AuthenticationError, match="no API key"):
         Session.open(Settings(), documents)
     with Session.open(Settings(api_key="k" * 40), documents) as session:
         assert session.stats.requests == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wbgql.errors import ConfigError
+from wbgql.errors import AuthenticationError, ConfigError
 from wbgql.settings import Settings, default_settings, insecure_transport_warning, resolve_settings
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -217,7 +217,7 @@ def test_a_broken_netrc_is_named_with_its_line_but_never_quoted(machine: Machine
 
 @pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "tab\there", "ключ" * 10, f" {KEY}"])
 def test_what_cannot_be_a_key_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(AuthenticationError) as caught:
         Settings(api_key=key)
 
     assert not key or key not in str(caught.value)
@@ -234,7 +234,9 @@ def test_repr_hides_the_key_and_the_values_of_headers() -> None:
 
 
 def test_a_missing_key_says_where_it_may_be_set() -> None:
-    with pytest.raises(ConfigError, match=r"no API key for 'http://localhost:1'.*WANDB_API_KEY.*wandb login"):
+    with pytest.raises(
+        AuthenticationError, match=r"no API key for 'http://localhost:1'.*WANDB_API_KEY.*wandb login"
+    ):
         Settings(base_url="http://localhost:1").require_api_key()
     assert Settings(api_key=KEY).require_api_key() == KEY
 

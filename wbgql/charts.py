@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from wbgql.errors import ConfigError, UsageError
+from wbgql.extras import install_command
 from wbgql.frames.writing import replacing
 from wbgql.history import HistoryCoverage, HistorySelection
 from wbgql.paths import RunPath
@@ -336,5 +337,5 @@ def _plotly() -> tuple[Any, Any]:
         from plotly import graph_objects  # noqa: PLC0415  # an extra, and heavy
         from plotly.subplots import make_subplots  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError("charts need plotly: pip install 'wbgql[charts]'") from error
+        raise ConfigError(f"charts need plotly; run: {install_command('charts')}") from error
     return graph_objects, make_subplots

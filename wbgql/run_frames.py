@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from wbgql.errors import ConfigError, NotFound, PermissionDenied, ResponseError, UsageError
 from wbgql.expressions import Field, FieldPath
+from wbgql.extras import install_command
 from wbgql.frames import (
     Attribute,
     Batches,
@@ -145,7 +146,7 @@ class RunFrames(ABC):
         try:
             import polars
         except ImportError as error:
-            raise ConfigError("to_polars needs polars: pip install 'wbgql[frames]'") from error
+            raise ConfigError(f"to_polars needs polars; run: {install_command('frames')}") from error
         frame = polars.from_arrow(self.to_arrow(types=types))
         assert isinstance(frame, polars.DataFrame)
         return frame
@@ -159,7 +160,7 @@ class RunFrames(ABC):
         try:
             import pandas
         except ImportError as error:
-            raise ConfigError("to_pandas needs pandas: pip install pandas 'wbgql[frames]'") from error
+            raise ConfigError("to_pandas needs pandas; run: pip install pandas") from error
         return self.to_arrow(types=types).to_pandas(types_mapper=pandas.ArrowDtype)
 
     def iter_batches(self, *, types: Types | None = None) -> Iterator[pa.RecordBatch]:

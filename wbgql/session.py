@@ -107,7 +107,7 @@ class Session:
         `options` are the constructor's. Warns where the key will travel unencrypted to another machine.
 
         Raises:
-            ConfigError: there is no API key.
+            AuthenticationError: there is no API key.
         """
         settings.require_api_key()
         warning = insecure_transport_warning(settings)

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from wbgql.errors import ConfigError
+from wbgql.errors import AuthenticationError, ConfigError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 DEFAULT_TIMEOUT_S = 30.0
@@ -80,10 +80,10 @@ class Settings:
         """Return the API key.
 
         Raises:
-            ConfigError: there is none; the message says where it may be set.
+            AuthenticationError: there is none; the message says where to set it.
         """
         if self.api_key is None:
-            raise ConfigError(
+            raise AuthenticationError(
                 f"no API key for {self.base_url!r}: set WANDB_API_KEY, run `wandb login --host "
                 f"{self.base_url}`, or pass api_key="
             )
@@ -119,7 +119,8 @@ def resolve_settings(
     sent to another one given as an argument. An empty variable counts as unset.
 
     Raises:
-        ConfigError: a value is malformed, or a file cannot be read; never shows contents.
+        ConfigError: a value is malformed, or a file cannot be read. The message never shows contents.
+        AuthenticationError: the API key is empty or malformed.
 
     Source: wandb SDK 0.31.0 `sdk/wandb_setup.py`, `sdk/lib/wbauth/authenticate.py` and
     `wbnetrc.py` (2026-11). The SDK warns of broken files and goes on; this refuses them.
@@ -333,9 +334,9 @@ def _check_api_key(key: str | None) -> None:
     if key is None:
         return
     if not key:
-        raise ConfigError("the API key is empty")
+        raise AuthenticationError("the API key is empty")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError("the API key holds a blank or a character no key has: copy it again")
+        raise AuthenticationError("the API key holds a blank or a character that no key has; copy it again")
 
 
 def _check_name(what: str, name: str | None, *, not_in: str) -> None:

@@ -292,6 +292,14 @@ def test_show_says_what_goes_and_what_stays_and_asks_no_server(
         assert words in shown.out
 
 
+def test_show_prints_the_digest_alone(plan, command: Command, tmp_path: Path) -> None:
+    assert plan().code == exit_codes.OK
+
+    shown = command("erase", "show", str(tmp_path / "plan.json"), "--digest")
+
+    assert (shown.code, shown.out.strip()) == (0, load_plan(tmp_path / "plan.json").digest)
+
+
 def test_show_lists_runs_versions_and_what_is_excluded(plan, command: Command, tmp_path: Path) -> None:
     plan()
     file = str(tmp_path / "plan.json")

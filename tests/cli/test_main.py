@@ -178,6 +178,21 @@ def test_a_table_whose_reader_stops_reading_is_no_failure_of_another_kind(tmp_pa
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_missing_key_has_the_exit_code_of_the_table(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", "wbgql", "whoami"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environ,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "no API key for 'http://127.0.0.1:9'" in done.stderr
+
+
 def test_a_closed_standard_output_is_a_store_error(tmp_path: Path) -> None:
     script = 'exec "$0" -c "import sys; from wbgql.cli.main import main; sys.exit(main())" hold list >&-'
     environ = {**os.environ, "WBGQL_HOLDS": str(tmp_path / "holds.json")}

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.caller import Caller
-from wbgql.cli.extras import server_extra
-from wbgql.errors import ConfigError
 from wbgql.server import audit_subject, start
 
 
@@ -73,16 +71,6 @@ def test_a_port_in_use_is_a_store_error(command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["7", "d", "-1d", "7 days", "1e9d", "", "9" * 400 + "d"])
 def test_a_retention_that_is_no_duration_is_a_usage_error(command, tmp_path: Path, text: str) -> None:
     assert command("server", "--retention", text, "--data", str(tmp_path)).code == 2
-
-
-def test_a_missing_extra_says_what_to_install() -> None:
-    with pytest.raises(ConfigError, match=r"pip install 'wbgql\[server\]'"), server_extra():
-        raise ModuleNotFoundError("No module named 'starlette'", name="starlette")
-
-
-def test_a_missing_module_of_our_own_is_not_taken_for_an_extra() -> None:
-    with pytest.raises(ModuleNotFoundError), server_extra():
-        raise ModuleNotFoundError("No module named 'wbgql.nothing'", name="wbgql.nothing")
 
 
 def test_schema_check_counts_what_fits(command) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from wbgql.cli.app import examples, global_options
-from wbgql.cli.extras import server_extra
 
 
 @click.command(
@@ -18,6 +17,6 @@ from wbgql.cli.extras import server_extra
 @global_options()
 def demo_command(runs: int, keep: bool) -> None:
     """Start a local server, log runs with the real wandb SDK, find, change and hide some, and prove it."""
-    with server_extra("demo"):
-        from wbgql.demo import run_demo
+    from wbgql.demo import run_demo
+
     run_demo(click.echo, keep=keep, runs=runs)

@@ -11,7 +11,6 @@ from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers, open_key
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import OBJECT_FORMATS, Listing, format_option, list_options, write_list, write_object
 from wbgql.errors import NotVerified
 
@@ -80,9 +79,9 @@ def certify_command(
     where not even HIDDEN was proved, nothing is given out (exit 10). A later certificate supersedes the
     former. It holds no names: runs, projects and the rule are keyed hashes.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.bundles import bundle_path
-        from wbgql.erasure.certifying import certify
+    from wbgql.erasure.bundles import bundle_path
+    from wbgql.erasure.certifying import certify
+
     case = open_the_case(app, plan, database)
     with open_log(app, case.plan, log_to) as log:
         given = certify(
@@ -149,8 +148,8 @@ def check_command(
     """
     if (key_path is None) != (run is None):
         raise click.UsageError("--case-key and --run go together: the key names the run")
-    with server_extra("jobs"):
-        from wbgql.erasure.checking import check_bundle, read_trusted
+    from wbgql.erasure.checking import check_bundle, read_trusted
+
     asked = _asked(journal, plan_path, newer, key_path, run)
     report = check_bundle(path, read_trusted(trusted_path), asked)
     listing: Listing[Check] = Listing(

@@ -18,7 +18,6 @@ from wbgql.cli.erase_options import (
     open_the_case,
     plan_argument,
 )
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
 
@@ -92,9 +91,9 @@ def close_command(
     ledger's rows and the engine's. The certificate's folder stays and gets closing.json and the journal to
     its end. The same command again goes on after a crash.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.bundles import bundle_path, read_closing
-        from wbgql.erasure.closing import close, look_before
+    from wbgql.erasure.bundles import bundle_path, read_closing
+    from wbgql.erasure.closing import close, look_before
+
     folder = folder or bundle_path(plan)
     if not plan.exists() and (closed := read_closing(folder)) is not None:
         app.tell("it is closed already")

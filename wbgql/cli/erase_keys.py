@@ -9,7 +9,6 @@ import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.erase_options import FILE, confirm_plan, meant_options, plan_argument
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
 from wbgql.cli.terminal import note
 from wbgql.errors import UsageError
@@ -47,10 +46,10 @@ def new_command(app: App, file: Path, encrypt: bool, format_: str | None, output
 
     Give FILE.pub away; whoever has FILE signs in your place. Nothing is overwritten.
     """
-    with server_extra("jobs"):
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        from wbgql.erasure.keys import PrivateKey, write_key
+    from wbgql.erasure.keys import PrivateKey, write_key
+
     key = PrivateKey(Ed25519PrivateKey.generate())
     public = write_key(file, key, _new_passphrase(app) if encrypt else None)
     write_object({"key_id": key.key_id, "private": str(file), "public": str(public)}, format_, output)
@@ -67,9 +66,9 @@ def new_command(app: App, file: Path, encrypt: bool, format_: str | None, output
 @click.pass_obj
 def show_command(app: App, file: Path, format_: str | None, output: Path | None) -> None:
     """Show the id and the public half of the keys in FILE, which may be private or public."""
-    with server_extra("jobs"):
-        from wbgql.erasure.keys import MAX_KEY_BYTES, read_public_keys
-        from wbgql.erasure.small_files import read_small
+    from wbgql.erasure.keys import MAX_KEY_BYTES, read_public_keys
+    from wbgql.erasure.small_files import read_small
+
     content = read_small(file, MAX_KEY_BYTES, "a key")
     if b"PUBLIC KEY-----" in content:
         found = read_public_keys(content, repr(str(file)))
@@ -122,8 +121,8 @@ def make_command(app: App, keys: tuple[Path, ...], roles: tuple[str, ...], outpu
     """
     if len(keys) != len(roles):
         raise click.UsageError(f"{len(keys)} --key and {len(roles)} --role: each key needs its role")
-    with server_extra("jobs"):
-        from wbgql.erasure.approvals import Approver, ApproversFile
+    from wbgql.erasure.approvals import Approver, ApproversFile
+
     made = ApproversFile(
         Approver(public_key=_public_key(file).to_base64(), role=role)
         for file, role in zip(keys, roles, strict=True)
@@ -142,8 +141,8 @@ def make_command(app: App, keys: tuple[Path, ...], roles: tuple[str, ...], outpu
 @switches()
 def show_approvers_command(file: Path, format_: str | None, output: Path | None) -> None:
     """Show the keys that FILE lists, with their roles, and its digest."""
-    with server_extra("jobs"):
-        from wbgql.erasure.approvals import read_approvers
+    from wbgql.erasure.approvals import read_approvers
+
     read = read_approvers(file)
     roles = {key_id: read.role(key_id) for key_id in read.key_ids}
     record = {"digest": read.digest, "approvers": roles}
@@ -187,9 +186,9 @@ def approve_command(
     are needed. The approval is added to PLAN.approvals. Who planned cannot approve; the file says which keys
     may, and the plan how many must.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
-        from wbgql.erasure.plan_files import approvals_path, load_plan
+    from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
+    from wbgql.erasure.plan_files import approvals_path, load_plan
+
     read = load_plan(plan)
     if digest is not None:
         read.check_digest(digest)
@@ -222,8 +221,8 @@ def open_key(app: App, file: Path) -> PrivateKey:
         NotApproved: the passphrase is wrong, or nobody can be asked for it.
         StoreError: it cannot be read.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.keys import read_key
+    from wbgql.erasure.keys import read_key
+
     return read_key(file, lambda: _passphrase(app, file))
 
 
@@ -234,8 +233,8 @@ def open_approvers(app: App, file: Path | None) -> ApproversFile:
         UsageError: neither does, or it is not one.
         StoreError: it cannot be read.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.approvals import read_approvers
+    from wbgql.erasure.approvals import read_approvers
+
     named = file or app.environ.get(APPROVERS_VARIABLE)
     if not named:
         raise UsageError(f"which keys may approve? Name the file: --approvers FILE, or ${APPROVERS_VARIABLE}")

@@ -10,7 +10,6 @@ import click
 
 from wbgql.cli.app import App, not_empty
 from wbgql.cli.approval import ask_for
-from wbgql.cli.extras import server_extra
 from wbgql.errors import NotApproved
 
 if TYPE_CHECKING:
@@ -42,10 +41,9 @@ def open_the_case(app: App, plan: Path, database: str | None) -> Case:
         ConfigError: the extra is not installed, or not a database URL.
         StoreError, UsageError: as `case.open_case`.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.case import open_case
+    from wbgql.erasure.case import open_case
 
-        case = open_case(plan, database=database, environ=app.environ)
+    case = open_case(plan, database=database, environ=app.environ)
     click.get_current_context().call_on_close(case.close)
     return case
 

@@ -13,7 +13,6 @@ from wbgql.cli.app import App, examples, global_options, host_of, not_empty
 from wbgql.cli.approval import ask_for
 from wbgql.cli.bars import bar
 from wbgql.cli.erase_keys import open_approvers, open_key
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import OBJECT_FORMATS, format_option, write_object
 from wbgql.cli.run_ids import read_ids
 from wbgql.cli.selecting import no_misspelt_key
@@ -142,8 +141,7 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
     to the rule here too. FILE (mode 0600) holds real ids: it is personal data itself. Beside it, FILE.key is
     what names the runs in the evidence. `wbgql erase show FILE` says what would go and what stays.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.plan_files import create_case, refuse_existing
+    from wbgql.erasure.plan_files import create_case, refuse_existing
     from wbgql.erasure.planning.making import make_plan
 
     refuse_existing(plan_path)

@@ -12,7 +12,6 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, switches
 from wbgql.cli.erase_plan import approval_fields, approval_plan_options, make_surface, plan_record
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import LIST_FORMATS, Listing, format_option, list_options, write_list
 from wbgql.cli.selecting import no_misspelt_key
 from wbgql.cli.terminal import note
@@ -128,8 +127,7 @@ def sweep_command(app: App, /, file: Path, folder: Path, format_: str | None, **
 
 
 def _sweep(app: App, client: Client, rule: Rule, folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    with server_extra("jobs"):
-        from wbgql.erasure.plan_files import create_case, refuse_existing
+    from wbgql.erasure.plan_files import create_case, refuse_existing
     from wbgql.erasure.planning.asking import Ask
     from wbgql.erasure.sweeping import plan_sweep
 
@@ -151,10 +149,9 @@ def _sweep(app: App, client: Client, rule: Rule, folder: Path, asked: dict[str, 
 
 
 def _read(file: Path) -> list[Rule]:
-    with server_extra("jobs"):
-        from wbgql.erasure.policies import read_policies
+    from wbgql.erasure.policies import read_policies
 
-        return read_policies(file)
+    return read_policies(file)
 
 
 def _scope(client: Client, rule: Rule) -> tuple[ProjectScope, ...]:

@@ -8,7 +8,6 @@ import click
 
 from wbgql.cli.app import App, examples, switches
 from wbgql.cli.erase_options import FILE
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import write_text
 
 _FORMATS = ("html", "md", "json", "csv")
@@ -42,10 +41,10 @@ def report_command(
     page without scripts or outside parts, made to be printed; csv is the population in words. Nothing is made
     of a certificate that does not hold (exit 10).
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.bundles import bundle_path
-        from wbgql.erasure.checking import read_trusted
-        from wbgql.erasure.reports.rendering import read_contents, render
+    from wbgql.erasure.bundles import bundle_path
+    from wbgql.erasure.checking import read_trusted
+    from wbgql.erasure.reports.rendering import read_contents, render
+
     folder = path if path.is_dir() else bundle_path(path)
     trusted = read_trusted(trusted_path) if trusted_path else None
     contents, items = read_contents(folder, trusted)

@@ -9,7 +9,6 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.erase_options import FILE
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, write_list
 from wbgql.errors import NotVerified
 
@@ -51,10 +50,10 @@ def returned_command(
 
     Exit code 10: at least one is there again. Its id is printed, because a new plan needs it.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.returning import iter_returned, read_erased
-        from wbgql.erasure.small_files import read_small
-        from wbgql.erasure.subjects import CaseKey
+    from wbgql.erasure.returning import iter_returned, read_erased
+    from wbgql.erasure.small_files import read_small
+    from wbgql.erasure.subjects import CaseKey
+
     content = read_small(key_path, _MAX_KEY_BYTES, "a case key")
     key = CaseKey.from_hex(content.decode("ascii", "replace"))
     client = app.client()

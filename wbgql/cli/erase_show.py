@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wbgql.cli.app import App, examples, switches
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import OBJECT_FORMATS, Listing, list_options, write_list, write_object, write_text
 
 if TYPE_CHECKING:
@@ -24,31 +23,34 @@ if TYPE_CHECKING:
         "wbgql erase show plan.json",
         "wbgql erase show plan.json --runs",
         "wbgql erase show plan.json --artifacts --format csv -o versions.csv",
+        "wbgql erase show plan.json --digest",
     ),
 )
 @click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option("--runs", is_flag=True, help="List every run that goes.")
 @click.option("--artifacts", is_flag=True, help="List every artifact version, and why.")
 @click.option("--excluded", is_flag=True, help="List every run that matched and stays.")
+@click.option("--digest", "only_digest", is_flag=True, help="Print the digest alone, for `erase apply`.")
 @list_options()
 @switches()
 @click.pass_obj
 def show_command(
-    app: App, /, plan_path: Path, format_: str | None, output: Path | None, **lists: bool
+    app: App, /, plan_path: Path, only_digest: bool, format_: str | None, output: Path | None, **lists: bool
 ) -> None:
     """Show what PLAN would do: what goes, what stays and why, the risks, and when it would be gone.
 
     Reads the file alone; no server is asked. Dates are those of a plan that is applied now.
     """
-    with server_extra("jobs"):
-        from wbgql.erasure.plan_files import load_plan
+    from wbgql.erasure.plan_files import load_plan
     from wbgql.erasure.showing import summarize, write_out
 
     wanted = [name for name, is_wanted in lists.items() if is_wanted]
     if len(wanted) > 1:
         raise click.UsageError(f"one list at a time, not {' and '.join(f'--{name}' for name in wanted)}")
     plan = load_plan(plan_path)
-    if wanted:
+    if only_digest:
+        write_text(plan.digest, output)
+    elif wanted:
         write_list(_listing(_rows(plan, wanted[0])), format_, output)
     elif format_ not in (None, *OBJECT_FORMATS):
         raise click.UsageError(f"--format {format_} is for lists: --runs, --artifacts or --excluded")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wbgql.cli.extras import server_extra
 from wbgql.erasure.storage_probes import Sight, Sights, Thing
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ class LocalStoreProbe:
 
     def look(self, things: Sequence[Thing], alive: Sequence[Thing]) -> Sights:
         """Look for rows, contents and bytes; reads the folder once. `alive` must be there too."""
-        with server_extra():
-            from wbgql.server.store_probe import open_probe
+        from wbgql.server.store_probe import open_probe
+
         with open_probe(self._data) as store:
             found = store.find_bytes([needle.encode() for needle in [*self._ids(things), *self._texts]])
             shared = {key for key in self._ids(things) if key.encode() in found and store.is_id_in_use(key)}

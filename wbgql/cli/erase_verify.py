@@ -13,7 +13,6 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty, tell_retry
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
 from wbgql.errors import ConfigError, NotVerified, PartialError, StoreError
@@ -221,9 +220,9 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
     client = app.make_client(**app.settings, **given)
     click.get_current_context().call_on_close(client.close)
     check_server(client, case.plan)
-    with server_extra("jobs"):
-        from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
-        from wbgql.erasure.verifying.job import Reader
+    from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+    from wbgql.erasure.verifying.job import Reader
+
     clock = ServerClock(time.time)
     session = client.session.through(
         lambda transport: ClockedTransport(transport, clock), on_retry=tell_retry

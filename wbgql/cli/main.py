@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from wbgql import __version__
+from wbgql import __version__, extras
 from wbgql.cli import (
     artifacts,
     completion,
@@ -146,6 +146,8 @@ def _tell(error: Exception, app: App) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, ImportError):
+        error = extras.missing(error) or error
     if isinstance(error, WbgqlError):
         note("\n  ".join((f"error: {error}", *getattr(error, "__notes__", ()))))
     elif isinstance(error, OSError):

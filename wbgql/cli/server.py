@@ -13,7 +13,6 @@ import click
 
 from wbgql.cli import server_accounts
 from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.cli.server_store import data_dir, data_option
 from wbgql.cli.terminal import note
@@ -132,8 +131,8 @@ def server_group(ctx: click.Context, /, port: int | None, **given: Any) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    with server_extra():
-        from wbgql.server import DEFAULT_PORT, ServerSettings
+    from wbgql.server import DEFAULT_PORT, ServerSettings
+
     settings = ServerSettings(data=data_dir(), port=DEFAULT_PORT if port is None else port, **given)
     _serve(ctx.find_object(App) or App(), settings)
 
@@ -180,8 +179,8 @@ def purge_command(system_artifacts: bool, format_: str | None, output: Path | No
     Their `run-<id>-history` artifacts stay, as on W&B, unless the server runs with --system-artifacts purge
     or the option here asks for them.
     """
-    with server_extra():
-        from wbgql.server import purge
+    from wbgql.server import purge
+
     write_object(asdict(purge(data_dir(), system_artifacts=system_artifacts or None)), format_, output)
 
 
@@ -200,8 +199,8 @@ def clock_command(advance: float, format_: str | None, output: Path | None) -> N
     A running server follows at once: what "the day after" or "after retention" looks like can be tried. It
     never goes back.
     """
-    with server_extra():
-        from wbgql.server import advance_clock
+    from wbgql.server import advance_clock
+
     write_object({"now": advance_clock(data_dir(), advance).isoformat()}, format_, output)
 
 
@@ -220,8 +219,8 @@ def clock_command(advance: float, format_: str | None, output: Path | None) -> N
 @global_options()
 def audit_command(changes: bool, format_: str | None, output: Path | None) -> None:
     """List the requests to delete, restore, stop or move that a store has seen, refused ones too."""
-    with server_extra():
-        from wbgql.server import audit_log, audit_requests
+    from wbgql.server import audit_log, audit_requests
+
     found = audit_log(data_dir()) if changes else audit_requests(data_dir())
     what = ("action", "entity", "project", "subject") if changes else _REQUEST_COLUMNS
     columns = {name: _item(name) for name in ("at", "actor", *what)}

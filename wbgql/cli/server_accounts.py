@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.extras import server_extra
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.cli.server_store import data_dir, data_option
 
@@ -34,8 +33,8 @@ def add_user_command(
     name: str, key: str | None, admin: bool, format_: str | None, output: Path | None
 ) -> None:
     """Add the user NAME and print the key."""
-    with server_extra():
-        from wbgql.server import add_user
+    from wbgql.server import add_user
+
     made = add_user(data_dir(), name, key, admin=admin)
     write_object({"user": name, "admin": admin, "api_key": made}, format_, output)
 
@@ -48,8 +47,8 @@ def add_user_command(
 @global_options()
 def list_users_command(format_: str | None, output: Path | None) -> None:
     """List the users of a store. Keys are stored hashed and cannot be shown."""
-    with server_extra():
-        from wbgql.server import list_users
+    from wbgql.server import list_users
+
     names = ("username", "email", "admin", "account_type", "keys", "created_at")
     write_list(
         Listing(list_users(data_dir()), columns={name: _item(name) for name in names}), format_, output
@@ -73,8 +72,8 @@ def key_group() -> None:
 @global_options()
 def rotate_key_command(user: str, key: str | None, format_: str | None, output: Path | None) -> None:
     """Give USER one new key and print it. All keys USER had are refused at once, by a running server too."""
-    with server_extra():
-        from wbgql.server import rotate_key
+    from wbgql.server import rotate_key
+
     write_object({"user": user, "api_key": rotate_key(data_dir(), user, key)}, format_, output)
 
 
@@ -96,8 +95,8 @@ def org_group() -> None:
 @click.pass_obj
 def add_org_command(app: App, name: str, member: str, role: str) -> None:
     """Add the organization NAME if it is new, and a member to it."""
-    with server_extra():
-        from wbgql.server import add_org
+    from wbgql.server import add_org
+
     add_org(data_dir(), name, member, role)
     app.tell(f"{member!r} is {role} of organization {name!r}")
 
@@ -123,8 +122,8 @@ def team_group() -> None:
 @click.pass_obj
 def add_team_command(app: App, name: str, org: str | None, member: str | None, role: str) -> None:
     """Add the team NAME if it is new, and a member to it."""
-    with server_extra():
-        from wbgql.server import add_team
+    from wbgql.server import add_team
+
     add_team(data_dir(), name, org, member, role)
     app.tell(f"team {name!r}" + (f": {member!r} is {role}" if member else ""))
 
@@ -153,8 +152,8 @@ def restrict_command(app: App, path: str, members: tuple[str, ...]) -> None:
 
     Said again, it invites more.
     """
-    with server_extra():
-        from wbgql.server import restrict_project
+    from wbgql.server import restrict_project
+
     entity, project = _split(path)
     invited = restrict_project(data_dir(), entity, project, members)
     app.tell(f"{path!r} is restricted; invited: {', '.join(invited) or 'nobody'}")
@@ -171,8 +170,8 @@ def restrict_command(app: App, path: str, members: tuple[str, ...]) -> None:
 @click.pass_obj
 def share_command(app: App, path: str) -> None:
     """Show ENTITY/PROJECT to its whole team, and forget who was invited."""
-    with server_extra():
-        from wbgql.server import share_project
+    from wbgql.server import share_project
+
     share_project(data_dir(), *_split(path))
     app.tell(f"{path!r} is shared with its team")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from wbgql.client import Client
 from wbgql.deletes import Deletion
 from wbgql.errors import ConfigError, Held, NotFound, StillLogging, WbgqlError
 from wbgql.expressions import compile_filter, config, run, summary
+from wbgql.extras import install_command
 from wbgql.holds import HoldRegister
 from wbgql.scalars import dump_json
 
@@ -50,7 +52,7 @@ def run_demo(echo: Echo, *, keep: bool = False, runs: int = 200) -> None:
 
         from wbgql.server import start  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError(f"the demo needs its extras: pip install 'wbgql[demo]' ({error})") from error
+        raise ConfigError(f"the demo needs its extra; run: {install_command('demo')} ({error})") from error
     home = Path(tempfile.mkdtemp(prefix="wbgql-demo-"))
     started = time.monotonic()
     with ExitStack() as stack:
@@ -67,9 +69,28 @@ def run_demo(echo: Echo, *, keep: bool = False, runs: int = 200) -> None:
         story.read_independently()
         story.bring_one_back()
         story.purge()
-    echo(f"\nDone in {time.monotonic() - started:.0f} s. Nothing is left running.")
-    if keep:
-        echo(f"The store is kept in {str(home / 'store')!r}.")
+    echo(f"\nDone in {time.monotonic() - started:.0f} s. Nothing is left running.\n")
+    echo(next_steps(home / "store" if keep else None, server.api_key))
+
+
+def next_steps(store: Path | None, api_key: str) -> str:
+    """Return what to type after the demo: how to find the command, and a server to try it on.
+
+    `store`: the store that the demo left, or None if it was removed; `api_key` opens it.
+    """
+    scripts = Path(sys.executable).parent
+    found = shutil.which("wbgql")
+    lines = []
+    if found is None or not Path(found).samefile(scripts / "wbgql"):
+        in_checkout = scripts.parent.parent == Path.cwd() and Path("Makefile").is_file()
+        lines.append("make shell" if in_checkout else f"export PATH={shlex.quote(str(scripts))}:$PATH")
+    data, key = ("./store", "<the key it prints>") if store is None else (shlex.quote(str(store)), api_key)
+    lines += [
+        f"wbgql server --data {data}",
+        f"export WANDB_BASE_URL=http://127.0.0.1:8899 WANDB_API_KEY={key}    # in a second terminal",
+        "wbgql whoami" if store is None else f"wbgql runs list {PROJECT} --limit 5",
+    ]
+    return "\n  ".join(("Now try it yourself:", *lines))
 
 
 class Story:

@@ -14,6 +14,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from wbgql.errors import ConfigError
+from wbgql.extras import install_command
 from wbgql.frames.buffers import (
     boolean_array,
     instant_array,
@@ -50,7 +51,7 @@ def arrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise ConfigError("frames need pyarrow: pip install 'wbgql[frames]'") from error
+        raise ConfigError(f"frames need pyarrow; run: {install_command('frames')}") from error
     return pyarrow
 
 

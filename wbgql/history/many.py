@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wbgql.downloads import Downloader
 from wbgql.errors import ConfigError, PartialError, UsageError
 from wbgql.expressions import Expr
+from wbgql.extras import missing
 from wbgql.frames.writing import FileFormat, replacing, write_file
 from wbgql.history.blocks import Block, SmallScan, gather_small, group_runs, sample_blocks, scan_blocks
 from wbgql.history.coverage import HistoryCoverage
@@ -303,4 +304,4 @@ def _import(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ConfigError(f"{name} is not installed: pip install {name} 'wbgql[frames]'") from error
+        raise missing(error) or ConfigError(f"{name} is not installed; run: pip install {name}") from error
