@@ -366,7 +366,7 @@ def test_the_page_says_how_to_check_it_without_this_tool(bundle):
     content = json.loads((bundle / "certificate.json").read_bytes())
     certificate = content["certificate"]
     key = load_pem_public_key(CERTIFIER.public.to_pem().encode())
-    signed = {"certificate": certificate, "purpose": "wbgql-erasure-certificate/1"}
+    signed = {"certificate": certificate, "purpose": certificate["schema"]}
     key.verify(bytes.fromhex(content["signature"]["value"]), rfc8785.dumps(signed))
 
     previous = "sha256:" + "0" * 64

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.erasure.certified import HandMadeCase
 from tests.erasure.made_plans import clocks, make_plan, planned_artifact, planned_run
-from wbgql.erasure.limitations import limitations, what_stays
-from wbgql.erasure.plans import Clock, NotRead
-from wbgql.erasure.population import Counts
+from wbgql.erasure.plans import Clock, ExcludedRun, NotRead
 from wbgql.erasure.stages import STAGES
 from wbgql.erasure.verifications import Controls, Residual
-from wbgql.erasure.wording import (
-    OUTCOMES,
-    REASONS,
-    RESIDUALS,
-    STAGE_NAMES,
-    TITLES,
-    Facts,
-    describe_clock,
-    describe_span,
-    statement,
-)
+from wbgql.erasure.wording import NEWEST, WORDS, Facts, describe_clock, describe_span, statement
 
 # What nobody can claim who only read answers of an API.
 _FINAL = r"permanent|irrevers|irrecover|for good|for ever|forever|destroy|wiped?\b|shred|purged?\b|sanitiz"
@@ -57,6 +47,7 @@ def _facts(**fields: Any) -> Facts:
     return Facts(**values | fields)
 
 
+@pytest.mark.parametrize("words", WORDS.values(), ids=[f"version {number}" for number in WORDS])
 @pytest.mark.parametrize("stage", STAGES)
 @given(
     claimed=st.integers(1, 3),
@@ -65,10 +56,16 @@ def _facts(**fields: Any) -> Facts:
     is_test=st.booleans(),
     controls=st.sampled_from([CONTROLS, Controls(positive=1, negative=1), Controls(empty=1, negative=1)]),
 )
-def test_no_text_says_more_than_its_stage(stage, claimed, by_others, known, is_test, controls):
+def test_no_text_says_more_than_its_stage(words, stage, claimed, by_others, known, is_test, controls):
     fields: dict[str, Any] = {} if known else {"window": clocks(undelete=None)[0], "window_ends_at": None}
     facts = _facts(claimed=claimed, by_others=by_others, controls=controls, **fields)
-    said = " ".join([TITLES[stage], STAGE_NAMES[stage], *statement(stage, facts, is_test=is_test)])
+    said = " ".join(
+        [
+            words.titles[stage],
+            words.stage_names[stage],
+            *statement(stage, facts, is_test=is_test, words=words),
+        ]
+    )
 
     assert not re.search(NEVER[stage], _without_denials(said), re.IGNORECASE)
     assert ("TEST" in said) == is_test
@@ -119,15 +116,18 @@ def test_a_length_of_time_is_in_its_largest_whole_unit(seconds, words):
     assert describe_span(seconds) == words
 
 
-def test_what_stays_is_counted_and_says_why():
+def test_what_stays_is_counted_and_says_why(tmp_path):
     plan = make_plan(
         planned_run(
             "r1", planned_artifact("a", references=3), planned_artifact("b", decision="keep", reason="linked")
         )
     )
-    counts = Counts(matched=1, planned=1, runs={}, artifacts={}, files={}, excluded={}, kept={"linked": 1})
-    left = [Residual(subject="5" * 64, kind="system_artifact", reason="x")] * 2
-    said = " / ".join(what_stays(plan, counts, left))
+    made = HandMadeCase(tmp_path, plan)
+    made.apply()
+    made.verify(
+        residuals=[Residual(subject=digit * 64, kind="system_artifact", reason="x") for digit in "56"]
+    )
+    said = " / ".join(made.certify().signed.certificate.stays)
 
     assert "only the provider can remove them (2)" in said
     assert "linked into a portfolio or a registry (1)" in said
@@ -135,21 +135,21 @@ def test_what_stays_is_counted_and_says_why():
     assert "backups" in said
 
 
-def test_limits_name_what_could_not_be_read_by_number_only():
+def test_limits_name_what_could_not_be_read_by_number_only(tmp_path):
     plan = make_plan(
         not_read=[NotRead(path="acme/secret", reason="not visible: acme/secret")],
+        excluded=[ExcludedRun(path="acme/vision/r9", reason="held", detail="hold H-1")],
         rights=[],
-        server=make_plan().server,
     )
-    counts = Counts(
-        matched=2, planned=2, runs={"open": 1}, artifacts={}, files={}, excluded={"held": 1}, kept={}
-    )
-    said = " / ".join(limitations(plan, counts, []))
+    made = HandMadeCase(tmp_path, plan)
+    made.apply({"r2": None})
+    made.verify()
+    said = " / ".join(made.certify().signed.certificate.limitations)
 
     assert "1 of what was named could not be read" in said
     assert "acme" not in said
     assert "1 things of the plan are not done yet" in said
-    assert "matched the rule and were left out" in said
+    assert "1 run matched the rule and was left out" in said
 
 
 def test_every_code_has_words():
@@ -159,9 +159,15 @@ def test_every_code_has_words():
     from wbgql.erasure.population import ItemOutcome
     from wbgql.erasure.verifications import ResidualKind
 
-    assert set(OUTCOMES) == set(get_args(ItemOutcome))
-    assert set(REASONS) >= {*get_args(Reason), *get_args(Exclusion)}
-    assert set(RESIDUALS) == set(get_args(ResidualKind))
+    assert set(NEWEST.outcomes) == set(get_args(ItemOutcome))
+    assert set(NEWEST.reasons) >= {*get_args(Reason), *get_args(Exclusion)}
+    assert set(NEWEST.residuals) == set(get_args(ResidualKind))
+
+
+def test_a_version_has_all_words_of_the_one_before():
+    for older, newer in pairwise(WORDS.values()):
+        for name in older.__struct_fields__:
+            assert set(getattr(older, name)) <= set(getattr(newer, name))
 
 
 def test_a_look_at_objects_alone_is_said_to_be_one():

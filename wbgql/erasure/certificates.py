@@ -36,7 +36,11 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PlanNamed(_Part, frozen=True, kw_only=True):
-    """Which plan. `holds`: digest of the hold register as it was then. `canaries`: how many."""
+    """Which plan. `holds`: digest of the hold register as it was then. `canaries`: how many.
+
+    Since version 2: `clocks` as the plan had them, `forks` of its runs, and `references` to storage outside
+    in the versions that it erases.
+    """
 
     plan_id: str
     digest: _Digest
@@ -48,6 +52,9 @@ class PlanNamed(_Part, frozen=True, kw_only=True):
     max_runs: int
     max_percent: int
     canaries: _Count
+    clocks: list[Clock] | msgspec.UnsetType = msgspec.UNSET
+    forks: _Count | msgspec.UnsetType = msgspec.UNSET
+    references: _Count | msgspec.UnsetType = msgspec.UNSET
 
 
 class ScopedRights(_Part, frozen=True, kw_only=True):
@@ -139,9 +146,14 @@ class Retention(_Part, frozen=True, kw_only=True):
 
 
 class Certificate(_Part, frozen=True, kw_only=True):
-    """What is signed. `missing`: what the next stage needs. `merkle_root`: over the population's items."""
+    """What is signed. `missing`: what the next stage needs. `merkle_root`: over the population's items.
 
-    schema: Literal["wbgql-erasure-certificate/1"] = "wbgql-erasure-certificate/1"
+    `schema` ends in the version, which decides the words (`wording`) and which fields there are.
+    """
+
+    schema: Literal["wbgql-erasure-certificate/1", "wbgql-erasure-certificate/2"] = (
+        "wbgql-erasure-certificate/2"
+    )
     certificate_id: str
     issued_at: str
     issued_by_version: str
@@ -176,9 +188,21 @@ class Certificate(_Part, frozen=True, kw_only=True):
         return digest(self)
 
     @property
+    def version(self) -> int:
+        """The version of its words and fields."""
+        return int(self.schema.rpartition("/")[2])
+
+    @property
     def head(self) -> Head:
         """The signed end of the journal."""
         return Head(seq=self.journal.last_seq, hash=self.journal.head)
+
+    @property
+    def stores(self) -> list[str]:
+        """What looked at the store, each once, in the order of the last looks."""
+        return list(
+            dict.fromkeys(look.probe or "" for look in reversed(self.verifications) if look.kind == "storage")
+        )[::-1]
 
     @property
     def approvers_digest(self) -> str | None:
@@ -246,6 +270,9 @@ def parse_certificate(content: bytes) -> SignedCertificate:
         raise NotVerified(f"not a certificate of this version: {_reason(error)}") from error
     if written != content:
         raise NotVerified("the certificate is not written as one is: something was changed or added")
+    since_2 = (read.certificate.plan.clocks, read.certificate.plan.forks, read.certificate.plan.references)
+    if any((value is msgspec.UNSET) != (read.certificate.version == 1) for value in since_2):
+        raise NotVerified(f"the certificate does not have the fields of version {read.certificate.version}")
     return read
 
 
@@ -264,7 +291,7 @@ def make_approvals(
 
 
 def _signed(certificate: Certificate) -> dict[str, Any]:
-    return {"purpose": "wbgql-erasure-certificate/1", "certificate": certificate}
+    return {"purpose": certificate.schema, "certificate": certificate}
 
 
 def _reason(error: Exception) -> str:

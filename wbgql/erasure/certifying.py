@@ -29,20 +29,14 @@ from wbgql.erasure.certificates import (
     summarize,
 )
 from wbgql.erasure.keys import PrivateKey
-from wbgql.erasure.limitations import limitations, what_stays
+from wbgql.erasure.limitations import Told, last_limits, put_in_words
 from wbgql.erasure.plans import Clock, Plan, Rule
 from wbgql.erasure.population import root_of
-from wbgql.erasure.stages import (
-    Seen,
-    binding_clock,
-    ends_at,
-    last_looks,
-)
+from wbgql.erasure.stages import Seen, binding_clock, ends_at
 from wbgql.erasure.standings import Standing, journal_until, read_standing
 from wbgql.erasure.subjects import CaseKey
 from wbgql.erasure.trails import Trail
-from wbgql.erasure.verifications import Controls
-from wbgql.erasure.wording import Facts, statement
+from wbgql.erasure.wording import NEWEST
 from wbgql.errors import FilterError, NotVerified
 from wbgql.expressions import parse_expression
 from wbgql.paths import ProjectPath
@@ -88,7 +82,7 @@ def certify(
     check_given(case.plan, terms.approvals, terms.approvers, now)
     standing = read_standing(case, now)
     if standing.reached.stage is None:
-        raise NotVerified(f"nothing can be certified: {standing.reached.missing}")
+        raise NotVerified(f"nothing can be certified: {NEWEST.lacking(standing.reached.missing)}")
     if terms.attest is not None:
         case.ledger.note(case.job, "attested", {"reference": terms.attest})
         standing = read_standing(case, now)
@@ -124,9 +118,9 @@ def make_certificate(
     """
     reached = standing.reached
     if reached.stage is None:
-        raise NotVerified(f"nothing can be certified: {reached.missing}")
+        raise NotVerified(f"nothing can be certified: {NEWEST.lacking(reached.missing)}")
     trail, counts, verifications = standing.trail, standing.counts, standing.verifications
-    return Certificate(
+    made = Certificate(
         certificate_id=certificate_id,
         issued_at=format_datetime(now),
         issued_by_version=__version__,
@@ -134,8 +128,8 @@ def make_certificate(
         supersedes=trail.issued[-1].digest if trail.issued else None,
         is_test=plan.server.is_test,
         stage=reached.stage,
-        statement=statement(reached.stage, _facts(plan, standing), is_test=plan.server.is_test),
-        missing=reached.missing,
+        statement=[],
+        missing=NEWEST.lacking(reached.missing),
         request=plan.request,
         server=plan.server,
         tool=plan.tool,
@@ -153,36 +147,18 @@ def make_certificate(
         ],
         verifications=[_checked(seen) for seen in standing.seen],
         attestations=trail.attestations,
-        stays=what_stays(plan, counts, standing.residuals),
-        limitations=limitations(plan, counts, verifications),
+        stays=[],
+        limitations=[],
         journal=JournalNamed(first_seq=min(trail.head.seq, 1), last_seq=trail.head.seq, head=trail.head.hash),
         retention=Retention(until=terms.keep_until, basis=terms.keep_basis),
     )
-
-
-def _facts(plan: Plan, standing: Standing) -> Facts:
-    at = {step.stage: step.at for step in standing.reached.steps}
-    attestations = standing.trail.attestations
-    return Facts(
-        matched=plan.totals.matched,
-        claimed=standing.counts.claimed,
-        controls=_controls_of(standing),
-        by_others=standing.counts.runs.get("erased_by_other", 0),
-        projects=len(plan.projects),
-        hidden_at=at["HIDDEN"],
-        window=binding_clock(plan, standing.verifications, "undelete_window"),
-        window_ends_at=standing.reached.window_ends_at,
-        window_at=at.get("WINDOW_PASSED"),
-        store_at=at.get("STORAGE_VERIFIED"),
-        stores=list(last_looks(standing.seen)),
-        reference=attestations[-1].reference if attestations else None,
+    told = Told(
+        limits=last_limits(verifications),
+        residuals=summarize(residual.kind for residual in standing.residuals),
+        forks=_forks(plan),
+        references=_references(plan),
     )
-
-
-def _controls_of(standing: Standing) -> Controls:
-    """The controls of the verification that proved "hidden"."""
-    number = standing.reached.steps[0].by
-    return next(seen.verification.controls for seen in standing.seen if seen.no == number)
+    return put_in_words(made, told)
 
 
 def _named(plan: Plan) -> PlanNamed:
@@ -197,6 +173,20 @@ def _named(plan: Plan) -> PlanNamed:
         max_runs=plan.caps.max_runs,
         max_percent=plan.caps.max_percent,
         canaries=len(plan.canaries),
+        clocks=plan.clocks,
+        forks=_forks(plan),
+        references=_references(plan),
+    )
+
+
+def _forks(plan: Plan) -> int:
+    return sum(len(run.forks) for run in plan.runs)
+
+
+def _references(plan: Plan) -> int:
+    """How many files outside the store the versions point to that the plan erases."""
+    return sum(
+        artifact.references for run in plan.runs for artifact in run.artifacts if artifact.decision == "erase"
     )
 
 

@@ -26,6 +26,7 @@ from wbgql.erasure.keys import PrivateKey, PublicKey
 from wbgql.erasure.locks import hold_job
 from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.erasure.standings import Standing, journal_until, read_standing
+from wbgql.erasure.wording import NEWEST
 from wbgql.errors import Locked, NotVerified, StoreError, WbgqlError
 from wbgql.scalars import format_datetime
 
@@ -151,7 +152,8 @@ def _obstacles(
     if due:
         yield f"a verification is due since {min(due)} (`wbgql erase verify`)"
     if standing.reached.stage in (None, "HIDDEN"):
-        yield f"what was done is not proved past the undelete window: {standing.reached.missing}"
+        missing = NEWEST.lacking(standing.reached.missing)
+        yield f"what was done is not proved past the undelete window: {missing}"
     issued = standing.trail.issued
     if not issued or issued[-1].seq < standing.trail.changed_seq:
         yield "no certificate was given out since the last change (`wbgql erase certify`)"

@@ -1,96 +1,123 @@
-"""What a certificate does not say, and what stays, in plain words. No I/O."""
+"""What a certificate does not say, and what stays, in plain words. No I/O.
+
+Both are made from the certificate and from what its verifications tell, so that a check can say them again.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from wbgql.erasure.plans import Plan
-from wbgql.erasure.population import Counts
-from wbgql.erasure.verifications import Residual, Verification
-from wbgql.erasure.wording import REASONS, RESIDUALS, when
+import msgspec
+
+from wbgql.erasure.certificates import Certificate
+from wbgql.erasure.verifications import Verification
+from wbgql.erasure.wording import WORDS, Words, count_of, facts_of, statement, when
 
 
-def limitations(plan: Plan, counts: Counts, verifications: Sequence[Verification]) -> list[str]:
+@dataclass(frozen=True)
+class Told:
+    """What the words need and the certificate does not list.
+
+    `limits`: `last_limits` of its verifications. `residuals`: what they found to be left, by kind. `forks` of
+    the plan's runs; `references` to storage outside in the versions that it erases.
+    """
+
+    limits: Sequence[str]
+    residuals: Mapping[str, int]
+    forks: int
+    references: int
+
+
+def put_in_words(certificate: Certificate, told: Told) -> Certificate:
+    """Return the certificate with its statement, limitations and what stays, in the words of its version.
+
+    Raises:
+        NotVerified: the certificate contradicts itself.
+    """
+    words = WORDS[certificate.version]
+    return msgspec.structs.replace(
+        certificate,
+        statement=statement(
+            certificate.stage, facts_of(certificate), is_test=certificate.is_test, words=words
+        ),
+        limitations=limitations(certificate, told.limits, words),
+        stays=what_stays(certificate, told, words),
+    )
+
+
+def last_limits(verifications: Iterable[Verification]) -> list[str]:
+    """What the last verification of each kind, and by each probe, could not look at."""
+    last = {f"{one.kind} {one.probe}": one for one in verifications}
+    return [limit for one in last.values() for limit in one.limits]
+
+
+def limitations(certificate: Certificate, limits: Sequence[str], words: Words) -> list[str]:
     """Say what the evidence does not cover, the gravest first."""
-    return [
-        *_scope(plan),
-        *_population(counts),
-        *_looks(plan, verifications),
-        *_trust(plan),
-    ]
+    said = (
+        *_scope(certificate, words),
+        *_population(certificate, words),
+        *_looks(certificate, words),
+        *limits,
+        *_trust(certificate, words),
+    )
+    return [sentence for sentence in said if sentence]
 
 
-def what_stays(plan: Plan, counts: Counts, residuals: Sequence[Residual]) -> list[str]:
+def what_stays(certificate: Certificate, told: Told, words: Words) -> list[str]:
     """Say what is left although everything was done as planned."""
-    references = sum(
-        artifact.references for run in plan.runs for artifact in run.artifacts if artifact.decision == "erase"
-    )
-    forks = sum(len(run.forks) for run in plan.runs)
-    found = Counter(residual.kind for residual in residuals)
-    said = [f"{RESIDUALS[kind]} ({count})" for kind, count in sorted(found.items())]
+    said = [
+        words.stay("found", what=words.residuals[kind], count=count)
+        for kind, count in sorted(told.residuals.items())
+    ]
     said.extend(
-        f"artifact versions kept, {REASONS.get(reason, reason)} ({count})"
-        for reason, count in sorted(counts.kept.items())
+        words.stay("kept", reason=words.reasons.get(reason, reason), count=count)
+        for reason, count in sorted(certificate.population.kept.items())
     )
-    if forks and not found["fork"]:
-        said.append(f"forks of these runs, which share history and files with their source ({forks})")
-    if references:
-        said.append(f"what references to storage outside point to ({references})")
-    said.extend(
-        (
-            "system artifacts (wandb-history, wandb-events) that the server makes later by itself",
-            "reports, workspaces and comments that name or show the runs",
-            "backups and replicas, until they run out",
-            "exports, downloads, caches and wandb/ folders on other machines; messages already sent",
-            "the provider's audit log, which names who did what in which project",
-        )
-    )
-    return said
+    if told.forks and not told.residuals.get("fork"):
+        said.append(words.stay("forks", count=told.forks))
+    if told.references:
+        said.append(words.stay("references", count=told.references))
+    said.extend(words.stay(name) for name in ("later_artifacts", "pages", "backups", "copies", "audit"))
+    return [line for line in said if line]
 
 
-def _scope(plan: Plan) -> Iterator[str]:
-    if plan.server.is_test:
-        yield "It came from a local test server: nothing here is about W&B's own."
-    if plan.not_read:
-        yield (
-            f"{len(plan.not_read)} of what was named could not be read: nothing is said of it, and "
-            "nothing in it was touched."
-        )
-    roles = ", ".join(sorted({rights.role or "a role the server does not name" for rights in plan.rights}))
-    yield (
-        f"The runs were looked for at {when(plan.created_at)} with a key that acted as "
-        f"{roles or 'nobody known'}. Projects and runs that this key cannot see look like "
-        "ones that do not exist; they are not covered."
-    )
-    yield "Runs that came after the plan are not covered, whatever the rule says of them."
+def _scope(certificate: Certificate, words: Words) -> Iterator[str]:
+    scope = certificate.scope
+    if certificate.is_test:
+        yield words.limitation("test")
+    if scope.not_read:
+        yield words.limitation("not_read", count=len(scope.not_read))
+    roles = ", ".join(sorted({rights.role or "a role the server does not name" for rights in scope.rights}))
+    yield words.limitation("key", at=when(certificate.plan.created_at), roles=roles or "nobody known")
+    yield words.limitation("later_runs")
 
 
-def _population(counts: Counts) -> Iterator[str]:
+def _population(certificate: Certificate, words: Words) -> Iterator[str]:
+    counts = certificate.population
     if counts.open:
-        yield f"{counts.open} things of the plan are not done yet."
+        yield words.limitation("open", count=counts.open)
     if counts.excluded:
-        yield f"{sum(counts.excluded.values())} runs matched the rule and were left out; the counts say why."
+        left_out = sum(counts.excluded.values())
+        yield words.limitation(
+            "excluded",
+            count=left_out,
+            runs=count_of(left_out, "run"),
+            were="was" if left_out == 1 else "were",
+        )
 
 
-def _looks(plan: Plan, verifications: Sequence[Verification]) -> Iterator[str]:
-    stores = [one for one in verifications if one.kind == "storage"]
-    if not stores:
-        yield "Nobody looked at the stored bytes: all proofs are answers of the server's API."
-    if plan.server.profile is None:
-        yield "What this server does on deletion was not tried out beforehand with wbgql erase probe."
-    if not any(one.reader == "second" for one in verifications):
-        yield "The verifying reads used the job's key, in sessions of their own, and no second credential."
-    last: Mapping[str, Verification] = {f"{one.kind} {one.probe}": one for one in verifications}
-    for one in last.values():
-        yield from one.limits
+def _looks(certificate: Certificate, words: Words) -> Iterator[str]:
+    if not certificate.stores:
+        yield words.limitation("no_look")
+    if certificate.server.profile is None:
+        yield words.limitation("no_profile")
+    if not any(look.reader == "second" for look in certificate.verifications):
+        yield words.limitation("one_key")
 
 
-def _trust(plan: Plan) -> Iterator[str]:
-    if plan.approvers is None:
-        yield "The plan asked for no approval by key: whoever ran the job confirmed it."
-    else:
-        yield "An approval shows that a key signed, not who held it; two keys may lie in one hand."
-    yield "Times are those of the machine that ran the job; the order of things is the journal's."
-    yield "Holds stand in a register of this tool: W&B's own pages and SDK know nothing of it."
-    yield "Keyed hashes name nobody without the case key, which is kept apart until the case is closed."
+def _trust(certificate: Certificate, words: Words) -> Iterator[str]:
+    yield words.limitation("no_approval" if certificate.approvals is None else "approval")
+    yield words.limitation("clocks")
+    yield words.limitation("holds")
+    yield words.limitation("hashes")

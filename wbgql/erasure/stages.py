@@ -54,11 +54,19 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     by: int | None
 
 
+class Missing(msgspec.Struct, frozen=True):
+    """What the next stage needs: a code of `wording`, with a time or a number that belongs to it."""
+
+    code: str
+    at: str | None = None
+    count: int | None = None
+
+
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """The stages reached, in order, and what the next one is missing, in words; None: nothing is."""
+    """The stages reached, in order, and what the next one is missing; None: nothing is."""
 
     steps: list[Step]
-    missing: str | None
+    missing: Missing | None
     window_ends_at: str | None
 
     @property
@@ -99,7 +107,7 @@ def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
     verifications = [seen.verification for seen in evidence.seen]
     window = ends_at(binding_clock(plan, verifications, "undelete_window"), evidence.last_gone_at)
     steps: list[Step] = []
-    missing: str | None = None
+    missing: Missing | None = None
     for reach in (_hidden, _window_passed, _last):
         step, missing = reach(evidence, window, now)
         if step is None:
@@ -109,36 +117,33 @@ def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
     return Reached(steps=steps, missing=missing, window_ends_at=ends)
 
 
-_Answer = tuple[Step | None, str | None]
+_Answer = tuple[Step | None, Missing | None]
 
 
 def _hidden(evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
     if not evidence.claimed:
-        return None, "no run of the plan is said to be gone"
+        return None, Missing("nothing_gone")
     good = _good_reads(evidence)
     if good:
         return Step(stage="HIDDEN", at=good[0].verification.at, by=good[0].no), None
     reads = [seen for seen in _since(evidence, evidence.changed_seq) if seen.verification.kind == "reads"]
     match reads[-1].verification.verdict if reads else None:
         case "not_hidden":
-            return None, "the last verification could read runs that were hidden"
+            return None, Missing("not_hidden")
         case "cannot_verify":
-            return None, "the last verification could not verify: a control failed, or answers did not settle"
+            return None, Missing("cannot_verify")
         case _:
-            return None, "no verification was made since the last change: `wbgql erase verify` makes one"
+            return None, Missing("no_verification")
 
 
 def _window_passed(evidence: Evidence, window: datetime | None, now: datetime) -> _Answer:
     if window is None:
-        return None, "how long the server lets hidden runs be brought back is not known"
+        return None, Missing("window_unknown")
     for seen in _good_reads(evidence):
         at = parse_datetime(seen.verification.at)
         if window <= at <= now + _SKEW:
             return Step(stage="WINDOW_PASSED", at=seen.verification.at, by=seen.no), None
-    return (
-        None,
-        f"no verification was made since the undelete window ended, or ends, at {format_datetime(window)}",
-    )
+    return None, Missing("window_open", at=format_datetime(window))
 
 
 def _last(evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answer:
@@ -152,10 +157,10 @@ def _last(evidence: Evidence, _window: datetime | None, _now: datetime) -> _Answ
     if attested:
         return Step(stage="PROVIDER_ATTESTED", at=attested[0].at, by=None), None
     if not looks:
-        return None, "nobody looked at the stored bytes, and the provider attested nothing"
+        return None, Missing("no_look")
     if bad:
-        return None, "the last look at the store found something, or could not look everywhere"
-    return None, f"{len(left)} things are left that only the provider can remove"
+        return None, Missing("bad_look")
+    return None, Missing("left", count=len(left))
 
 
 def last_looks(seen: Sequence[Seen]) -> dict[str, Seen]:

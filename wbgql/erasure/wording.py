@@ -1,100 +1,249 @@
 """What evidence says in words: as much as was proved, and no more. No I/O.
 
-Every sentence of a certificate or a report about what was done comes from here, so that one test can hold all
-of them to their stage: nothing is called gone for good that could be brought back, or that nobody looked for.
+Every sentence of a certificate or a report about what was done comes from here, so that one test can check
+all of them against their stage: nothing is called gone for good that could be restored, or that nobody looked
+for.
+
+A certificate is checked with the words of its own version, which its schema names. Version 1 never changes.
+To change or add words:
+
+1. Put the new text into the section of `_CHANGED[2]` (`sentences`, `outcomes`, ...) under its name. It
+   replaces the text of version 1. A new name exists from version 2 on; "" takes a sentence away.
+2. Let the code that composes (below, or in `limitations`) ask for `words.sentence(name, ...)`. In a version
+   that does not know the name the answer is "", and the sentence is left out.
+3. Make a sentence from what the certificate lists, because `wbgql erase check` says it again from there. A
+   fact that the certificate lacks is a new field of one of its parts, `UNSET` in version 1.
+4. List each changed sentence in CHANGELOG.md. Once a release has given out certificates of a version, that
+   version never changes again: the next change is a version 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
-from wbgql.erasure.plans import Clock, ClockName
-from wbgql.erasure.stages import DECLARED_MARGIN, Stage
+from wbgql.erasure.certificates import Certificate
+from wbgql.erasure.plans import Clock
+from wbgql.erasure.stages import DECLARED_MARGIN, Missing, Stage
 from wbgql.erasure.verifications import Controls
+from wbgql.errors import NotVerified
 from wbgql.scalars import parse_datetime
 
-TITLES: Mapping[Stage, str] = {
-    "HIDDEN": "Runs hidden",
-    "WINDOW_PASSED": "Runs hidden, undelete window passed",
-    "STORAGE_VERIFIED": "Runs hidden, and absent from the store that was looked at",
-    "PROVIDER_ATTESTED": "Runs hidden, removal attested by the provider",
+_Table = Mapping[str, str]
+
+_FIRST: Mapping[str, _Table] = {
+    "titles": {
+        "HIDDEN": "Runs hidden",
+        "WINDOW_PASSED": "Runs hidden, undelete window passed",
+        "STORAGE_VERIFIED": "Runs hidden, and absent from the store that was looked at",
+        "PROVIDER_ATTESTED": "Runs hidden, removal attested by the provider",
+    },
+    "stage_names": {
+        "HIDDEN": "hidden",
+        "WINDOW_PASSED": "undelete window passed",
+        "STORAGE_VERIFIED": "store looked at",
+        "PROVIDER_ATTESTED": "provider attested",
+    },
+    "clock_names": {
+        "undelete_window": "undelete window",
+        "run_retention": "retention of runs",
+        "artifact_collection": "collection of artifact files",
+        "backups": "backups",
+    },
+    "outcomes": {
+        "hidden": "hidden by this job",
+        "erased_by_other": "gone before this job sent anything",
+        "deleted": "deletion requested by this job, and absent since",
+        "gone_before": "gone before this job sent anything",
+        "kept": "kept",
+        "held": "under a hold: untouched",
+        "denied": "this key may not delete it: untouched",
+        "changed": "not what was approved any more: untouched",
+        "moved": "in another project now: untouched",
+        "not_visible": "not visible: nothing can be said of it",
+        "failed": "failed: still there, or unknown",
+        "skipped": "left, because its run was not hidden",
+        "open": "not done yet",
+        "excluded": "matched the rule and was left out",
+    },
+    "reasons": {
+        "used_elsewhere": "another run uses it",
+        "logged_elsewhere": "another run logged the same version",
+        "linked": "linked into a portfolio or a registry",
+        "aliased": "somebody gave it an alias",
+        "protected": "carries a protected alias",
+        "system": "the server's own; nobody outside can remove it",
+        "held": "under a hold",
+        "already_deleted": "deleted before",
+        "not_decidable": "the server does not say enough to decide",
+        "exclusive": "no other run uses it",
+        "denied": "this key may not delete it",
+        "logging": "still being logged",
+        "not_matching": "the server listed it, the rule does not match it",
+        "read_only": "the project is read-only for this key",
+    },
+    "residuals": {
+        "system_artifact": "system artifacts that hold what the runs logged; only the provider can remove "
+        "them",
+        "fork": "forks that share history and files with a run",
+        "late_object": "objects that came after their run was hidden",
+        "shared_bytes": "contents that something else still uses",
+    },
+    "proofs": {
+        "not_claimed": "nothing is claimed of it",
+        "not_verified": "no verification was made since",
+        "absent": "read as absent",
+        "absent_in_store": "read as absent, and not in the store",
+        "visible": "the last verification could read it",
+        "unsettled": "the last verification's answers contradicted each other",
+        "unknown": "no control shows that its absence means anything",
+        "missing": "it is missing, although it was to be kept",
+        "stored": "still in the store",
+        "not_looked_at": "the look at the store did not reach it",
+    },
+    "verdicts": {
+        "hidden": "everything claimed answered as absent, the controls held",
+        "not_hidden": "something could be read that should not be",
+        "cannot_verify": "nothing can be said: a control failed, or answers did not settle",
+        "absent": "nothing of it in the store",
+        "present": "something of it is in the store",
+        "partial": "nothing found, but not everything could be looked at",
+    },
+    "missing": {
+        "nothing_gone": "no run of the plan is said to be gone",
+        "not_hidden": "the last verification could read runs that were hidden",
+        "cannot_verify": "the last verification could not verify: a control failed, or answers did not "
+        "settle",
+        "no_verification": "no verification was made since the last change: `wbgql erase verify` makes one",
+        "window_unknown": "how long the server lets hidden runs be brought back is not known",
+        "window_open": "no verification was made since the undelete window ended, or ends, at {at}",
+        "no_look": "nobody looked at the stored bytes, and the provider attested nothing",
+        "bad_look": "the last look at the store found something, or could not look everywhere",
+        "left": "{count} things are left that only the provider can remove",
+    },
+    "sentences": {
+        "test": "TEST: this came from the local test server and says nothing about any other.",
+        "subject": "This certifies runs that matched one rule in {projects}, as the plan lists them: "
+        "{claimed} of the {matched} that matched. It does not certify that these are all data about a "
+        "person or a subject.",
+        "hidden": "At {at} independent reads of the server's API answered {all} as absent, while the "
+        "controls held: {controls}.",
+        "control_run": "in {projects} another run was visible",
+        "control_empty": "{projects} without other runs could be read and counted none",
+        "control_id": "an id that nobody has answered as absent",
+        "by_others": "{were} gone before this job sent anything; they are not claimed as its work.",
+        "restorable": "Whoever has the right can still bring them back, {until}.",
+        "until_unknown": "for how long is not known",
+        "until": "until {at} ({source})",
+        "assume_stored": "It must be assumed that the provider still stores what they held.",
+        "window": "They were absent again at {at}, when the undelete window had ended ({ended}, {source}).",
+        "not_observed": "Whether the provider has removed what they held was not observed.",
+        "store": "By {at} looks at the store ({stores}) found nothing of them there.",
+        "copies": "Backups, replicas and copies elsewhere were not looked at.",
+        "objects_only": "Objects were looked for, and not the rows of the server's database.",
+        "attested": "The operator recorded that the provider attests the removal, under the reference "
+        "{reference!r}. Nobody here saw it.",
+        "from_server": "the server's own figure",
+        "from_operator": "declared by the {by}, with {margin} of margin",
+    },
+    "limitations": {
+        "test": "It came from a local test server: nothing here is about W&B's own.",
+        "not_read": "{count} of what was named could not be read: nothing is said of it, and nothing in it "
+        "was touched.",
+        "key": "The runs were looked for at {at} with a key that acted as {roles}. Projects and runs that "
+        "this key cannot see look like ones that do not exist; they are not covered.",
+        "later_runs": "Runs that came after the plan are not covered, whatever the rule says of them.",
+        "open": "{count} things of the plan are not done yet.",
+        "excluded": "{count} runs matched the rule and were left out; the counts say why.",
+        "no_look": "Nobody looked at the stored bytes: all proofs are answers of the server's API.",
+        "no_profile": "What this server does on deletion was not tried out beforehand with wbgql erase "
+        "probe.",
+        "one_key": "The verifying reads used the job's key, in sessions of their own, and no second "
+        "credential.",
+        "no_approval": "The plan asked for no approval by key: whoever ran the job confirmed it.",
+        "approval": "An approval shows that a key signed, not who held it; two keys may lie in one hand.",
+        "clocks": "Times are those of the machine that ran the job; the order of things is the journal's.",
+        "holds": "Holds stand in a register of this tool: W&B's own pages and SDK know nothing of it.",
+        "hashes": "Keyed hashes name nobody without the case key, which is kept apart until the case is "
+        "closed.",
+    },
+    "stays": {
+        "found": "{what} ({count})",
+        "kept": "artifact versions kept, {reason} ({count})",
+        "forks": "forks of these runs, which share history and files with their source ({count})",
+        "references": "what references to storage outside point to ({count})",
+        "later_artifacts": "system artifacts (wandb-history, wandb-events) that the server makes later by "
+        "itself",
+        "pages": "reports, workspaces and comments that name or show the runs",
+        "backups": "backups and replicas, until they run out",
+        "copies": "exports, downloads, caches and wandb/ folders on other machines; messages already sent",
+        "audit": "the provider's audit log, which names who did what in which project",
+    },
 }
-STAGE_NAMES: Mapping[Stage, str] = {
-    "HIDDEN": "hidden",
-    "WINDOW_PASSED": "undelete window passed",
-    "STORAGE_VERIFIED": "store looked at",
-    "PROVIDER_ATTESTED": "provider attested",
+_CHANGED: Mapping[int, Mapping[str, _Table]] = {
+    2: {
+        "limitations": {"excluded": "{runs} matched the rule and {were} left out; the counts say why."},
+    },
 }
-CLOCK_NAMES: Mapping[ClockName, str] = {
-    "undelete_window": "undelete window",
-    "run_retention": "retention of runs",
-    "artifact_collection": "collection of artifact files",
-    "backups": "backups",
-}
-OUTCOMES: Mapping[str, str] = {
-    "hidden": "hidden by this job",
-    "erased_by_other": "gone before this job sent anything",
-    "deleted": "deletion requested by this job, and absent since",
-    "gone_before": "gone before this job sent anything",
-    "kept": "kept",
-    "held": "under a hold: untouched",
-    "denied": "this key may not delete it: untouched",
-    "changed": "not what was approved any more: untouched",
-    "moved": "in another project now: untouched",
-    "not_visible": "not visible: nothing can be said of it",
-    "failed": "failed: still there, or unknown",
-    "skipped": "left, because its run was not hidden",
-    "open": "not done yet",
-    "excluded": "matched the rule and was left out",
-}
-REASONS: Mapping[str, str] = {
-    "used_elsewhere": "another run uses it",
-    "logged_elsewhere": "another run logged the same version",
-    "linked": "linked into a portfolio or a registry",
-    "aliased": "somebody gave it an alias",
-    "protected": "carries a protected alias",
-    "system": "the server's own; nobody outside can remove it",
-    "held": "under a hold",
-    "already_deleted": "deleted before",
-    "not_decidable": "the server does not say enough to decide",
-    "exclusive": "no other run uses it",
-    "denied": "this key may not delete it",
-    "logging": "still being logged",
-    "not_matching": "the server listed it, the rule does not match it",
-    "read_only": "the project is read-only for this key",
-}
-RESIDUALS: Mapping[str, str] = {
-    "system_artifact": "system artifacts that hold what the runs logged; only the provider can remove them",
-    "fork": "forks that share history and files with a run",
-    "late_object": "objects that came after their run was hidden",
-    "shared_bytes": "contents that something else still uses",
-}
-PROOFS: Mapping[str, str] = {
-    "not_claimed": "nothing is claimed of it",
-    "not_verified": "no verification was made since",
-    "absent": "read as absent",
-    "absent_in_store": "read as absent, and not in the store",
-    "visible": "the last verification could read it",
-    "unsettled": "the last verification's answers contradicted each other",
-    "unknown": "no control shows that its absence means anything",
-    "missing": "it is missing, although it was to be kept",
-    "stored": "still in the store",
-    "not_looked_at": "the look at the store did not reach it",
-}
-VERDICTS: Mapping[str, str] = {
-    "hidden": "everything claimed answered as absent, the controls held",
-    "not_hidden": "something could be read that should not be",
-    "cannot_verify": "nothing can be said: a control failed, or answers did not settle",
-    "absent": "nothing of it in the store",
-    "present": "something of it is in the store",
-    "partial": "nothing found, but not everything could be looked at",
-}
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of one version, by code or by name."""
+
+    titles: _Table
+    stage_names: _Table
+    clock_names: _Table
+    outcomes: _Table
+    reasons: _Table
+    residuals: _Table
+    proofs: _Table
+    verdicts: _Table
+    missing: _Table
+    sentences: _Table
+    limitations: _Table
+    stays: _Table
+
+    def sentence(self, name: str, **values: Any) -> str:
+        """Write one sentence of the statement; "" where this version has none of that name."""
+        return self.sentences.get(name, "").format(**values)
+
+    def limitation(self, name: str, **values: Any) -> str:
+        """Write one limitation; "" where this version has none of that name."""
+        return self.limitations.get(name, "").format(**values)
+
+    def stay(self, name: str, **values: Any) -> str:
+        """Write what stays; "" where this version has nothing of that name."""
+        return self.stays.get(name, "").format(**values)
+
+    def lacking(self, missing: Missing | None) -> str | None:
+        """Say what the next stage needs."""
+        if missing is None:
+            return None
+        return self.missing[missing.code].format(at=missing.at, count=missing.count)
+
+
+def _make_words() -> Mapping[int, Words]:
+    tables = {name: dict(table) for name, table in _FIRST.items()}
+    made = {1: Words(**{name: dict(table) for name, table in tables.items()})}
+    for version, changed in sorted(_CHANGED.items()):
+        for name, table in changed.items():
+            tables[name] |= table
+        made[version] = Words(**{name: dict(table) for name, table in tables.items()})
+    return MappingProxyType(made)
+
+
+WORDS = _make_words()
+"""The words by version."""
+
+NEWEST = WORDS[max(WORDS)]
+"""The words of new certificates, and of everything that is of no certificate."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers and times that the sentences are made of.
+    """The numbers and times that the statement is made of.
 
     `claimed` of `matched` runs; `by_others` of these were gone before.
     `controls`: those of the proof. `hidden_at`, `window_at`, `store_at`:
@@ -115,22 +264,60 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
 
 
-def statement(stage: Stage, facts: Facts, *, is_test: bool) -> list[str]:
+def facts_of(certificate: Certificate) -> Facts:
+    """Take what the statement is made of from a certificate.
+
+    Raises:
+        NotVerified: the certificate contradicts itself: a step or a clock is missing.
+    """
+    steps = {step.stage: step for step in certificate.steps}
+    looks = {look.no: look for look in certificate.verifications}
+    window = next((timed for timed in certificate.clocks if timed.clock.name == "undelete_window"), None)
+    hidden = steps.get("HIDDEN")
+    proof = None if hidden is None or hidden.by is None else looks.get(hidden.by)
+    if hidden is None or proof is None or window is None:
+        raise NotVerified("the certificate lacks its first step, what it rests on, or the undelete window")
+    at = {stage: step.at for stage, step in steps.items()}
+    return Facts(
+        matched=certificate.population.matched,
+        claimed=certificate.population.claimed,
+        controls=proof.controls,
+        by_others=certificate.population.runs.get("erased_by_other", 0),
+        projects=len(certificate.scope.projects),
+        hidden_at=hidden.at,
+        window=window.clock,
+        window_ends_at=window.ends_at,
+        window_at=at.get("WINDOW_PASSED"),
+        store_at=at.get("STORAGE_VERIFIED"),
+        stores=certificate.stores,
+        reference=certificate.attestations[-1].reference if certificate.attestations else None,
+    )
+
+
+def statement(stage: Stage, facts: Facts, *, is_test: bool, words: Words = NEWEST) -> list[str]:
     """Say in whole sentences what is certified."""
-    said = [_subject_of(facts), _hidden(facts)]
-    if facts.by_others:
-        said.append(
-            f"{_were(facts.by_others)} gone before this job sent anything; they are not claimed as its work."
-        )
-    said.extend(_LATER[stage](facts))
-    if is_test:
-        said.insert(0, "TEST: this came from the local test server and says nothing about any other.")
-    return said
+    return _said(
+        words.sentence("test") if is_test else "",
+        words.sentence(
+            "subject",
+            projects=count_of(facts.projects, "project"),
+            claimed=facts.claimed,
+            matched=count_of(facts.matched, "run"),
+        ),
+        words.sentence(
+            "hidden",
+            at=when(facts.hidden_at),
+            all="it" if facts.claimed == 1 else f"all {facts.claimed} of them",
+            controls=_controls(facts.controls, words),
+        ),
+        words.sentence("by_others", were=_were(facts.by_others)) if facts.by_others else "",
+        *_LATER[stage](facts, words),
+    )
 
 
-def describe_clock(clock: Clock, ends: str | None) -> str:
+def describe_clock(clock: Clock, ends: str | None, words: Words = NEWEST) -> str:
     """Say how long a clock runs, who says so, and when it ends."""
-    name = CLOCK_NAMES[clock.name]
+    name = words.clock_names[clock.name]
     if clock.seconds is None:
         return f"{name}: unknown"
     length = describe_span(clock.seconds)
@@ -156,72 +343,61 @@ def describe_span(seconds: int) -> str:
     """Write a length of time in its largest whole unit."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds and seconds % size == 0:
-            return _count(seconds // size, unit)
-    return _count(seconds, "second")
+            return count_of(seconds // size, unit)
+    return count_of(seconds, "second")
 
 
-def _subject_of(facts: Facts) -> str:
-    return (
-        f"This certifies runs that matched one rule in {_count(facts.projects, 'project')}, as the plan "
-        f"lists them: {facts.claimed} of the {_count(facts.matched, 'run')} that matched. It does not "
-        "certify that these are all data about a person or a subject."
-    )
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun in the singular or the plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _hidden(facts: Facts) -> str:
-    return (
-        f"At {when(facts.hidden_at)} independent reads of the server's API answered "
-        f"{_all_of(facts.claimed)} as absent, while the controls held: {_controls(facts.controls)}."
-    )
+def _said(*sentences: str) -> list[str]:
+    return [sentence for sentence in sentences if sentence]
 
 
-def _controls(controls: Controls) -> str:
+def _controls(controls: Controls, words: Words) -> str:
     said = []
     if controls.positive:
-        said.append(f"in {_count(controls.positive, 'project')} another run was visible")
+        said.append(words.sentence("control_run", projects=count_of(controls.positive, "project")))
     if controls.empty:
-        said.append(f"{_count(controls.empty, 'project')} without other runs could be read and counted none")
-    said.append("an id that nobody has answered as absent")
+        said.append(words.sentence("control_empty", projects=count_of(controls.empty, "project")))
+    said.append(words.sentence("control_id"))
     return ", ".join(said)
 
 
-def _after_hidden(facts: Facts) -> list[str]:
+def _after_hidden(facts: Facts, words: Words) -> Iterable[str]:
     if facts.window_ends_at is None:
-        until = "for how long is not known"
+        until = words.sentence("until_unknown")
     else:
-        until = f"until {when(facts.window_ends_at)} ({_source(facts.window)})"
-    return [
-        f"Whoever has the right can still bring them back, {until}.",
-        "It must be assumed that the provider still stores what they held.",
-    ]
+        until = words.sentence("until", at=when(facts.window_ends_at), source=_source(facts.window, words))
+    return words.sentence("restorable", until=until), words.sentence("assume_stored")
 
 
-def _after_window(facts: Facts) -> list[str]:
-    return [
-        f"They were absent again at {when(facts.window_at)}, when the undelete window had ended "
-        f"({when(facts.window_ends_at)}, {_source(facts.window)}).",
-        "Whether the provider has removed what they held was not observed.",
-    ]
+def _absent_again(facts: Facts, words: Words) -> str:
+    return words.sentence(
+        "window",
+        at=when(facts.window_at),
+        ended=when(facts.window_ends_at),
+        source=_source(facts.window, words),
+    )
 
 
-def _after_store(facts: Facts) -> list[str]:
-    said = [
-        *_after_window(facts)[:1],
-        f"By {when(facts.store_at)} looks at the store ({', '.join(facts.stores)}) found nothing of them "
-        "there.",
-        "Backups, replicas and copies elsewhere were not looked at.",
-    ]
-    if "local" not in facts.stores:
-        said.append("Objects were looked for, and not the rows of the server's database.")
-    return said
+def _after_window(facts: Facts, words: Words) -> Iterable[str]:
+    return _absent_again(facts, words), words.sentence("not_observed")
 
 
-def _after_attested(facts: Facts) -> list[str]:
-    return [
-        *_after_window(facts)[:1],
-        "The operator recorded that the provider attests the removal, under the reference "
-        f"{facts.reference or '-'!r}. Nobody here saw it.",
-    ]
+def _after_store(facts: Facts, words: Words) -> Iterable[str]:
+    return (
+        _absent_again(facts, words),
+        words.sentence("store", at=when(facts.store_at), stores=", ".join(facts.stores)),
+        words.sentence("copies"),
+        "" if "local" in facts.stores else words.sentence("objects_only"),
+    )
+
+
+def _after_attested(facts: Facts, words: Words) -> Iterable[str]:
+    return _absent_again(facts, words), words.sentence("attested", reference=facts.reference or "-")
 
 
 _LATER = {
@@ -232,20 +408,15 @@ _LATER = {
 }
 
 
-def _source(clock: Clock) -> str:
+def _source(clock: Clock, words: Words) -> str:
     if clock.source == "server":
-        return "the server's own figure"
-    day = f"{DECLARED_MARGIN.days} day of margin"
-    return f"declared by the {clock.declared_by or 'operator'}, with {day}"
-
-
-def _all_of(count: int) -> str:
-    return "it" if count == 1 else f"all {count} of them"
+        return words.sentence("from_server")
+    return words.sentence(
+        "from_operator",
+        by=clock.declared_by or "operator",
+        margin=f"{DECLARED_MARGIN.days} day",
+    )
 
 
 def _were(count: int) -> str:
     return "1 of them was" if count == 1 else f"{count} of them were"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

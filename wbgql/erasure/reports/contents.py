@@ -7,21 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wbgql.erasure.certificates import Certificate, Checked, SignedCertificate
+from wbgql.erasure.certificates import Certificate, SignedCertificate
 from wbgql.erasure.checking import Check
 from wbgql.erasure.population import Item
 from wbgql.erasure.stages import STAGES, Stage
-from wbgql.erasure.wording import (
-    OUTCOMES,
-    PROOFS,
-    REASONS,
-    RESIDUALS,
-    STAGE_NAMES,
-    TITLES,
-    VERDICTS,
-    describe_clock,
-    when,
-)
+from wbgql.erasure.wording import WORDS, Words, describe_clock, when
 
 Tone = Literal["good", "bad", "note", "quiet"]
 MAX_LISTED = 100
@@ -104,21 +94,27 @@ class Contents:
         """The certificate itself."""
         return self.signed.certificate
 
+    @property
+    def words(self) -> Words:
+        """The words of its version."""
+        return WORDS[self.certificate.version]
+
 
 def make_contents(signed: SignedCertificate, items: Sequence[Item], checks: Sequence[Check]) -> Contents:
     """Put a report together from a certificate and its population."""
     certificate = signed.certificate
+    words = WORDS[certificate.version]
     odd = [item for item in items if _is_odd(item)]
     return Contents(
         signed=signed,
         checks=list(checks),
-        title=TITLES[certificate.stage],
-        rungs=_rungs(certificate),
-        exceptions=list(_exceptions(certificate, items)),
+        title=words.titles[certificate.stage],
+        rungs=_rungs(certificate, words),
+        exceptions=list(_exceptions(certificate, items, words)),
         listed=odd[:MAX_LISTED],
         not_listed=max(0, len(odd) - MAX_LISTED),
-        groups=list(_groups(certificate)),
-        clocks=[describe_clock(timed.clock, when(timed.ends_at)) for timed in certificate.clocks],
+        groups=list(_groups(certificate, words)),
+        clocks=[describe_clock(timed.clock, when(timed.ends_at), words) for timed in certificate.clocks],
     )
 
 
@@ -127,18 +123,13 @@ def short(subject: str) -> str:
     return subject[:SHORT]
 
 
-def describe_item(item: Item) -> str:
+def describe_item(item: Item, words: Words) -> str:
     """Say what became of an item."""
     if item.is_claimed:
         link = "" if item.proof in _GOOD_PROOFS else "but "
-        return f"{OUTCOMES[item.outcome]}, {link}{PROOFS[item.proof]}"
-    reason = "" if item.reason is None else f" ({REASONS.get(item.reason, item.reason)})"
-    return f"{OUTCOMES[item.outcome]}{reason}"
-
-
-def describe_look(checked: Checked) -> str:
-    """Say what a verification found."""
-    return VERDICTS[checked.verdict]
+        return f"{words.outcomes[item.outcome]}, {link}{words.proofs[item.proof]}"
+    reason = "" if item.reason is None else f" ({words.reasons.get(item.reason, item.reason)})"
+    return f"{words.outcomes[item.outcome]}{reason}"
 
 
 def _is_odd(item: Item) -> bool:
@@ -148,22 +139,22 @@ def _is_odd(item: Item) -> bool:
     return item.outcome != "kept"
 
 
-def _rungs(certificate: Certificate) -> list[Rung]:
+def _rungs(certificate: Certificate, words: Words) -> list[Rung]:
     at = {step.stage: step.at for step in certificate.steps}
     last: Stage = "PROVIDER_ATTESTED" if "PROVIDER_ATTESTED" in at else "STORAGE_VERIFIED"
-    return [Rung(STAGE_NAMES[stage], at.get(stage)) for stage in (*STAGES[:2], last)]
+    return [Rung(words.stage_names[stage], at.get(stage)) for stage in (*STAGES[:2], last)]
 
 
-def _exceptions(certificate: Certificate, items: Sequence[Item]) -> Iterator[Oddity]:
-    yield from _unproved(items)
-    yield from _untouched(items)
+def _exceptions(certificate: Certificate, items: Sequence[Item], words: Words) -> Iterator[Oddity]:
+    yield from _unproved(items, words)
+    yield from _untouched(items, words)
     last = {look.kind: look for look in certificate.verifications}
     left: Counter[str] = Counter()
     for look in last.values():
         for kind, count in look.residuals.items():
             left[kind] = max(left[kind], count)
     for kind, count in sorted(left.items()):
-        yield Oddity(count, f"left: {RESIDUALS[kind]}", "note")
+        yield Oddity(count, f"left: {words.residuals[kind]}", "note")
     if certificate.scope.not_read:
         count = len(certificate.scope.not_read)
         yield Oddity(count, "named in the scope, and could not be read: nothing is said of it", "note")
@@ -174,27 +165,27 @@ def _exceptions(certificate: Certificate, items: Sequence[Item]) -> Iterator[Odd
         yield Oddity(len(failed), "verifications that found runs, or could prove nothing", "note")
 
 
-def _unproved(items: Sequence[Item]) -> Iterator[Oddity]:
+def _unproved(items: Sequence[Item], words: Words) -> Iterator[Oddity]:
     """What is claimed, and was not read as absent: at the top, because the claim rests on nothing."""
     proofs = Counter(item.proof for item in items if item.is_claimed and item.proof not in _GOOD_PROOFS)
     for proof, count in proofs.most_common():
-        yield Oddity(count, f"said to be gone, but {PROOFS[proof]}", "bad")
+        yield Oddity(count, f"said to be gone, but {words.proofs[proof]}", "bad")
 
 
-def _untouched(items: Sequence[Item]) -> Iterator[Oddity]:
+def _untouched(items: Sequence[Item], words: Words) -> Iterator[Oddity]:
     found = Counter(
-        (item.kind, describe_item(item), _TONES[item.outcome])
+        (item.kind, describe_item(item, words), _TONES[item.outcome])
         for item in items
         if not item.is_claimed and item.outcome != "kept"
     )
-    for (kind, words, tone), count in sorted(found.items(), key=lambda one: (one[0][2] != "bad", -one[1])):
-        yield Oddity(count, f"{_KINDS[kind]}: {words}", tone)
+    for (kind, fate, tone), count in sorted(found.items(), key=lambda one: (one[0][2] != "bad", -one[1])):
+        yield Oddity(count, f"{_KINDS[kind]}: {fate}", tone)
 
 
 _KINDS = {"run": "runs", "artifact": "artifact versions", "file": "files"}
 
 
-def _groups(certificate: Certificate) -> Iterator[Group]:
+def _groups(certificate: Certificate, words: Words) -> Iterator[Group]:
     population = certificate.population
     runs = population.runs | {"excluded": sum(population.excluded.values())}
     for name, counts in (
@@ -203,7 +194,7 @@ def _groups(certificate: Certificate) -> Iterator[Group]:
         ("Files", population.files),
     ):
         shares = [
-            Share(OUTCOMES[outcome], counts[outcome], _TONES[outcome])
+            Share(words.outcomes[outcome], counts[outcome], _TONES[outcome])
             for outcome in _TONES
             if counts.get(outcome)
         ]

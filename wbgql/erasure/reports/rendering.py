@@ -21,7 +21,7 @@ from wbgql.erasure.keys import PublicKey
 from wbgql.erasure.population import Item
 from wbgql.erasure.reports.contents import Contents, describe_item, make_contents, short
 from wbgql.erasure.reports.timeline import make_timeline
-from wbgql.erasure.wording import OUTCOMES, REASONS, VERDICTS, when
+from wbgql.erasure.wording import when
 from wbgql.errors import NotVerified, UsageError
 
 FORMATS = ("html", "md", "json", "csv")
@@ -94,10 +94,10 @@ def _render(contents: Contents, template: str) -> str:
         "when": when,
         "instant": _instant,
         "short": short,
-        "fate": describe_item,
-        "outcome": lambda code: OUTCOMES.get(code, code),
-        "reason": lambda code: REASONS.get(code, code),
-        "verdict": lambda code: VERDICTS.get(code, code),
+        "fate": lambda item: describe_item(item, contents.words),
+        "outcome": lambda code: contents.words.outcomes.get(code, code),
+        "reason": lambda code: contents.words.reasons.get(code, code),
+        "verdict": lambda code: contents.words.verdicts.get(code, code),
     }
     values: dict[str, Any] = {
         "r": contents,
@@ -168,7 +168,7 @@ def _to_csv(contents: Contents, items: list[Item]) -> str:
                 item.outcome,
                 item.at or "",
                 item.proof,
-                describe_item(item),
+                describe_item(item, contents.words),
             )
         )
     return text.getvalue()

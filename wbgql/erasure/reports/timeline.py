@@ -14,8 +14,7 @@ from math import log1p
 from typing import Literal
 
 from wbgql.erasure.certificates import Certificate, Checked
-from wbgql.erasure.reports.contents import describe_look
-from wbgql.erasure.wording import CLOCK_NAMES
+from wbgql.erasure.wording import WORDS, Words
 from wbgql.scalars import parse_datetime
 
 Lane = Literal["decided", "done", "proved"]
@@ -132,7 +131,7 @@ def _events(certificate: Certificate) -> Iterator[Event]:
     if execution.finished_at and execution.finished_at != execution.started_at:
         yield Event(parse_datetime(execution.finished_at), "done", "the last outcome was recorded")
     for look in certificate.verifications:
-        yield _look(look)
+        yield _look(look, WORDS[certificate.version])
     for attested in certificate.attestations:
         words = f"the operator recorded the provider's word: {attested.reference}"
         yield Event(parse_datetime(attested.at), "proved", words, "store")
@@ -150,11 +149,11 @@ def _decided(certificate: Certificate, issued: datetime) -> Iterator[Event]:
         yield Event(parse_datetime(approval.at), "decided", f"approved by a key listed as {approval.role}")
 
 
-def _look(look: Checked) -> Event:
+def _look(look: Checked, words: Words) -> Event:
     what = "the store was looked at" if look.kind == "storage" else "independent reads"
     good = look.verdict in ("hidden", "absent")
     mark: Mark = "bad" if not good else "store" if look.kind == "storage" else "good"
-    return Event(parse_datetime(look.at), "proved", f"{what}: {describe_look(look)}", mark)
+    return Event(parse_datetime(look.at), "proved", f"{what}: {words.verdicts[look.verdict]}", mark)
 
 
 def _thinned(events: Sequence[Event]) -> list[Event]:
@@ -202,7 +201,7 @@ def _bars(
         ends = _instant(timed.ends_at)
         source = {"server": "server", "declared": "declared", "unknown": "unknown"}[timed.clock.source]
         yield Bar(
-            name=CLOCK_NAMES[timed.clock.name],
+            name=WORDS[certificate.version].clock_names[timed.clock.name],
             x1=places[start],
             x2=None if ends is None else places[ends],
             y=top + _CLOCK_HEIGHT * (number + 0.5),
