@@ -14,9 +14,9 @@ from wbgql.client import Client
 from wbgql.erasure.applying import Applied, Ask, Options, apply
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import find_break
-from wbgql.erasure.limiting import Limits
 from wbgql.erasure.plans import Plan, PlannedRun
 from wbgql.holds import HoldRegister
+from wbgql.limiting import Limits
 from wbgql.settings import Settings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)

@@ -17,7 +17,6 @@ from tests.erasure.fault_proxy import Fault, Request, always, on
 from tests.erasure.real_plans import real_artifact, real_run
 from tests.erasure.stages import QUICK, Stage, kinds, outcomes
 from wbgql.erasure.applying import Options, standing
-from wbgql.erasure.limiting import Limits
 from wbgql.errors import (
     AuthenticationError,
     NotApproved,
@@ -28,6 +27,7 @@ from wbgql.errors import (
     StoreError,
     WbgqlError,
 )
+from wbgql.limiting import Limits
 
 LOST = {
     "reset": Fault(cut="reset"),

@@ -7,8 +7,9 @@ from email.utils import formatdate
 import pytest
 
 from tests.fakes import FakeClock, FakeTransport, data_reply
-from wbgql.erasure.limiting import LimitedTransport, Limiter, Limits
+from wbgql.erasure.limiting import JobLimiter
 from wbgql.errors import NotApproved, Paused, ServerUnavailable
+from wbgql.limiting import LimitedTransport, Limits
 from wbgql.transport import Reply
 
 NOW = 1_800_000_000.0
@@ -20,7 +21,7 @@ class Pace:
     def __init__(self, stop: bool = False, deadline: float | None = None, **limits: float) -> None:
         self.clock = FakeClock()
         self.stop = stop
-        self.limiter = Limiter(
+        self.limiter = JobLimiter(
             Limits(**{"rate": 1000.0, **limits}),
             clock=self.clock,
             now=lambda: NOW + self.clock.time,

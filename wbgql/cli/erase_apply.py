@@ -206,8 +206,8 @@ def stop_command(app: App, plan: Path, database: str | None) -> None:
 
 def _options(given: dict[str, Any]) -> Options:
     from wbgql.erasure.applying import Options
-    from wbgql.erasure.limiting import Limits
     from wbgql.erasure.planning.clocks import parse_span
+    from wbgql.limiting import Limits
 
     longest = given["max_duration"]
     return Options(

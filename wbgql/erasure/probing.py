@@ -14,7 +14,6 @@ from typing import Any
 
 from wbgql.deletes import delete_run, look_up, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
-from wbgql.deletes.sending import send_once
 from wbgql.documents import Prepared
 from wbgql.erasure.profiles import UNANSWERED, Answer, Profile, Question
 from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
@@ -22,6 +21,7 @@ from wbgql.erasure.verifying.reads import Reads
 from wbgql.errors import NotVisible, PartialError, RequestError, UsageError, WbgqlError
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister, HoldTarget
+from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import list_run_ids
 from wbgql.scalars import format_datetime

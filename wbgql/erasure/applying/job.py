@@ -21,13 +21,14 @@ from wbgql.erasure.applying.work import Work
 from wbgql.erasure.approvals import Approval, ApproversFile
 from wbgql.erasure.case import Case
 from wbgql.erasure.ledger import JobState, Ledger, database_file
-from wbgql.erasure.limiting import LimitedTransport, Limiter
+from wbgql.erasure.limiting import JobLimiter
 from wbgql.erasure.locks import Hold, hold_job
 from wbgql.erasure.plans import PlannedRun
 from wbgql.errors import NotVisible, Paused, StoreError, UsageError
 from wbgql.gate import Gate
 from wbgql.jobs.engine import Engine, Worker
 from wbgql.jobs.ranges import cut, make_batches
+from wbgql.limiting import LimitedTransport
 from wbgql.paths import parse_run_path
 from wbgql.retry import RetryPolicy
 from wbgql.scalars import format_datetime
@@ -102,13 +103,13 @@ def apply(
         return _settle(case)
 
 
-def _check_time(case: Case, limiter: Limiter, now: datetime) -> None:
+def _check_time(case: Case, limiter: JobLimiter, now: datetime) -> None:
     """What may change while a job is at work: the plan's expiry, and how far the clocks are apart."""
     case.plan.check_fresh(now)
     limiter.check_clock()
 
 
-def _check(case: Case, client: Client, work: Work, limiter: Limiter) -> None:
+def _check(case: Case, client: Client, work: Work, limiter: JobLimiter) -> None:
     """Look at everything that can be known before a mutation is sent."""
     runs = list(open_runs(case))
     check_rights(runs, work.gate)
@@ -160,9 +161,9 @@ def at_work(
     deadline: float | None,
     on_result: OnResult,
     now: Callable[[], datetime],
-) -> Iterator[tuple[Work, Limiter]]:
+) -> Iterator[tuple[Work, JobLimiter]]:
     """Put together what works on a case share. Its session waits for its turn and holds no cache."""
-    limiter = Limiter(
+    limiter = JobLimiter(
         options.limits, clock=time.monotonic, now=time.time, wait=stopping.wait, deadline=deadline
     )
     session = client.session.through(

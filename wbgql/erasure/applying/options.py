@@ -9,8 +9,8 @@ import msgspec
 
 from wbgql.erasure.actions import ActionKind, Outcome
 from wbgql.erasure.ledger.database import JobState
-from wbgql.erasure.limiting import Limits
 from wbgql.errors import UsageError
+from wbgql.limiting import Limits
 
 
 class Ending(NamedTuple):

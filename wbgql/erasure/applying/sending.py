@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from wbgql.deletes import send_once
 from wbgql.documents import Operation
 from wbgql.erasure.actions import Action, Outcome
 from wbgql.erasure.applying.options import Ending
@@ -19,6 +18,7 @@ from wbgql.errors import (
     RequestError,
     ServerUnavailable,
 )
+from wbgql.mutations import send_once
 
 _SENDS = 2  # one, and one more after a look has shown that the first was not applied
 _REFUSALS = 5  # by 429: each waits as the server asks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals
-from wbgql.erasure.limiting import Limiter
+from wbgql.erasure.limiting import JobLimiter
 from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import Plan, PlannedRun
 from wbgql.errors import Held, NotApproved, PermissionDenied, PlanChanged
@@ -43,7 +43,7 @@ def check_plan(
     return check_approvals(plan, approvals, approvers, now)
 
 
-def check_server(plan: Plan, client: Client, limiter: Limiter) -> None:
+def check_server(plan: Plan, client: Client, limiter: JobLimiter) -> None:
     """Pass quietly where this is the server the plan was made against, and its clock agrees with ours.
 
     One request. What a server calls itself decides over the word TEST on a certificate, so the plan's
