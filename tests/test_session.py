@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wbgql.documents import Documents, Operation, Result
 from wbgql.errors import (
     AuthenticationError,
     DocumentError,
+    Held,
     InsecureTransportWarning,
     NotFound,
     PermissionDenied,
@@ -216,12 +218,50 @@ def test_nothing_is_repeated_that_would_fail_again(documents: Documents, failure
     assert len(it.transport.sent) == 1
 
 
-@pytest.mark.parametrize("failure", [Reply(status=503), error_reply("slow", status=429), UNAVAILABLE])
+@pytest.mark.parametrize("failure", [Reply(status=503), Reply(status=500), UNAVAILABLE])
 def test_a_mutation_is_not_repeated_by_accident(documents: Documents, failure: Answer) -> None:
     it = Setup(documents, failure)
 
     with pytest.raises(RequestError):
         it.session.execute(SET, id="1")
+    assert len(it.transport.sent) == 1
+
+
+@pytest.mark.parametrize("status", [200, 403, 429, 500, 503])
+def test_a_mutation_that_was_refused_for_its_rate_is_sent_again(documents: Documents, status: int) -> None:
+    refused = error_reply("rate limit exceeded, try later", status=status)
+    it = Setup(documents, refused, {"set": {"ok": True}})
+
+    assert it.session.execute(SET, id="1") == {"set": {"ok": True}}
+
+
+def test_an_operation_that_destroys_is_sent_again_after_429_only_behind_a_guard(documents: Documents) -> None:
+    destroys = replace(SET, destructive=True)
+    slow = Reply(status=429, headers={"retry-after": "7"})
+    alone = Setup(documents, slow)
+    with pytest.raises(RateLimited):
+        alone.session.execute(destroys, id="1")
+
+    asked: list[int] = []
+    guarded = Setup(documents, slow, {"set": {"ok": True}})
+    guarded.session.execute_guarded(destroys, lambda: asked.append(len(guarded.transport.sent)), id="1")
+
+    assert len(alone.transport.sent) == 1
+    assert asked == [0, 1]
+    assert guarded.clock.sleeps == [7.0]
+
+
+def test_a_guard_that_refuses_after_the_wait_ends_the_call(documents: Documents) -> None:
+    it = Setup(documents, Reply(status=429, headers={"retry-after": "7"}))
+    answers: list[object] = [None]
+
+    def guard() -> None:
+        if not answers:
+            raise Held("a hold came meanwhile")
+        answers.pop()
+
+    with pytest.raises(Held):
+        it.session.execute_guarded(replace(SET, destructive=True), guard, id="1")
     assert len(it.transport.sent) == 1
 
 

@@ -71,9 +71,10 @@ class Stats:
 class Session:
     """Executes operations over one transport. Several threads may share it.
 
-    Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the
-    policy says; a mutation only if its operation is `repeatable`, or if the connection
-    never stood; nothing is repeated on a 500. `now` is Unix time, for dates in headers.
+    Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the policy says.
+    A mutation is repeated on 429, which refused it, if the connection never stood, and if its operation
+    is `repeatable`. A mutation that destroys is repeated on 429 only by `execute_guarded`. Nothing is
+    repeated on a 500. `now` is Unix time, for dates in headers.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Session:
         self._now = now
         self._sleep = sleep
         self._uniform = uniform
-        self._on_retry = on_retry
+        self.on_retry = on_retry
         self._counting = threading.Lock()
         self._closed = False
 
@@ -133,15 +134,27 @@ class Session:
         """
         return self.execute_prepared(operation, self._documents.get(operation.name), variables)
 
+    def execute_guarded(self, operation: Operation[T], guard: Callable[[], object], /, **variables: Any) -> T:
+        """As `execute`, but call `guard` right before each attempt; what it raises ends the call.
+
+        Only so is an operation that destroys sent again after HTTP 429: what forbids it now is seen.
+        """
+        return self.execute_prepared(operation, self._documents.get(operation.name), variables, guard=guard)
+
     def execute_prepared(
-        self, operation: Operation[T], prepared: Prepared, variables: Mapping[str, Any]
+        self,
+        operation: Operation[T],
+        prepared: Prepared,
+        variables: Mapping[str, Any],
+        *,
+        guard: Callable[[], object] | None = None,
     ) -> T:
         """As `execute`, for a text that is not among this session's documents."""
         if self._closed:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
         asked = replace(prepared, result=operation.result)
-        return self._decode(operation, self._send(operation, asked, variables))
+        return self._decode(operation, self._send(operation, asked, variables, guard))
 
     def close(self) -> None:
         """Close the transport. May be called twice."""
@@ -156,21 +169,29 @@ class Session:
     ) -> None:
         self.close()
 
-    def _send(self, operation: Operation[Any], prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+    def _send(
+        self,
+        operation: Operation[Any],
+        prepared: Prepared,
+        variables: Mapping[str, Any],
+        guard: Callable[[], object] | None,
+    ) -> Reply:
         started = self._clock()
         attempt = 1
         while True:
+            if guard is not None:
+                guard()
             try:
                 return self._send_once(prepared, variables)
             except RequestError as error:
-                if not _may_repeat(operation, prepared, variables, error):
+                if not _may_repeat(operation, prepared, variables, error, guarded=guard is not None):
                     raise
                 elapsed = self._clock() - started
                 delay = self._policy.delay_s(error, attempt, elapsed, self._uniform)
                 if delay is None:
                     raise
-                if self._on_retry is not None:
-                    self._on_retry(error, attempt, delay)
+                if self.on_retry is not None:
+                    self.on_retry(error, attempt, delay)
             self._sleep(delay)
             self._count(retries=1)
             attempt += 1
@@ -276,6 +297,8 @@ def _kind(reply: Reply, message: str) -> type[RequestError]:
     codes = {code for error in reply.errors or () if (code := _code(error))}
     if "UNAUTHENTICATED" in codes or "not logged in" in message:
         return AuthenticationError
+    if _says_rate_limited(reply):
+        return RateLimited
     if reply.status in _PASSING:
         return ServerUnavailable
     if codes & {"PERMISSION_ERROR", "FORBIDDEN"}:
@@ -287,13 +310,32 @@ def _kind(reply: Reply, message: str) -> type[RequestError]:
     return _KINDS.get(reply.status, ResponseError)
 
 
+def _says_rate_limited(reply: Reply) -> bool:
+    """Whether the errors refuse the whole request for its rate, whatever the status.
+
+    Source: an answer `{"errors":[{"message":"rate limit exceeded..."}]}` with another status than 429 in
+    public reports (2026-11).
+    """
+    messages = [error.get("message") for error in reply.errors or () if isinstance(error, dict)]
+    return _partial(reply) is None and any(
+        isinstance(message, str) and message.lower().startswith("rate limit exceeded") for message in messages
+    )
+
+
 def _may_repeat(
-    operation: Operation[Any], prepared: Prepared, variables: Mapping[str, Any], error: RequestError
+    operation: Operation[Any],
+    prepared: Prepared,
+    variables: Mapping[str, Any],
+    error: RequestError,
+    *,
+    guarded: bool,
 ) -> bool:
     if not error.retryable:
         return False
     unavailable = error if isinstance(error, ServerUnavailable) else None
     if prepared.kind == "mutation" and not operation.repeatable:
+        if isinstance(error, RateLimited):  # it was refused, so it cannot have been applied
+            return guarded or not operation.destructive
         return unavailable is not None and not unavailable.sent
     first = variables.get("first")
     if operation.paged and isinstance(first, int) and first > MIN_PAGE_SIZE and unavailable is not None:
