@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeTransport, error_reply, page
+from tests.fakes import FakeClock, FakeTransport, error_reply, page
 from wbgql.client import Client
-from wbgql.deletes import Deletion, delete_run, delete_runs, preview_delete, undelete_runs
+from wbgql.deletes import Deletion, delete_run, delete_runs, group_by_reason, preview_delete, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
 from wbgql.documents import Operation
 from wbgql.errors import (
@@ -28,6 +28,7 @@ from wbgql.errors import (
     WbgqlError,
 )
 from wbgql.holds import HoldRegister
+from wbgql.limiting import Limits
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
 from wbgql.settings import Settings
@@ -196,15 +197,42 @@ def test_a_lost_answer_is_looked_up_and_never_sent_again(holds: HoldRegister, lo
 
 
 @pytest.mark.parametrize("lost", LOST, ids=LOST_IDS)
-def test_a_lost_answer_to_a_deletion_that_was_not_applied_is_that_error(
-    holds: HoldRegister, lost: Any
-) -> None:
-    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen("r1"), seen("r1"), seen("r1"))
+def test_a_deletion_that_was_surely_not_applied_is_sent_once_more(holds: HoldRegister, lost: Any) -> None:
+    there = [seen("r1")] * 3
+    applied = FakeTransport(seen("r1"), rights(), LOCAL, lost, *there, seen("r1"), DELETED, seen(None))
+    never = FakeTransport(seen("r1"), rights(), LOCAL, lost, *there, seen("r1"), lost, *there)
 
+    deletion = delete(applied, holds)
     with pytest.raises((ServerUnavailable, ResponseError, ResultError)) as caught:
+        delete(never, holds)
+
+    assert (deletion.outcome, deletion.answered) == ("hidden", True)
+    assert [names(transport).count("DeleteRun") for transport in (applied, never)] == [2, 2]
+    assert not caught.value.maybe_applied
+
+
+def test_a_hold_that_comes_before_the_second_attempt_stops_it(holds: HoldRegister) -> None:
+    lost = ServerUnavailable("reset")
+    held = seen("r1", tags=("legal-hold",))
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, *[seen("r1")] * 3, held)
+
+    with pytest.raises(Held):
         delete(transport, holds)
     assert names(transport).count("DeleteRun") == 1
-    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_429_is_waited_out_and_the_run_passes_the_gate_again(holds: HoldRegister) -> None:
+    clock = FakeClock()
+    slow = Reply(status=429, headers={"retry-after": "7"})
+    answers = [seen("r1"), rights(), LOCAL, slow]
+    taken = FakeTransport(*answers, seen("r1"), DELETED, seen(None))
+    held = FakeTransport(*answers, seen("r1", tags=("legal-hold",)))
+
+    session = Session(taken, clock=clock, sleep=clock.sleep)
+    assert delete_run(session, PATH, holds=holds, now=lambda: NOW).outcome == "hidden"
+    assert clock.sleeps == [7.0]
+    with pytest.raises(Held):
+        delete_run(Session(held, clock=clock, sleep=clock.sleep), PATH, holds=holds)
 
 
 def test_a_deletion_that_could_not_be_looked_up_is_said_to_have_been_sent(holds: HoldRegister) -> None:
@@ -214,6 +242,7 @@ def test_a_deletion_that_could_not_be_looked_up_is_said_to_have_been_sent(holds:
     with pytest.raises(AuthenticationError) as caught:
         delete(transport, holds)
 
+    assert caught.value.maybe_applied
     assert caught.value.__notes__ == ["the deletion of 'acme/vision/r1' was sent and may have been applied"]
 
 
@@ -221,8 +250,10 @@ def test_a_job_that_ends_after_a_deletion_was_sent_says_so(holds: HoldRegister) 
     expired = error_reply("user is not logged in", status=401)
     transport = FakeTransport(seen("a"), rights(), LOCAL, DELETED, seen(None), seen("b"), DELETED, expired)
 
-    with pytest.raises(PartialError, match="'acme/vision/b' was sent and may have been applied"):
-        delete_runs(Session(transport), paths("a", "b", "c"), holds=holds)
+    with pytest.raises(PartialError, match="was sent and may have been applied") as caught:
+        delete_many(transport, holds, "a", "b", "c")
+
+    assert [one.outcome for one in caught.value.failed] == ["unknown", "not_tried"]
 
 
 @pytest.mark.parametrize("answer", [seen("r2"), seen("r1", project="Vision"), seen(None, project="v2")])
@@ -242,7 +273,7 @@ def test_a_run_the_server_calls_otherwise_is_refused_so_that_no_hold_is_missed(
         error_reply("no", status=403),
         error_reply("no", status=200, code="PERMISSION_ERROR"),
         error_reply("who", status=401),
-        error_reply("slow down", status=429),
+        Reply(status=429, headers={"retry-after": "3600"}),
         error_reply("bad input", status=400),
         Reply(status=302, text="", headers={"location": "https://login.example.com"}),
     ],
@@ -334,18 +365,30 @@ def test_a_damaged_register_stops_everything(holds: HoldRegister) -> None:
 def test_a_preview_says_what_would_happen_and_sends_no_mutation(
     holds: HoldRegister, answer: Any, would: str, reason: str | None
 ) -> None:
-    transport = FakeTransport(answer, rights())
+    project = answer["project"]
+    places = {f"r{place}": project["run"] for place in range(25)}
+    facts = {name: project[name] for name in ("name", "entityName", "readOnly")}
+    transport = FakeTransport({"project": facts | places}, rights())
 
     preview = preview_delete(Session(transport), PATH, holds=holds)
 
     assert preview.would == would
     assert (reason is None) == (preview.reason is None)
     assert reason is None or reason in str(preview.reason)
-    assert set(names(transport)) <= {"LookUpRun", "GetRights"}
+    assert set(names(transport)) <= {"LookUpManyRuns", "GetRights"}
 
 
 def paths(*run_ids: str) -> list[RunPath]:
     return [RunPath("acme", "vision", run_id) for run_id in run_ids]
+
+
+def delete_many(
+    transport: FakeTransport, holds: HoldRegister, *run_ids: str, **options: Any
+) -> list[Deletion]:
+    clock = FakeClock()
+    return delete_runs(
+        Session(transport), paths(*run_ids), holds=holds, clock=clock, sleep=clock.sleep, **options
+    )
 
 
 def test_many_runs_go_one_by_one_and_rights_are_asked_once(holds: HoldRegister) -> None:
@@ -368,10 +411,10 @@ def test_a_held_run_is_left_out_and_the_others_go_on(holds: HoldRegister) -> Non
     transport = FakeTransport(seen("a"), rights(), seen("b"), LOCAL, DELETED, seen(None))
 
     with pytest.raises(PartialError, match="1 of 2 runs are done") as caught:
-        delete_runs(Session(transport), paths("a", "b"), holds=holds)
+        delete_many(transport, holds, "a", "b")
 
     assert [deletion.path for deletion in caught.value.done] == ["acme/vision/b"]
-    assert [path for path, _ in caught.value.failed] == ["acme/vision/a"]
+    assert [(one.path, one.outcome) for one in caught.value.failed] == [("acme/vision/a", "held")]
 
 
 def test_an_expired_key_stops_the_job_and_says_what_is_left(holds: HoldRegister) -> None:
@@ -380,19 +423,106 @@ def test_an_expired_key_stops_the_job_and_says_what_is_left(holds: HoldRegister)
     )
 
     with pytest.raises(PartialError) as caught:
-        delete_runs(Session(transport), paths("a", "b", "c"), holds=holds)
+        delete_many(transport, holds, "a", "b", "c")
 
-    assert [path for path, _ in caught.value.failed] == ["acme/vision/b", "acme/vision/c"]
+    assert [(one.path, one.outcome) for one in caught.value.failed] == [
+        ("acme/vision/b", "failed"),
+        ("acme/vision/c", "not_tried"),
+    ]
 
 
 def test_where_nothing_at_all_was_done_the_first_error_stands_for_itself(holds: HoldRegister) -> None:
     holds.add("project", "acme/vision", reason="CASE-1", added_by="ada", now=NOW)
 
     with pytest.raises(Held) as caught:
-        delete_runs(Session(FakeTransport(seen("a"), rights(), seen("b"))), paths("a", "b"), holds=holds)
+        delete_many(FakeTransport(seen("a"), rights(), seen("b")), holds, "a", "b")
 
     assert "acme/vision/a" in str(caught.value)
-    assert [note.partition(": ")[0] for note in caught.value.__notes__] == ["acme/vision/b"]
+    assert [note.partition(": ")[0] for note in caught.value.__notes__] == [
+        "2 held (acme/vision/a, acme/vision/b)"
+    ]
+
+
+def test_a_run_on_which_the_server_fails_does_not_end_the_batch(holds: HoldRegister) -> None:
+    broken = error_reply("An internal error occurred", status=500)
+    hidden = [DELETED, seen(None)]
+    answers = [seen("a"), rights(), LOCAL, *hidden, broken, seen("c"), *hidden, seen("a"), *hidden]
+    transport = FakeTransport(*answers)
+
+    outcomes = delete_many(transport, holds, "a", "b", "c", "a", check=False)
+
+    assert [(one.path[-1], one.outcome) for one in outcomes] == [
+        ("a", "hidden"), ("b", "failed"), ("c", "hidden"), ("a", "hidden"),
+    ]  # fmt: skip
+    assert names(transport).count("DeleteRun") == 2  # the run that was named twice is hidden once
+
+
+def test_five_failures_in_a_row_end_the_batch(holds: HoldRegister) -> None:
+    broken = error_reply("An internal error occurred", status=500)
+    transport = FakeTransport(*[broken] * 5)
+
+    outcomes = delete_many(transport, holds, *"abcdefg", check=False)
+
+    assert [one.outcome for one in outcomes] == ["failed"] * 5 + ["not_tried"] * 2
+    assert "failed on 5 runs in a row" in str(outcomes[-1].reason)
+
+
+def test_what_the_gate_refuses_never_ends_the_batch(holds: HoldRegister) -> None:
+    grace = [seen(name, owner="grace") for name in "abcdef"]
+    transport = FakeTransport(grace[0], rights(admin=False, role="member"), *grace[1:], seen("g"), LOCAL, DELETED,
+                              seen(None))  # fmt: skip
+
+    outcomes = delete_many(transport, holds, *"abcdefg", check=False)
+
+    assert [one.outcome for one in outcomes] == ["denied"] * 6 + ["hidden"]
+
+
+def test_a_429_in_a_batch_is_waited_out_at_the_pace_of_the_server(holds: HoldRegister) -> None:
+    clock = FakeClock()
+    slow = Reply(status=429, headers={"retry-after": "7"})
+    again = [seen("a"), DELETED, seen(None)]
+    transport = FakeTransport(seen("a"), rights(), LOCAL, slow, *again, seen("b"), DELETED, seen(None))
+    told: list[tuple[int, int | None]] = []
+
+    class Told:
+        def report(self, done: int, total: int | None) -> None:
+            told.append((done, total))
+
+    outcomes = delete_runs(
+        Session(transport), paths("a", "b"), holds=holds, limits=Limits(rate=2.0), progress=Told(),
+        clock=clock, sleep=clock.sleep,
+    )  # fmt: skip
+
+    assert [one.outcome for one in outcomes] == ["hidden", "hidden"]
+    assert told == [(1, 2), (2, 2)]
+    assert 7.0 in clock.sleeps
+    assert clock.time >= 7.0 + (len(transport.sent) - 3) / 2.0
+
+
+def test_runs_of_several_projects_and_entities_go_in_one_batch(holds: HoldRegister) -> None:
+    def at(project: str, answer: dict[str, Any]) -> dict[str, Any]:
+        return {"project": answer["project"] | {"name": project}}
+
+    vision = [seen("a"), rights(), LOCAL, DELETED, seen(None)]
+    audio = [at("audio", seen("a")), DELETED, at("audio", seen(None))]
+    both = [*paths("a"), RunPath("acme", "audio", "a")]
+
+    outcomes = delete_runs(Session(FakeTransport(*vision, *audio)), both, holds=holds)
+
+    assert [(one.path, one.outcome) for one in outcomes] == [
+        ("acme/vision/a", "hidden"), ("acme/audio/a", "hidden"),
+    ]  # fmt: skip
+
+
+def test_failures_are_grouped_by_reason_and_long_groups_are_cut() -> None:
+    failed = [
+        Deletion(path=f"acme/vision/{n}", outcome="not_tried", reason="not tried: slow") for n in range(12)
+    ]
+
+    (line,) = group_by_reason(failed)
+
+    assert line.startswith("12 not tried (acme/vision/0, ")
+    assert line.endswith("acme/vision/9 and 2 more): not tried: slow")
 
 
 def ids(*run_ids: str) -> dict[str, Any]:

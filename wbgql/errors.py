@@ -1,6 +1,6 @@
 """Every error that leaves this package, as one tree. No I/O.
 
-WbgqlError                       retryable: class attribute, False unless said
+WbgqlError                       .maybe_applied; retryable: class attribute, False unless said
 ├── UsageError(ValueError)       the caller's mistake
 │   ├── ConfigError              a setting is missing, malformed or contradicts another
 │   └── FilterError              an expression or filter the server would refuse or misread; .text .column
@@ -38,6 +38,8 @@ class WbgqlError(Exception):
     """Base of every error this package raises."""
 
     retryable: ClassVar[bool] = False
+    maybe_applied: bool = False
+    """Whether a change was sent, and no read could tell whether the server applied it."""
 
 
 class UsageError(WbgqlError, ValueError):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.answers import DELETED, RETENTION, RIGHTS, UNDELETED, ids, run, seen
+from tests.cli.answers import DELETED, RETENTION, RIGHTS, UNDELETED, ids, run, seen, seen_many
 from tests.fakes import Reply, error_reply
 
 HOST = ("--yes", "--host", "api.wandb.ai")
@@ -19,7 +19,7 @@ def _mutations(got) -> list[str]:
 
 
 def test_delete_is_a_dry_run_unless_told_otherwise(command) -> None:
-    got = command("runs", "delete", "acme/vision/r1", answers=[RIGHTS, seen(run(), "r1", "c")])
+    got = command("runs", "delete", "acme/vision/r1", answers=[RIGHTS, seen_many(run())])
 
     assert (got.code, _mutations(got)) == (0, [])
     assert got.rows == [{"path": "acme/vision/r1", "would": "hide", "state": "finished", "user": "ada"}]
@@ -36,7 +36,7 @@ def test_delete_is_a_dry_run_unless_told_otherwise(command) -> None:
     ],
 )
 def test_dry_run_says_what_stands_in_the_way(command, node, why) -> None:
-    got = command("runs", "delete", "acme/vision/r1", answers=[RIGHTS, seen(node, "c")])
+    got = command("runs", "delete", "acme/vision/r1", answers=[RIGHTS, seen_many(node)])
 
     assert got.code == 0
     assert got.rows[0]["would"].startswith(why)
@@ -133,7 +133,7 @@ def test_delete_without_a_run_says_how_to_name_them(command) -> None:
 
 
 def test_ids_from_stdin_lie_in_the_project_named(command) -> None:
-    answers = [RIGHTS, seen(run("a"), "c"), seen(run("b"), "c")]
+    answers = [RIGHTS, seen_many(run("a"), run("b"))]
     stdin = "\ufeffa\r\n\n b \nacme/vision/a\n"
     got = command("runs", "delete", "acme/vision", "--ids-from", "-", answers=answers, stdin=stdin.encode())
 
@@ -145,7 +145,7 @@ def test_ids_from_without_a_project_fall_under_the_settings(command, tmp_path) -
     source.write_text("a\n")
     got = command(
         "runs", "delete", "--ids-from", str(source), "--entity", "acme", "--project", "vision",
-        answers=[RIGHTS, seen(run("a"), "c")],
+        answers=[RIGHTS, seen_many(run("a"))],
     )  # fmt: skip
 
     assert got.rows[0]["path"] == "acme/vision/a"
@@ -193,11 +193,26 @@ def test_no_ids_is_nothing_to_do(command) -> None:
     assert "nothing to do" in got.err
 
 
-def test_runs_of_two_projects_are_refused(command) -> None:
-    got = command("runs", "delete", "acme/vision/a", "acme/audio/b")
+def test_runs_of_several_projects_go_in_one_call_and_one_phrase(command) -> None:
+    paths = ("acme/vision/a", "acme/audio/b", "acme/vision/c")
+    previewed = [RIGHTS, seen_many(run("a"), run("c")), seen_many(run("b"), project="audio")]
+    got = command("runs", "delete", *paths, answers=previewed)
+    refused = command("runs", "delete", *paths, "--apply", answers=[RIGHTS], stdin="yes\n", interactive=True)
 
-    assert (got.code, got.sent) == (2, [])
-    assert "one project at a time" in got.err
+    assert [row["path"] for row in got.rows] == list(paths)
+    assert "project  acme/vision (2), acme/audio (1)" in got.err
+    assert "type 'delete 3 runs in 2 projects' to go on: " in refused.err
+    assert (got.code, refused.code, _mutations(refused)) == (0, 7, [])
+
+
+def test_a_preview_of_many_runs_costs_a_request_for_25(command) -> None:
+    names = [f"r{number:03}" for number in range(60)]
+    pages = [seen_many(*map(run, names[start : start + 25])) for start in (0, 25, 50)]
+    got = command("runs", "delete", "acme/vision", "--ids-from", "-", answers=[RIGHTS, *pages],
+                  stdin="\n".join(names).encode())  # fmt: skip
+
+    assert got.operations == ["GetRights", *["LookUpManyRuns"] * 3]
+    assert [row["path"] for row in got.rows] == [f"acme/vision/{name}" for name in names]
 
 
 def test_a_held_run_exits_with_6_and_is_not_sent(command) -> None:
@@ -214,8 +229,55 @@ def test_some_hidden_and_some_not_prints_those_and_exits_with_3(command) -> None
     )  # fmt: skip
 
     assert got.code == 3
-    assert [row["path"] for row in got.rows] == ["acme/vision/r1"]
-    assert "legal-hold" in got.err
+    assert [(row["path"], row["outcome"]) for row in got.rows] == [
+        ("acme/vision/r1", "hidden"), ("acme/vision/b", "held"),
+    ]  # fmt: skip
+    assert (
+        "1 held (acme/vision/b): run 'acme/vision/b' carries the tag 'legal-hold'".partition(":")[0]
+        in got.err
+    )
+
+
+def test_a_batch_that_ends_says_what_was_not_tried(command) -> None:
+    paths = [f"acme/vision/{name}" for name in ("r1", "b", "c", "d")]
+    slow = Reply(status=429, headers={"retry-after": "3600"})
+    got = command("runs", "delete", *paths, "--apply", *HOST, answers=[*HIDING, slow])
+
+    assert got.code == 3
+    assert [row["outcome"] for row in got.rows] == ["hidden", "failed", "not_tried", "not_tried"]
+    assert "2 not tried (acme/vision/c, acme/vision/d)" in got.err
+
+
+def test_the_ids_that_delete_prints_are_those_that_undelete_takes(command) -> None:
+    held = seen(run("b", tags=["legal-hold"]), "c")
+    got = command("runs", "delete", "acme/vision/r1", "acme/vision/b", "--apply", *HOST, "--format", "ids",
+                  answers=[*HIDING, held])  # fmt: skip
+    back = command("runs", "undelete", "--ids-from", "-", *HOST, stdin=got.out.encode(),
+                   answers=[RIGHTS, ids("x"), UNDELETED, ids("x", "r1")])  # fmt: skip
+
+    assert got.out == "acme/vision/r1\n"
+    assert back.rows == [{"path": "acme/vision/r1", "outcome": "restored"}]
+
+
+def test_undelete_takes_paths_of_several_projects(command) -> None:
+    answers = [RIGHTS, ids(), UNDELETED, ids("a"), ids(), UNDELETED, ids("b")]
+    got = command("runs", "undelete", "acme/vision/a", "acme/audio/b", *HOST, answers=answers)
+
+    assert got.code == 0
+    assert [row["path"] for row in got.rows] == ["acme/vision/a", "acme/audio/b"]
+    assert [variables["project"] for name, variables in got.sent if name == "UndeleteRuns"] == [
+        "vision",
+        "audio",
+    ]
+
+
+def test_an_undelete_that_ends_in_the_second_project_says_what_is_left(command) -> None:
+    answers = [RIGHTS, ids(), UNDELETED, ids("a"), error_reply("gone", status=500)]
+    got = command("runs", "undelete", "acme/vision/a", "acme/audio/b", *HOST, answers=answers)
+
+    assert got.code == 1
+    assert got.rows == [{"path": "acme/vision/a", "outcome": "restored"}]
+    assert "not known, or not tried: acme/audio/b" in got.err
 
 
 def test_null_without_a_control_exits_with_10(command) -> None:
@@ -238,7 +300,7 @@ def test_an_interrupt_says_how_many_are_done(command) -> None:
 
 
 def test_quiet_still_says_where_and_as_whom(command) -> None:
-    got = command("runs", "delete", "acme/vision/r1", "-q", answers=[RIGHTS, seen(run(), "c")])
+    got = command("runs", "delete", "acme/vision/r1", "-q", answers=[RIGHTS, seen_many(run())])
 
     assert got.err.splitlines()[0] == "host     api.wandb.ai (from test file)"
     assert "dry run" not in got.err
@@ -252,7 +314,7 @@ def test_undelete_asks_for_its_own_phrase(command) -> None:
 
     assert (refused.code, _mutations(refused)) == (7, [])
     assert got.code == 0
-    assert got.rows == [{"id": "a", "outcome": "restored"}, {"id": "x", "outcome": "visible_before"}]
+    assert [row["outcome"] for row in got.rows] == ["restored", "visible_before"]
     assert json.loads(got.sent[2][1]["filters"]) == {"name": {"$in": ["a", "x"]}}
 
 
@@ -263,7 +325,7 @@ def test_undelete_that_brings_not_all_back_is_no_success(command, after, code) -
     )  # fmt: skip
 
     assert got.code == code
-    assert {"id": "b", "outcome": "not_restored"} in got.rows
+    assert {"path": "acme/vision/b", "outcome": "not_restored"} in got.rows
 
 
 def test_undelete_that_brings_others_back_names_them(command) -> None:

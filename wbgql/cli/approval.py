@@ -38,18 +38,26 @@ def approval_options(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask; needs --host.")(command)
 
 
-def announce(client: Client, act: Act, rights: Rights) -> None:
-    """Say on stderr where this would happen, as whom, and where each setting came from."""
+def announce(client: Client, act: Act, *rights: Rights) -> None:
+    """Say on stderr where this would happen, as whom, and where each setting came from.
+
+    `rights`: of the user in each entity that is touched, at least one.
+    """
     origin: Mapping[str, str] = client.settings.origin
     lines = {
         "host": f"{host_of(client)} (from {origin.get('base_url', 'the caller')})",
-        "user": f"{rights.username} (key from {origin.get('api_key', 'the caller')})",
-        "role": rights.role or "unknown: the server decides",
-        "entity": f"{rights.entity} (from {act.entity_from})",
+        "user": f"{rights[0].username} (key from {origin.get('api_key', 'the caller')})",
+        "role": ", ".join(_role(each, several=len(rights) > 1) for each in rights),
+        "entity": f"{', '.join(each.entity for each in rights)} (from {act.entity_from})",
         "project": act.project,
         "runs": str(act.count),
     }
     note("\n".join(f"{name:<8} {value}" for name, value in lines.items()))
+
+
+def _role(rights: Rights, *, several: bool) -> str:
+    role = rights.role or "unknown: the server decides"
+    return f"{role} (in {rights.entity})" if several else role
 
 
 def check_host(client: Client, host: str | None) -> None:

@@ -27,21 +27,10 @@ def bar(app: App, what: str, *, beside: bool = True) -> Iterator[Progress]:
     if app.quiet or not beside or not app.shows_bars():
         yield NoProgress()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as RichProgress
+    from wbgql.bars import draw_bar
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    console = Console(file=sys.stderr)
-    # Data must reach stdout untouched; what is said on stderr meanwhile is put above the bar.
-    with RichProgress(*columns, console=console, transient=True, redirect_stdout=False) as drawn:
-        yield _Bar(drawn, drawn.add_task(printable(what), total=None))
+    with draw_bar(printable(what)) as progress:
+        yield progress
 
 
 def write_counted(
@@ -62,15 +51,3 @@ def _tracked(app: App, what: str, items: Iterable[T], *, beside: bool) -> Genera
             if done % 100 == 1:
                 progress.report(done, None)
             yield item
-
-
-class _Bar:
-    """A `Progress` on the terminal."""
-
-    def __init__(self, drawn: Any, task: Any) -> None:
-        self._drawn = drawn
-        self._task = task
-
-    def report(self, done: int, total: int | None) -> None:
-        """Draw `done` of `total`."""
-        self._drawn.update(self._task, completed=done, total=total)

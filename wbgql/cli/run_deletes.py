@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.approval import Act, announce, approval_options, approve, check_host
+from wbgql.cli.bars import bar
 from wbgql.cli.output import Listing, list_options, write_list
-from wbgql.cli.run_ids import LIST_FIRST, entity_origin, read_ids, resolve_runs
+from wbgql.cli.run_ids import LIST_FIRST, entity_origin, is_parsed, read_ids, resolve_runs
 from wbgql.errors import NotFound, NotVisible, PartialError, WbgqlError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.deletes import Deletion, Preview
     from wbgql.gate import Gate
-    from wbgql.paths import RunPath
+    from wbgql.paths import ProjectPath, RunPath
 
 _SELECTING = ("--where", "--filters", "--filter", "--all", "--state", "--tag", "--order", "--limit")
 
@@ -54,6 +55,14 @@ class _IdsOnly(click.Command):
 )
 @click.option("--apply/--dry-run", default=False, help="Do it; without, only show what would be done.")
 @click.option("--force", is_flag=True, help="Also runs that are still being logged.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="N",
+    help="Send at most N requests per second.",
+)
 @approval_options
 @list_options("ids")
 @global_options()
@@ -64,6 +73,7 @@ def delete_command(
     ids_from: str | None,
     apply: bool,
     force: bool,
+    rate: float,
     yes: bool,
     host: str | None,
     format_: str | None,
@@ -74,9 +84,15 @@ def delete_command(
     A hidden run leaves every list at once and can be brought back for some days; its bytes are removed
     later, by the server alone. Artifacts are kept.
 
-    With --ids-from, the argument is the PROJECT that bare ids lie in; a line that is a whole path must lie
-    in it too. Without --apply nothing is changed: each run is looked up, and rights and holds are checked.
-    With --apply, a phrase must be typed on a terminal; elsewhere --yes and --host are needed.
+    The runs may lie in several projects. With --ids-from, the argument is the PROJECT that bare ids lie in; a
+    line that is a whole path must lie in it too. Without --apply nothing is changed: the runs are looked up,
+    25 in one request, and rights and holds are checked. With --apply, a phrase must be typed on a terminal;
+    elsewhere --yes and --host are needed.
+
+    Requests are paced by --rate and by what the server says of its limits. A run that is held, that you may
+    not delete, or on which the server fails is left out, and the others go on. A refused key, a rate limit
+    that asks to wait more than 300 seconds, and five failures in a row end the batch; the rest is printed as
+    not_tried. --format ids prints the paths of the hidden runs, as `runs undelete --ids-from` takes them.
     """
     ids = _read(ids_from, paths)
     client = app.client()
@@ -92,14 +108,16 @@ def delete_command(
     act = _make_act("delete", runs, origin)
     gate = _announced_gate(client, act, runs)
     if not apply:
-        previews = _previews(client, gate, runs, force=force)
+        previews = _previews(app, client, gate, runs, force=force)
         write_list(_preview_listing(previews), format_, output)
         counts = Counter(preview.would for preview in previews)
         told = ", ".join(f"{would} {count}" for would, count in sorted(counts.items()))
         app.tell(f"dry run, nothing was sent; it would: {told}. Add --apply to do it")
         return
     approve(app, client, act, yes=yes, host=host)
-    _delete(app, client, runs, force=force, write=lambda done: _write_deletions(done, format_, output))
+    _delete(
+        app, client, runs, force=force, rate=rate, write=lambda done: _write_deletions(done, format_, output)
+    )
 
 
 @click.command(
@@ -107,12 +125,12 @@ def delete_command(
     cls=_IdsOnly,
     short_help="Bring hidden runs back.",
     epilog=examples(
+        "wbgql runs undelete acme/vision/3f2a9c1e acme/audio/77aa01bc",
         "wbgql runs undelete acme/vision 3f2a9c1e",
-        "wbgql runs undelete acme/vision --ids-from ids.txt --yes --host api.wandb.ai",
+        "wbgql runs undelete --ids-from hidden.txt --yes --host api.wandb.ai",
     ),
 )
-@click.argument("project_path", metavar="PROJECT", callback=not_empty)
-@click.argument("ids", nargs=-1, metavar="[ID]...", callback=not_empty)
+@click.argument("paths", nargs=-1, metavar="[RUNPATH...|PROJECT [ID]...]", callback=not_empty)
 @click.option(
     "--ids-from", metavar="FILE", callback=not_empty, help="Read ids from FILE, one a line; - is stdin."
 )
@@ -122,29 +140,46 @@ def delete_command(
 @click.pass_obj
 def undelete_command(
     app: App,
-    project_path: str,
-    ids: tuple[str, ...],
+    paths: tuple[str, ...],
     ids_from: str | None,
     yes: bool,
     host: str | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
-    """Bring hidden runs of PROJECT back, by their ids, while the server still can.
+    """Bring hidden runs back while the server still can: by the paths that `runs delete` printed, or by the
+    ids of one PROJECT.
 
-    A phrase must be typed on a terminal; elsewhere --yes and --host are needed.
+    A phrase must be typed on a terminal; elsewhere --yes and --host are needed. Sends one mutation per
+    project, and reads all run ids of the project before and after.
     """
-    if bool(ids) == bool(ids_from):
-        raise click.UsageError("name the ids as arguments, or with --ids-from")
     client = app.client()
-    runs = resolve_runs(client, [project_path], read_ids(ids_from) if ids_from else ids)
+    runs, project = _hidden_runs(client, paths, ids_from)
     if not runs:
         app.tell("no ids: nothing to do")
         return
-    act = _make_act("undelete", runs, entity_origin(client, (), project=project_path))
+    act = _make_act("undelete", runs, entity_origin(client, map(str, runs), project=project))
     _announced_gate(client, act, runs)
     approve(app, client, act, yes=yes, host=host)
     _undelete(client, runs, lambda rows: _write_rows(rows, format_, output))
+
+
+def _hidden_runs(
+    client: Client, paths: Sequence[str], ids_from: str | None
+) -> tuple[list[RunPath], str | None]:
+    """Return the runs that are meant, and the PROJECT that was named for bare ids."""
+    from wbgql.paths import parse_run_path
+
+    if ids_from is not None:
+        ids = _read(ids_from, paths)
+        return resolve_runs(client, paths, ids), paths[0] if paths else None
+    if not paths:
+        raise click.UsageError("name the runs by their paths, or PROJECT and ids, or use --ids-from")
+    if is_parsed(parse_run_path, paths[0]):
+        return resolve_runs(client, paths, None), None
+    if len(paths) == 1:
+        raise click.UsageError(f"name the runs of {paths[0]!r} by their ids, or use --ids-from")
+    return resolve_runs(client, paths[:1], paths[1:]), paths[0]
 
 
 def _read(ids_from: str | None, paths: Sequence[str]) -> list[str] | None:
@@ -158,23 +193,30 @@ def _read(ids_from: str | None, paths: Sequence[str]) -> list[str] | None:
 
 
 def _make_act(verb: str, runs: Sequence[RunPath], entity_from: str) -> Act:
-    project = str(runs[0].project_path)
+    counts = Counter(str(run.project_path) for run in runs)
     noun = "run" if len(runs) == 1 else "runs"
-    return Act(f"{verb} {len(runs)} {noun} in {project}", len(runs), project, entity_from)
+    if len(counts) == 1:
+        (project,) = counts
+        return Act(f"{verb} {len(runs)} {noun} in {project}", len(runs), project, entity_from)
+    told = ", ".join(f"{project} ({count})" for project, count in counts.items())
+    return Act(f"{verb} {len(runs)} {noun} in {len(counts)} projects", len(runs), told, entity_from)
 
 
 def _announced_gate(client: Client, act: Act, runs: Sequence[RunPath]) -> Gate:
     from wbgql.gate import Gate
 
     gate = Gate(client.session, client.holds)
-    announce(client, act, gate.rights(runs[0].entity))
+    announce(client, act, *(gate.rights(entity) for entity in dict.fromkeys(run.entity for run in runs)))
     return gate
 
 
-def _previews(client: Client, gate: Gate, runs: Sequence[RunPath], *, force: bool) -> list[Preview]:
-    from wbgql.deletes import preview_delete
+def _previews(app: App, client: Client, gate: Gate, runs: Sequence[RunPath], *, force: bool) -> list[Preview]:
+    from wbgql.deletes import preview_deletes
 
-    return [preview_delete(client.session, run, holds=client.holds, force=force, gate=gate) for run in runs]
+    with bar(app, "looking runs up") as progress:
+        return preview_deletes(
+            client.session, runs, holds=client.holds, force=force, gate=gate, progress=progress
+        )
 
 
 def _preview_listing(previews: list[Preview]) -> Listing[Preview]:
@@ -200,35 +242,39 @@ def _delete(
     runs: Sequence[RunPath],
     *,
     force: bool,
+    rate: float,
     write: Callable[[Sequence[Deletion]], None],
 ) -> None:
     """Hide the runs and print what became of each, also where it ends halfway."""
-    done: list[Deletion] = []
+    outcomes: list[Deletion] = []
 
     def on_result(deletion: Deletion) -> None:
-        done.append(deletion)
-        app.tell(f"{len(done)}/{len(runs)} {deletion.outcome} {deletion.path}")
+        outcomes.append(deletion)
+        if not app.shows_bars():
+            app.tell(f"{len(outcomes)}/{len(runs)} {deletion.outcome} {deletion.path}")
 
     try:
-        client.delete_runs(runs, force=force, on_result=on_result)
+        with bar(app, "hiding runs") as progress:
+            client.delete_runs(runs, force=force, rate=rate, progress=progress, on_result=on_result)
     except KeyboardInterrupt as error:
-        write(done)
+        write(outcomes)
         raise KeyboardInterrupt(
-            f"interrupted: {len(done)} of {len(runs)} runs are done, the next may be, the others are "
+            f"interrupted: {len(outcomes)} of {len(runs)} runs are done, the next may be, the others are "
             "untouched; the same command again goes on with them"
         ) from error
     except WbgqlError:
-        if done:
-            write(done)
+        if outcomes:
+            write(outcomes)
         raise
-    write(done)
-    _summarize(app, done)
+    write(outcomes)
+    _summarize(app, outcomes)
 
 
 def _summarize(app: App, done: Sequence[Deletion]) -> None:
     hidden = [deletion for deletion in done if deletion.outcome == "hidden"]
     if hidden:
-        until = hidden[0].undo_until
+        known = [deletion.undo_until for deletion in hidden if deletion.undo_until is not None]
+        until = min(known, default=None)
         when = "unknown, the server does not say" if until is None else f"{until:%Y-%m-%d %H:%M:%S}Z"
         app.tell(f"{len(hidden)} hidden; can be brought back until: {when}")
     unseen = [deletion.path for deletion in done if deletion.outcome == "not_visible"]
@@ -240,6 +286,8 @@ def _summarize(app: App, done: Sequence[Deletion]) -> None:
 
 
 def _write_deletions(done: Sequence[Deletion], format_: str | None, output: Path | None) -> None:
+    if format_ == "ids":  # what `runs undelete` can take
+        done = [deletion for deletion in done if deletion.outcome == "hidden"]
     listing: Listing[Deletion] = Listing(
         done,
         columns={
@@ -248,8 +296,9 @@ def _write_deletions(done: Sequence[Deletion], format_: str | None, output: Path
             "undo_until": _undo_until,
             "control": lambda deletion: deletion.control,
             "answered": lambda deletion: deletion.answered,
+            "reason": lambda deletion: deletion.reason,
         },
-        key=lambda deletion: deletion.path.rpartition("/")[2],
+        key=lambda deletion: deletion.path,
     )
     write_list(listing, format_, output)
 
@@ -261,17 +310,32 @@ def _undo_until(deletion: Deletion) -> Any:
 
 
 def _undelete(client: Client, runs: Sequence[RunPath], write: Callable[[list[dict[str, Any]]], None]) -> None:
-    project = runs[0].project_path
+    """Bring the runs back, project by project, and print what became of each."""
+    by_project: dict[ProjectPath, list[str]] = {}
+    for run in runs:
+        by_project.setdefault(run.project_path, []).append(run.run_id)
+    rows: list[dict[str, Any]] = []
     try:
-        answer = client.undelete_runs(project, [run.run_id for run in runs])
-    except PartialError as error:
-        write([{"id": run_id, "outcome": "restored"} for run_id in error.done])
+        for project, ids in by_project.items():
+            try:
+                answer = client.undelete_runs(project, ids)
+            except PartialError as error:
+                rows += [{"path": f"{project}/{run_id}", "outcome": "restored"} for run_id in error.done]
+                raise
+            restored, missing = set(answer.restored), set(answer.not_restored)
+            rows += [
+                {"path": f"{project}/{run_id}", "outcome": _fate(run_id, restored, missing)} for run_id in ids
+            ]
+    except WbgqlError as error:
+        if rows:
+            write(rows)
+            told = {row["path"] for row in rows}
+            left = [str(run) for run in runs if str(run) not in told]
+            if left:
+                error.add_note(f"not known, or not tried: {', '.join(left)}")
         raise
-    missing = set(answer.not_restored)
-    restored = set(answer.restored)
-    write([{"id": run.run_id, "outcome": _fate(run.run_id, restored, missing)} for run in runs])
-    if missing:
-        _complain(str(project), answer.restored, answer.not_restored)
+    write(rows)
+    _complain([row["path"] for row in rows if row["outcome"] == "not_restored"], rows)
 
 
 def _fate(run_id: str, restored: set[str], missing: set[str]) -> str:
@@ -280,19 +344,23 @@ def _fate(run_id: str, restored: set[str], missing: set[str]) -> str:
     return "not_restored" if run_id in missing else "visible_before"
 
 
-def _complain(project: str, restored: list[str], missing: list[str]) -> NoReturn:
+def _complain(missing: list[str], rows: list[dict[str, Any]]) -> None:
+    """Raise an error if some runs did not come back."""
+    if not missing:
+        return
     message = (
-        f"{len(missing)} runs of {project!r} did not come back: {', '.join(missing)}; they were purged, "
-        "never there, or this key cannot see them"
+        f"{len(missing)} runs did not come back: {', '.join(missing)}; they were purged, never there, or this "
+        "key cannot see them"
     )
+    restored = [row["path"] for row in rows if row["outcome"] == "restored"]
     if restored:
         raise PartialError(f"{len(restored)} restored, {message}", done=restored, failed=missing)
     raise NotFound(message, operation="UndeleteRuns")
 
 
 def _write_rows(rows: list[dict[str, Any]], format_: str | None, output: Path | None) -> None:
-    columns = {name: _item(name) for name in ("id", "outcome")}
-    write_list(Listing(rows, columns=columns, key=_item("id")), format_, output)
+    columns = {name: _item(name) for name in ("path", "outcome")}
+    write_list(Listing(rows, columns=columns, key=_item("path")), format_, output)
 
 
 def _item(name: str) -> Callable[[dict[str, Any]], Any]:

@@ -47,7 +47,7 @@ def resolve_runs(client: Client, texts: Sequence[str], ids: Iterable[str] | None
     that are bare ids; an id that is a whole path must then lie in that project.
 
     Raises:
-        UsageError: an id or a path is malformed, or the runs are of several projects.
+        UsageError: an id or a path is malformed, or lies in another project than the one named.
     """
     if ids is None:
         paths = [client.run_path(text) for text in texts]
@@ -56,11 +56,7 @@ def resolve_runs(client: Client, texts: Sequence[str], ids: Iterable[str] | None
         paths = [_in_project(client, run_id, project) for run_id in ids]
     else:
         paths = [client.run_path(_checked_id(run_id)) for run_id in ids]
-    paths = list(dict.fromkeys(paths))
-    projects = sorted({str(path.project_path) for path in paths})
-    if len(projects) > 1:
-        raise UsageError(f"one project at a time, not {', '.join(projects)}")
-    return paths
+    return list(dict.fromkeys(paths))
 
 
 def entity_origin(client: Client, texts: Iterable[str], *, project: str | None = None) -> str:
@@ -68,9 +64,9 @@ def entity_origin(client: Client, texts: Iterable[str], *, project: str | None =
     from wbgql.paths import parse_project_path, parse_run_path
 
     if project is not None:
-        spelt_out = _parses(parse_project_path, project)
+        spelt_out = is_parsed(parse_project_path, project)
     else:
-        spelt_out = all(_parses(parse_run_path, text) for text in texts)
+        spelt_out = all(is_parsed(parse_run_path, text) for text in texts)
     if spelt_out:
         return "the command"
     if client.settings.entity is None:
@@ -78,7 +74,8 @@ def entity_origin(client: Client, texts: Iterable[str], *, project: str | None =
     return client.settings.origin.get("entity", "the caller")
 
 
-def _parses(parse: Callable[[str], object], text: str) -> bool:
+def is_parsed(parse: Callable[[str], object], text: str) -> bool:
+    """Whether `text` says everything by itself, without a setting."""
     try:
         parse(text)
     except UsageError:

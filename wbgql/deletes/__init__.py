@@ -6,6 +6,7 @@ and its bytes are removed later by the server alone. Nothing here says "deleted"
 
 from typing import Any
 
+from wbgql.deletes.many import delete_runs, group_by_reason, is_done
 from wbgql.deletes.parts import (
     DELETE_ARTIFACT,
     DELETE_FILES,
@@ -16,23 +17,15 @@ from wbgql.deletes.parts import (
     delete_artifact,
     delete_files,
 )
-from wbgql.deletes.runs import (
-    DELETE_RUN,
-    UNDELETE_RUNS,
-    Deletion,
-    Outcome,
-    Preview,
-    Undeletion,
-    delete_run,
-    delete_runs,
-    preview_delete,
-    undelete_runs,
-)
-from wbgql.deletes.sending import LOOK_UP_RUN, LookUp, look_up, send_once
+from wbgql.deletes.previewing import Preview, preview_delete, preview_deletes
+from wbgql.deletes.runs import DELETE_RUN, Deletion, Outcome, delete_run
+from wbgql.deletes.sending import LOOK_UP_MANY_RUNS, LOOK_UP_RUN, LookUp, look_up
+from wbgql.deletes.undeleting import UNDELETE_RUNS, Undeletion, undelete_runs
 from wbgql.documents import Operation
 
 OPERATIONS: tuple[Operation[Any], ...] = (
     LOOK_UP_RUN,
+    LOOK_UP_MANY_RUNS,
     DELETE_RUN,
     UNDELETE_RUNS,
     DELETE_FILES,
@@ -59,8 +52,10 @@ __all__ = [
     "delete_files",
     "delete_run",
     "delete_runs",
+    "group_by_reason",
+    "is_done",
     "look_up",
     "preview_delete",
-    "send_once",
+    "preview_deletes",
     "undelete_runs",
 ]

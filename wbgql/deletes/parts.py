@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import msgspec
 
 from wbgql.artifacts import ArtifactDetails, CreatedByRun, get_artifact
-from wbgql.deletes.sending import LOOK_UP_RUN, look_up, send_once
+from wbgql.deletes.sending import LOOK_UP_RUN, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, NotFound, PartialError, ResponseError, UsageError
 from wbgql.files import iter_files
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister, HoldTarget
+from wbgql.mutations import send_once
 from wbgql.paths import RunPath
 from wbgql.projects import get_project
 from wbgql.session import Session

@@ -1,0 +1,75 @@
+"""Say what a deletion would do to runs now: rights, target and holds, without a mutation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from wbgql.deletes.sending import look_up_many
+from wbgql.errors import Held, PermissionDenied, StillLogging
+from wbgql.gate import Gate
+from wbgql.holds import HoldRegister
+from wbgql.paths import RunPath
+from wbgql.progress import NoProgress, Progress
+from wbgql.runs import RunNode
+from wbgql.session import Session
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What `delete_run` would do to one run now: "hide", "refuse" with the reason, or "nothing"."""
+
+    path: str
+    would: Literal["hide", "refuse", "nothing"]
+    reason: str | None = None
+    state: str | None = None
+    user: str | None = None
+
+
+def preview_delete(
+    session: Session, path: RunPath, *, holds: HoldRegister, force: bool = False, gate: Gate | None = None
+) -> Preview:
+    """Look one run up and put it before the gate; send no mutation. One request, and one for the rights.
+
+    Raises:
+        NotVisible: the project is missing or not visible.
+    """
+    return preview_deletes(session, [path], holds=holds, force=force, gate=gate)[0]
+
+
+def preview_deletes(
+    session: Session,
+    paths: Sequence[RunPath],
+    *,
+    holds: HoldRegister,
+    force: bool = False,
+    gate: Gate | None = None,
+    progress: Progress | None = None,
+) -> list[Preview]:
+    """Look runs up and put each before the gate; send no mutation. Return one preview per path, in order.
+
+    One request for 25 runs of one project, and one per entity for the rights.
+
+    Raises:
+        NotVisible: a project is missing or not visible.
+    """
+    gate = gate or Gate(session, holds)
+    progress = progress or NoProgress()
+    found: dict[RunPath, Preview] = {}
+    for seen in look_up_many(session, paths):
+        for path, node in seen.runs:
+            found[path] = _preview(path, node, bool(seen.read_only), gate, force=force)
+        progress.report(len(found), len(paths))
+    return [found[path] for path in paths]
+
+
+def _preview(path: RunPath, node: RunNode | None, read_only: bool, gate: Gate, *, force: bool) -> Preview:
+    if node is None:
+        return Preview(path=str(path), would="nothing", reason="not there, or not visible")
+    state, user = node.state, node.user.username if node.user else None
+    try:
+        gate.check(path, node, read_only=read_only, force=force)
+    except (Held, PermissionDenied, StillLogging) as error:
+        return Preview(path=str(path), would="refuse", reason=str(error), state=state, user=user)
+    return Preview(path=str(path), would="hide", state=state, user=user)
