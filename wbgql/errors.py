@@ -23,6 +23,7 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 │   ├── CapExceeded              more would go than was allowed
 │   └── Locked                   another job has the target
 ├── PartialError                 some was done: .done .failed, and how to go on
+│   └── ResidualsLeft            all was proved absent that can be; the rest only the provider can remove
 ├── Paused                       a job stopped before its end, by order or for its budget; it can go on
 ├── NotVerified                  evidence is missing, contradicts itself, or something came back
 └── StoreError                   a local file or database: damaged, locked, full, port in use
@@ -255,6 +256,10 @@ class PartialError(WbgqlError):
         self.done = tuple(done)
         self.failed = tuple(failed)
         super().__init__(message)
+
+
+class ResidualsLeft(PartialError):
+    """All that an erasure deleted was verified as absent; what is left only the provider can remove."""
 
 
 class StoreError(WbgqlError):

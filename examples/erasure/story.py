@@ -116,7 +116,7 @@ class Story:
 
     def verify(self) -> None:
         """Read all of it anew. Exit 3: the server's own artifacts are left, for the provider to remove."""
-        self.erase("verify", "plan.json", "--now", "--format", "table", code=3)
+        self.erase("verify", "plan.json", "--now", "--format", "table", code=15)
 
     def plan(self) -> None:
         """Keys, then the plan. The planner's key is in it, and so cannot approve."""

@@ -309,6 +309,7 @@ def test_show_lists_runs_versions_and_what_is_excluded(plan, command: Command, t
     excluded = command("erase", "show", file, "--excluded")
 
     assert [row["path"].rpartition("/")[2] for row in runs.rows] == ["r00", "r01"]
+    assert [row["no"] for row in runs.rows] == [1, 2]
     assert runs.rows[0]["artifacts_go"] == 1
     assert "net:v0,dataset,r00,erase,exclusive,1,3" in versions.out
     assert (excluded.code, excluded.out) == (0, "")

@@ -51,6 +51,12 @@ def _undelete(world: World, filters: str = "{}") -> None:
     world.caller.ask(_UNDELETE, project=world.project, filters=filters)
 
 
+def _log_history(world: World, run: str) -> None:
+    """Log a metric and finish, so that the server makes a `wandb-history` artifact of the run."""
+    world.caller.log(world.project, run, {"_step": 0, "loss": 1.0})
+    world.caller.stream(world.project, run, complete=True, exitcode=0)
+
+
 def test_verify_prints_what_was_proved_and_when_the_next_check_is(erase, case):
     got = erase("erase", "verify", str(case.path), *FAST, "--format", "json")
 
@@ -79,7 +85,7 @@ def test_verify_ends_with_10_where_something_can_be_read(erase, case, world):
     got = erase("erase", "verify", str(case.path), *FAST)
 
     assert got.code == 10
-    assert "run of run no. 1" in got.err
+    assert "run of run no. 2" in got.err
     assert json.loads(got.out)["verifications"][0]["verdict"] == "not_hidden"
     assert "secret-run" not in got.out + got.err
 
@@ -104,8 +110,30 @@ def test_verify_ends_with_3_where_a_fork_is_left(erase, job, world):
     got = erase("erase", "verify", str(case.path), *FAST)
 
     assert got.code == 3
-    assert "1 things of it are left" in got.err
+    assert "left, and not the provider's own: 1" in got.err
     assert json.loads(got.out)["verifications"][0]["residuals"][0]["kind"] == "fork"
+
+
+def test_verify_ends_with_15_where_only_the_provider_can_remove_what_is_left(erase, job, world):
+    _log_history(world, "secret-run-2")
+    case = job.open()
+
+    got = erase("erase", "verify", str(case.path), *FAST)
+    accepted = erase("erase", "verify", str(case.path), *FAST, "--now", "--accept-residuals")
+
+    assert got.code == 15, got.err
+    assert "only the provider can remove: 1" in got.err
+    assert json.loads(got.out)["verifications"][0]["residuals"][0]["run"] == 2
+    assert accepted.code == 0, accepted.err
+
+
+def test_what_is_left_for_others_too_is_not_accepted(erase, job, world):
+    _log_history(world, "secret-run-2")
+    world.run("fork-of-it")
+    job.add("control", forks=[f"admin/{world.project}/fork-of-it"])
+    case = job.open()
+
+    assert erase("erase", "verify", str(case.path), *FAST, "--accept-residuals").code == 3
 
 
 def test_a_reader_key_that_is_named_must_be_set(erase, case):
@@ -183,9 +211,9 @@ def test_an_undelete_that_ignores_its_filter_is_noticed_and_only_ours_are_named(
 
     assert got.code == 10
     seen = json.loads(got.out)
-    assert [back["run"] for back in seen["came_back"]] == [0, 1]
-    assert "run no. 0 (" in got.err
+    assert [back["run"] for back in seen["came_back"]] == [1, 2]
     assert "run no. 1 (" in got.err
+    assert "run no. 2 (" in got.err
     assert "erase apply" in got.err
     assert not {"stranger", "secret-run", world.project} & set((got.out + got.err).split())
     assert case.ledger.job(case.job).state == "reopened"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner
 
+from tests.erasure.fault_proxy import Fault
 from tests.erasure.stages import Stage
 from wbgql.cli.app import App
 from wbgql.cli.main import main
@@ -62,7 +63,7 @@ def test_apply_does_it_and_status_tells_without_asking_the_server(stage, erase):
 
     assert (before.code, json.loads(before.out)["state"]) == (0, "planned")
     assert (done.code, rows(done)) == (0, [("run", "hidden", 2)])
-    assert "2/2 run 1: hidden" in done.err
+    assert "2/2 run no. 2: hidden" in done.err
     assert "erase verify" in done.err
     told = json.loads(after.out)
     assert (told["state"], told["open"], told["counts"]) == ("applied", 0, {"run": {"hidden": 2}})
@@ -113,6 +114,31 @@ def test_what_stays_is_exit_3_and_what_is_open_exit_9(stage, erase):
     assert "--retry" in done.err
 
 
+def test_runs_that_are_all_not_visible_are_exit_10_and_nothing_is_claimed(stage, erase):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    stage.proxy.choose = lambda request: (
+        Fault(body=b'{"data":{"project":null}}')
+        if request.operation in ("GetRunFacts", "LookUpRun")
+        else None
+    )
+
+    got = erase("apply", *given(case, stage))
+
+    assert got.code == 10, got.err
+    assert rows(got) == [("run", "not_visible", 2)]
+    assert "nothing is claimed" in got.err
+
+
+def test_a_dry_run_counts_runs_from_1(stage, erase):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+
+    got = erase("apply", *given(case, stage), "--dry-run")
+
+    assert [json.loads(line)["run"] for line in got.out.splitlines()] == [1, 2]
+
+
 def test_runs_that_are_all_held_by_a_tag_are_exit_6(stage, erase):
     stage.make("a", "b", "stays", tags=["subject:1"])
     case = stage.case(["a", "b"])
@@ -135,8 +161,8 @@ def test_a_dry_run_sends_no_mutation(stage, erase):
     lines = [line.split(",") for line in got.out.splitlines()]
     assert [(line[0], line[1], line[3]) for line in lines] == [
         ("run", "kind", "would"),
-        ("0", "run", "held"),
-        ("1", "run", "hidden"),
+        ("1", "run", "held"),
+        ("2", "run", "hidden"),
     ]
     assert stage.proxy.mutations == []
 

@@ -17,7 +17,7 @@ from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
-from wbgql.errors import Held, PartialError, Paused, PermissionDenied
+from wbgql.errors import Held, NotVisible, PartialError, Paused, PermissionDenied
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -255,7 +255,7 @@ def _apply(app: App, case: Case, client: Client, ask: Ask, options: Options, log
             done[0] += action.kind == "run"
             why = "" if ending.detail is None else f" ({ending.detail})"
             what = "" if action.kind == "run" else f" {action.kind} {action.action_no}"
-            app.tell(f"{done[0]}/{total} run {action.run_no}{what}: {ending.outcome}{why}")
+            app.tell(f"{done[0]}/{total} run no. {action.shown_no}{what}: {ending.outcome}{why}")
             if action.kind == "run" and done[0] % logged_every == 0:
                 log.stage("applying", {"run": {"done": done[0], "planned": total}})
 
@@ -310,7 +310,7 @@ def _write_previews(rows: list[Preview], format_: str | None, output: Path | Non
     listing: Listing[Preview] = Listing(
         rows,
         columns={
-            "run": lambda row: row.run,
+            "run": lambda row: row.run + 1,
             "kind": lambda row: row.kind,
             "subject": lambda row: row.subject[:_PREFIX],
             "would": lambda row: row.would,
@@ -347,6 +347,11 @@ def _judge(app: App, done: Applied) -> None:
     outcomes = {outcome for _, outcome, _ in _listing(done).items}
     if "held" in outcomes and outcomes <= {"held", "skipped"}:
         raise Held("every run that was to go is held (`wbgql hold list` says by what); nothing was done")
+    if "not_visible" in outcomes and outcomes <= {"not_visible", "skipped"}:
+        raise NotVisible(
+            "every run answers null, and no other run of its project can be seen: a typo, a move or missing "
+            "rights look the same; nothing was deleted and nothing is claimed"
+        )
     if "denied" in outcomes and outcomes <= {"denied", "skipped"}:
         raise PermissionDenied("the server let this key delete none of the runs; nothing was done")
     left = sum(number for _, outcome, number in _listing(done).items if outcome not in GONE)

@@ -64,7 +64,7 @@ def _rows(plan: Plan, what: str) -> list[dict[str, Any]]:
     from wbgql.erasure.showing import artifact_rows, run_row
 
     if what == "runs":
-        return [run_row(run) for run in plan.runs]
+        return [run_row(number, run) for number, run in enumerate(plan.runs, 1)]
     if what == "artifacts":
         return list(artifact_rows(plan))
     return [{"path": run.path, "reason": run.reason, "detail": run.detail} for run in plan.excluded]

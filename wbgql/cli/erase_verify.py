@@ -15,7 +15,7 @@ from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
-from wbgql.errors import ConfigError, NotVerified, PartialError, StoreError
+from wbgql.errors import ConfigError, NotVerified, PartialError, ResidualsLeft, StoreError
 
 if TYPE_CHECKING:
     from wbgql.erasure.case import Case
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 READER_VARIABLE = "WBGQL_READER_API_KEY"
+# Residuals that nobody outside the server can remove; forks and late objects need a plan of their own.
+_PROVIDERS = ("system_artifact",)
 _PREFIX = 12  # digits of a subject that are shown: enough to find it in a report
 
 
@@ -65,6 +67,7 @@ def reading_options(command: F) -> F:
     short_help="Prove by reading that what was erased is not there.",
     epilog=examples(
         "wbgql erase verify plan.json",
+        "wbgql erase verify plan.json --accept-residuals && wbgql erase certify plan.json --key c.pem",
         "wbgql erase verify plan.json --now --reader-key-env AUDITOR_KEY",
         "wbgql erase verify plan.json --storage local:/var/lib/wbgql",
         "wbgql erase verify plan.json --storage 'fsspec:s3://bucket/{entity}/{project}/{run_id}'",
@@ -72,6 +75,11 @@ def reading_options(command: F) -> F:
 )
 @plan_argument
 @click.option("--now", "at_once", is_flag=True, help="Also where no check is due.")
+@click.option(
+    "--accept-residuals",
+    is_flag=True,
+    help="Exit 0, not 15, if only artifacts are left that the provider alone can remove.",
+)
 @click.option(
     "--storage",
     "stores",
@@ -96,6 +104,7 @@ def verify_command(
     app: App,
     plan: Path,
     at_once: bool,
+    accept_residuals: bool,
     stores: tuple[str, ...],
     texts_from: Path | None,
     reader_key_env: str | None,
@@ -111,6 +120,9 @@ def verify_command(
     With a session of its own: each run by a list and by its id, each version by its id, files by their URLs,
     the server's own artifacts by name; every answer beside a live run that must be visible and a random id
     that must not be. Nothing is claimed of what cannot be seen: the exit code is then 10.
+
+    Exit code 15: all is absent, and only artifacts are left that the provider alone can remove, as after most
+    runs of the wandb SDK (`wandb-history`). For `verify && certify`, --accept-residuals makes it exit 0.
 
     Checks are due right after `apply`, an hour and a day later, when the undelete window has passed, and
     every month until the case is closed; without --now nothing is asked where none is due.
@@ -139,7 +151,7 @@ def verify_command(
             "next_check": {"at": due[0], "kind": due[1]} if due else None,
         }
         write_object(record, format_, output, flat=_flat(made, due))
-        _judge(made)
+        _judge(made, accept_residuals=accept_residuals)
 
 
 @click.command(
@@ -272,7 +284,7 @@ _CANNOT_TELL = "null proves nothing here: no control run could be seen, or answe
 def _tell(seen: Watched) -> Iterator[str]:
     for back in seen.came_back:
         more = f"; it has more {', '.join(back.grew)} than when it was planned" if back.grew else ""
-        yield f"run no. {back.run} ({back.subject[:_PREFIX]}) can be seen again{more}"
+        yield f"run no. {back.run + 1} ({back.subject[:_PREFIX]}) can be seen again{more}"
     if seen.verdict == "cannot_tell":
         yield _CANNOT_TELL
     if seen.late:
@@ -284,26 +296,37 @@ def _tell(seen: Watched) -> Iterator[str]:
         )
 
 
-def _judge(made: Sequence[Verification]) -> None:
+def _judge(made: Sequence[Verification], *, accept_residuals: bool = False) -> None:
+    """Raise what the exit code says of verifications; nothing where all is as it was planned."""
     bad = next((one for one in made if not one.is_good), None)
     if bad is not None:
         raise NotVerified(_words(bad))
     missing = sum(finding.state == "missing" for one in made for finding in one.findings)
-    left = sum(len(one.residuals) for one in made)
-    exceptions = [
-        f"{left} things of it are left that only others can erase" if left else "",
-        f"{missing} that were to stay are gone" if missing else "",
-    ]
-    if left or missing:
-        raise PartialError(
-            f"what was erased is {', '.join(one.verdict for one in made)}, but "
-            f"{' and '.join(filter(None, exceptions))}: see the output"
+    kinds = [residual.kind for one in made for residual in one.residuals]
+    provider = sum(kind in _PROVIDERS for kind in kinds)
+    others = len(kinds) - provider
+    if others or missing:
+        exceptions = (
+            f"left, and not the provider's own: {others}" if others else "",
+            f"to stay, and missing: {missing}" if missing else "",
         )
+        raise PartialError(
+            f"what was erased is {_verdicts(made)}, but {'; '.join(filter(None, exceptions))}: see the output"
+        )
+    if provider and not accept_residuals:
+        raise ResidualsLeft(
+            f"what was erased is {_verdicts(made)}; system artifacts that only the provider can remove: "
+            f"{provider}. `wbgql erase certify` can go on, and names them (--accept-residuals: exit 0)"
+        )
+
+
+def _verdicts(made: Sequence[Verification]) -> str:
+    return ", ".join(dict.fromkeys(one.verdict for one in made))
 
 
 def _words(made: Verification) -> str:
     named = ", ".join(
-        f"{finding.kind} of run no. {finding.run} ({finding.subject[:_PREFIX]}): {finding.state}"
+        f"{finding.kind}{_of_run(finding.run)} ({finding.subject[:_PREFIX]}): {finding.state}"
         for finding in made.findings[:10]
     )
     more = f", and {len(made.findings) - 10} more" if len(made.findings) > 10 else ""
@@ -328,10 +351,19 @@ def _flat(made: Sequence[Verification], due: tuple[str, str] | None) -> dict[str
     return flat | {"next check": f"{due[0]} ({due[1]})" if due else "none"}
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def _of_run(number: int | None) -> str:
+    return "" if number is None else f" of run no. {number + 1}"
+
+
+def _plain(value: Verification | Watched) -> dict[str, Any]:
+    """The record as it is shown: runs count from 1, as in `show --runs`; the stored one counts from 0."""
     import msgspec
 
     plain: dict[str, Any] = msgspec.to_builtins(value)
+    for name in ("findings", "residuals", "came_back"):
+        for part in plain.get(name, ()):
+            if part.get("run") is not None:
+                part["run"] += 1
     return plain
 
 

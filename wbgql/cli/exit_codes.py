@@ -22,6 +22,7 @@ LOCKED = 11
 UNSTABLE = 12
 NOT_FOUND = 13
 STORE = 14
+RESIDUALS = 15
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -51,6 +52,7 @@ CODES: dict[type[BaseException], int] = {
     errors.Paused: TRY_LATER,
     errors.NotVerified: CANNOT_VERIFY,
     errors.PartialError: PARTIAL,
+    errors.ResidualsLeft: RESIDUALS,
     errors.StoreError: STORE,
 }
 
@@ -70,6 +72,7 @@ _MEANINGS: dict[int, str] = {
     UNSTABLE: "the set of runs moved while it was read; try again",
     NOT_FOUND: "missing, or not visible to this key",
     STORE: "a local file or database is damaged, locked or full, or a port is in use",
+    RESIDUALS: "verified as absent; what is left only the provider can remove (`--accept-residuals`: 0)",
     INTERRUPTED: "interrupted by the keyboard",
     BROKEN_PIPE: "whoever read the output stopped reading (`| head`)",
 }

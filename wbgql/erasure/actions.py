@@ -77,6 +77,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         """The run it belongs to."""
         return self.run.path
 
+    @property
+    def shown_no(self) -> int:
+        """The number of its run as people see it everywhere: counted from 1, as in `show --runs`."""
+        return self.run_no + 1
+
 
 def make_actions(plan: Plan) -> Iterator[NewAction]:
     """Yield every action of a plan, in the order of execution. What stays has none."""

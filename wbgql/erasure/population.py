@@ -229,7 +229,7 @@ def _rows(plan: Plan, actions: Iterable[Action], namer: Namer) -> Iterator[Item]
     for run_no, run in enumerate(plan.runs):
         given = next(by_run, [])
         if not given or given[0].run_no != run_no or given[0].target != _bare(run):
-            raise NotVerified(f"the ledger's actions are not those of the plan, from run {run_no + 1} on")
+            raise NotVerified(f"the ledger's actions are not those of the plan, from run no. {run_no + 1} on")
         yield from _run_rows(run, given, namer)
     if next(by_run, None) is not None:
         raise NotVerified("the ledger has actions for runs that the plan does not know")

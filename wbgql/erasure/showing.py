@@ -69,10 +69,11 @@ def write_out(plan: Plan, now: datetime) -> str:
     return "\n".join(_lines(plan, now)) + "\n"
 
 
-def run_row(run: PlannedRun) -> dict[str, Any]:
-    """One run of a plan as a row of a list."""
+def run_row(number: int, run: PlannedRun) -> dict[str, Any]:
+    """One run of a plan as a row of a list. `number` counts from 1, as in all output and in the evidence."""
     goes = [artifact for artifact in run.artifacts if artifact.decision in _GOES]
     return {
+        "no": number,
         "path": str(run.path),
         "owner": run.owner,
         "state": run.state,
@@ -88,9 +89,10 @@ def run_row(run: PlannedRun) -> dict[str, Any]:
 
 def artifact_rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """Every version of a plan as a row, in the order of the runs."""
-    for run in plan.runs:
+    for number, run in enumerate(plan.runs, 1):
         for artifact in run.artifacts:
             yield {
+                "run_no": number,
                 "name": f"{run.entity}/{run.project}/{artifact.name}",
                 "type": artifact.type,
                 "run": run.id,

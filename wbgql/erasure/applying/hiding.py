@@ -33,8 +33,8 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
             return Ending("hidden", "found_on_resume")
         if found is Found.UNKNOWN:
             raise NotVisible(
-                f"run {action.run_no}: a deletion was sent earlier, and null proves nothing now: rights may "
-                "have been lost; the same command looks again"
+                f"run no. {action.shown_no}: a deletion was sent earlier, and null proves nothing now: "
+                "rights may have been lost; the same command looks again"
             )
     planned = action.run
     facts = read_anew(work, action.path)

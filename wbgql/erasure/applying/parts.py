@@ -73,7 +73,7 @@ def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
 def _gone_already(work: Work, action: Action) -> Ending:
     if _look(work, action) is not Found.GONE:
         raise NotVisible(
-            f"artifact of run {action.run_no}: null, and its project cannot be seen: nothing can be "
+            f"artifact of run no. {action.shown_no}: null, and its project cannot be seen: nothing can be "
             "said of it"
         )
     return Ending("deleted", "found_on_resume") if action.attempts else Ending("gone_before")

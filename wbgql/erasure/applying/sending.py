@@ -67,8 +67,8 @@ def destroy(
             return Ending(gone, None if lost is None else "answer_lost")
         if found is Found.UNKNOWN:
             raise NotVisible(
-                f"run {action.run_no}: the deletion was sent, and now null proves nothing: rights may have "
-                "been lost; the same command looks again"
+                f"run no. {action.shown_no}: the deletion was sent, and now null proves nothing: rights may "
+                "have been lost; the same command looks again"
             )
         if isinstance(lost, RateLimited) and refusals < _REFUSALS:
             refusals += 1

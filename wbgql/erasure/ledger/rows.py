@@ -42,7 +42,8 @@ def to_action(row: Any) -> Action:
         return _decode_action(row)
     except (msgspec.DecodeError, KeyError) as error:
         raise StoreError(
-            f"the ledger is damaged: action {row.action_no} of run {row.run_no} is none; nothing more is sent"
+            f"the ledger is damaged: action {row.action_no} of run no. {row.run_no + 1} is none; "
+            "nothing more is sent"
         ) from error
 
 
