@@ -25,7 +25,7 @@ def terminal_bar(what: str) -> Iterator[Progress]:
 
 @contextmanager
 def draw_bar(what: str) -> Iterator[Progress]:
-    """Draw a bar on stderr, whatever that is. Shows items per second, and the time left once a total is known."""
+    """Draw a bar on stderr, whatever that is. Shows the rate, and the time left once a total is known."""
     from rich.console import Console  # noqa: PLC0415  # rich costs 0.1 s to import
     from rich.progress import (  # noqa: PLC0415
         BarColumn,

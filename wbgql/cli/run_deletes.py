@@ -349,8 +349,8 @@ def _complain(missing: list[str], rows: list[dict[str, Any]]) -> None:
     if not missing:
         return
     message = (
-        f"{len(missing)} runs did not come back: {', '.join(missing)}; they were purged, never there, or this "
-        "key cannot see them"
+        f"{len(missing)} runs did not come back: {', '.join(missing)}; they were purged, never there, or "
+        "this key cannot see them"
     )
     restored = [row["path"] for row in rows if row["outcome"] == "restored"]
     if restored:
