@@ -3,7 +3,6 @@
 # ruff: noqa: PLC0415 - requests costs 0.1 s to import
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from wbgql.errors import NotFound, PermissionDenied, RateLimited, RequestError, ServerUnavailable
+from wbgql.forks import PerProcess
 from wbgql.retry import parse_retry_after
 from wbgql.settings import Settings
 
@@ -25,6 +25,8 @@ _POOL = 64
 class HttpFetcher:
     """Opens the URLs that the server signed. Several threads may share it.
 
+    A forked process opens connections of its own.
+
     The URL itself is the right to read, so no key is sent; only where the server's own address answers
     401 or 403 is it asked once more with the key. Other hosts never see it, and the user's netrc is
     not used.
@@ -35,8 +37,7 @@ class HttpFetcher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._http: HttpSession | None = None
-        self._connecting = threading.Lock()
+        self._http: PerProcess[HttpSession] = PerProcess(_connect, lambda http: http.close())
 
     @contextmanager
     def open(self, url: str) -> Iterator[Iterator[bytes]]:
@@ -58,10 +59,7 @@ class HttpFetcher:
 
     def close(self) -> None:
         """Close the connections; the next URL opens new ones."""
-        with self._connecting:
-            if self._http is not None:
-                self._http.close()
-                self._http = None
+        self._http.close()
 
     def _get(self, url: str) -> Response:
         key = self._settings.api_key
@@ -73,19 +71,13 @@ class HttpFetcher:
 
     def _send(self, url: str, auth: Any) -> Response:
         # Not compressed: the digest is of the stored bytes, and some stores would unpack them otherwise.
-        return self._connected().get(
+        return self._http.get().get(
             url,
             auth=auth,
             stream=True,
             timeout=self._settings.timeout_s,
             headers={"Accept-Encoding": "identity"},
         )
-
-    def _connected(self) -> HttpSession:
-        with self._connecting:
-            if self._http is None:
-                self._http = _connect()
-            return self._http
 
 
 def _connect() -> HttpSession:

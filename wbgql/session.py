@@ -32,6 +32,7 @@ from wbgql.errors import (
     ServerUnavailable,
     UsageError,
 )
+from wbgql.forks import renew_after_fork
 from wbgql.retry import RetryPolicy, parse_retry_after
 from wbgql.scalars import parse_json
 from wbgql.settings import Settings, insecure_transport_warning
@@ -100,6 +101,7 @@ class Session:
         self.on_retry = on_retry
         self._counting = threading.Lock()
         self._closed = False
+        renew_after_fork(self)
 
     @classmethod
     def open(cls, settings: Settings, documents: Documents | None = None, **options: Any) -> Self:
@@ -160,6 +162,10 @@ class Session:
         """Close the transport. May be called twice."""
         self._closed = True
         self._transport.close()
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread may have held. Called in a forked process."""
+        self._counting = threading.Lock()
 
     def __enter__(self) -> Self:
         return self

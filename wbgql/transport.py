@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +19,7 @@ import msgspec
 from wbgql.answers import Answer, make_excerpt, split_answer
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, ServerUnavailable
+from wbgql.forks import PerProcess
 from wbgql.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class GqlTransport:
     """Sends to `<base_url>/graphql` as user `api` with the key as password.
 
     Connections are kept and reused. One transport may serve several threads: what belongs
-    to a request is kept per request, and requests' pool is safe to share. Proxies and CA
+    to a request is kept per request, and requests' pool is safe to share. A forked process opens
+    connections of its own. Proxies and CA
     bundles are taken from the environment as requests does; its netrc look-up is not used.
     Redirects are never followed: they would turn a mutation into a GET, or carry its body
     to another host; the status and the `location` header come back instead.
@@ -82,8 +83,10 @@ class GqlTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._gql: RequestsHTTPTransport | None = None
-        self._connecting = threading.Lock()
+        self._gql: PerProcess[RequestsHTTPTransport] = PerProcess(
+            lambda: _connect(settings),
+            lambda gql: gql.close(),  # type: ignore[no-untyped-call]  # untyped in gql
+        )
 
     def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
         """Send one request; see `Transport.send`.
@@ -99,7 +102,7 @@ class GqlTransport:
         body = _encode(prepared, variables)
         exchange = _Exchange(self._settings.api_key)
         try:
-            result = self._connected().execute(EncodedRequest(body), extra_args={"auth": exchange})
+            result = self._gql.get().execute(EncodedRequest(body), extra_args={"auth": exchange})
         except TransportError as error:
             raise _make_failure(error, self._settings, prepared.name, exchange.status) from error
         # The response holds its request, and that the exchange: let go, or they stay until a collection.
@@ -112,16 +115,7 @@ class GqlTransport:
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
-        with self._connecting:
-            if self._gql is not None:
-                self._gql.close()  # type: ignore[no-untyped-call]  # untyped in gql
-                self._gql = None
-
-    def _connected(self) -> RequestsHTTPTransport:
-        with self._connecting:
-            if self._gql is None:
-                self._gql = _connect(self._settings)
-            return self._gql
+        self._gql.close()
 
     def _make_reply(
         self, response: Response, answer: Answer | None, text: str | None, bytes_sent: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import sqlite3
 import stat
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.erasure.plans import make_plan, planned_artifact, planned_file, planned_run
+from tests.forked import call_all_forked, needs_fork
 from wbgql.erasure.case import open_case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.ledger import Ledger
@@ -68,6 +70,19 @@ def test_what_a_plan_says_of_a_thing_comes_back_from_the_ledger(ledger):
     assert artifact.target == PLAN.runs[0].artifacts[1]
     assert artifact.run.id == "a"
     assert file.target == PLAN.runs[0].files[0]
+
+
+@needs_fork
+def test_forked_processes_write_with_connections_of_their_own(ledger):
+    def write() -> list[int]:
+        return [ledger.next_generation(JOB) for _ in range(10)]
+
+    written = call_all_forked([write] * 4)
+
+    numbers = list(itertools.chain(*written))
+    assert len(set(numbers)) == 40
+    assert max(numbers) == ledger.job(JOB).generation
+    assert is_whole(ledger)
 
 
 def test_an_outcome_is_set_once(ledger):

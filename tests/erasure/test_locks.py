@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from tests.erasure.stages import Stage
+from tests.forked import call_forked, needs_fork
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.locks import Hold, hold_job
 from wbgql.errors import Locked
@@ -43,6 +44,23 @@ def test_d4_16_other_targets_and_the_same_ones_later_are_free(take: Take):
         assert hold.alone
     with take("two", "t1") as hold:
         assert hold.alone
+
+
+@needs_fork
+def test_a_forked_process_holds_nothing_and_gives_nothing_back(take: Take):
+    held = take("one", "t1")
+    hold = held.__enter__()
+    hold.check()
+
+    assert call_forked(lambda: held.__exit__(None, None, None)) is False
+    assert "StoreError: this process was forked" in call_forked(hold.check)
+
+    hold.check()
+    with pytest.raises(Locked), take("two", "t1"):
+        pass
+    held.__exit__(None, None, None)
+    with take("two", "t1"):
+        pass
 
 
 def test_a_file_has_one_worker(take: Take, database: str):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.forked import call_forked, needs_fork
 from wbgql.errors import Locked
 from wbgql.jobs.engine import Engine
 from wbgql.jobs.ranges import Batch, cut, make_batches
@@ -213,3 +214,30 @@ def test_a_second_process_on_one_sqlite_file_is_refused(tmp_path):
     finally:
         doomed.kill()
         doomed.communicate()
+
+
+@needs_fork
+def test_a_process_forked_while_a_job_runs_refuses_a_job_of_its_own(engine: Engine) -> None:
+    def work() -> int:
+        done: list[Batch] = []
+        with engine.working("two", _collect(done), concurrency=1):
+            return len(done)
+
+    with engine.working("one", _collect([]), concurrency=1):
+        refused = call_forked(work)
+
+    assert refused.startswith("Locked: this process was forked while a job ran")
+
+
+@needs_fork
+def test_a_process_forked_after_a_job_works_on_its_own(engine: Engine) -> None:
+    def work(job: str) -> int:
+        done: list[Batch] = []
+        with engine.working(job, _collect(done), concurrency=2) as worker:
+            worker.submit(make_batches(job, 1, 1, cut(0, 4, 2)))
+            worker.wait(1, 1, lambda: None)
+        return len(done)
+
+    assert work("one") == 2
+    assert call_forked(lambda: work("two"), timeout_s=60) == 2
+    assert work("three") == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -13,6 +12,7 @@ from wbgql.documents import Documents, load_documents
 from wbgql.downloads import Downloader
 from wbgql.errors import ConfigError, UsageError
 from wbgql.fetching import HttpFetcher
+from wbgql.forks import lazy
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath, check_url_host, parse_project_path, parse_run_path
 from wbgql.progress import NoProgress, Progress
@@ -51,19 +51,19 @@ class Connected:
         if self._folders:
             self.documents  # noqa: B018  # a broken folder is told here, not at the first request
 
-    @cached_property
+    @lazy
     def documents(self) -> Documents:
         """The operations this client knows: the packaged ones and yours."""
         return load_documents(*self._folders)
 
-    @cached_property
+    @lazy
     def session(self) -> Session:
         """The connection, opened at its first use."""
         if self._given_session is not None:
             return self._given_session
         return Session.open(self.settings, documents=self.documents, on_retry=self._on_retry)
 
-    @cached_property
+    @lazy
     def fetcher(self) -> HttpFetcher:
         """What reads stored content; opened at its first use."""
         return HttpFetcher(self.settings)
@@ -123,7 +123,7 @@ class Connected:
             lambda entity: parse_artifact_path(path, entity=entity, project=self.settings.project)
         )
 
-    @cached_property
+    @lazy
     def _default_entity(self) -> str:
         entity = self.viewer().entity
         if entity is None:

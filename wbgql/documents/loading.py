@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wbgql.documents.operations import Prepared, Variable
 from wbgql.errors import DocumentError
+from wbgql.forks import lazy
 from wbgql.resources import queries_dir, schema_file
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Documents:
         """Every fragment's name, in the order of the folders, files and lines."""
         return tuple(self._definitions.fragments)
 
-    @cached_property
+    @lazy
     def schema(self) -> GraphQLSchema:
         """The SDL, parsed. About 0.2 s for the packaged one, of 3000 lines.
 
@@ -126,7 +127,7 @@ class Documents:
             raise DocumentError(f"no fragment {name!r} in {', '.join(map(str, self._folders))}")
         return fragment
 
-    @cached_property
+    @lazy
     def _definitions(self) -> Definitions:
         definitions = Definitions()
         for folder in self._folders:

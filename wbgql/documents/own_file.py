@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wbgql.documents.loading import Definitions, Documents, load_documents, parse_file, spreads_of
 from wbgql.errors import DocumentError
+from wbgql.forks import lazy
 
 if TYPE_CHECKING:
     from graphql import Node
@@ -37,7 +37,7 @@ class OwnFile(Documents):
             raise DocumentError(what, file=str(self.file))
         return self.names[0]
 
-    @cached_property
+    @lazy
     def _definitions(self) -> Definitions:
         definitions = Definitions()
         for definition in parse_file(self.file).definitions:

@@ -7,6 +7,7 @@ open, which vanish with the process that held them, and a row that says which jo
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from wbgql.erasure.ledger.database import storing
 from wbgql.erasure.ledger.tables import SCHEMA, Tables, database_file
 from wbgql.errors import Locked, StoreError
+from wbgql.forks import set_aside
 
 _STARTING_S = 30.0
 
@@ -35,10 +37,10 @@ class Hold(Protocol):
         """Whether a worker of this job is known to be gone."""
 
     def check(self) -> None:
-        """Pass quietly where the locks are still held.
+        """Check that this process still has the locks.
 
         Raises:
-            StoreError: they may be lost; stop working.
+            StoreError: they may be lost, or belong to the process that this one was forked from.
         """
 
 
@@ -46,6 +48,9 @@ class _FileHold:
     """Lock files: one process has the job, so nobody else can be alive."""
 
     alone = True
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
 
     def share(self) -> None:
         """Nothing: a file has one worker."""
@@ -55,7 +60,8 @@ class _FileHold:
         return bool(executor)
 
     def check(self) -> None:
-        """Nothing: a file stays locked as long as the process lives."""
+        """Check the process: a file stays locked as long as the one that locked it lives."""
+        _check_process(self._process)
 
 
 class _SessionHold:
@@ -64,6 +70,7 @@ class _SessionHold:
     def __init__(self, connection: sa.Connection, job: str, *, alone: bool) -> None:
         self._connection = connection
         self._job = job
+        self._process = os.getpid()
         self.alone = alone
 
     def share(self) -> None:
@@ -81,6 +88,7 @@ class _SessionHold:
 
     def check(self) -> None:
         """Ask the session something; a lost one has lost its locks."""
+        _check_process(self._process)
         with storing():
             if self._connection.invalidated:
                 raise StoreError("the session that holds the locks is lost; nothing more is sent")
@@ -97,13 +105,13 @@ def hold_job(
     *,
     stamp: Callable[[], str],
 ) -> Iterator[Hold]:
-    """Hold a job and its targets while this is open.
+    """Hold a job and its targets while this is open. A process that is forked meanwhile holds nothing.
 
     Raises:
         Locked: another job has one of the targets, or another process this job.
         StoreError: the database or a lock file cannot be used.
     """
-    with ExitStack() as stack:
+    with _ending_here() as stack:
         file = database_file(url)
         if file is not None:
             folder = file.parent / "locks"
@@ -123,6 +131,25 @@ def hold_job(
                 raise Locked("another worker has this name; nothing was done")
             _take_targets(engine, job, targets, stamp())
         yield _SessionHold(connection, job, alone=alone)
+
+
+@contextmanager
+def _ending_here() -> Iterator[ExitStack]:
+    """A stack that a forked process leaves alone: to close the session there would give back the locks."""
+    process = os.getpid()
+    with ExitStack() as stack:
+        try:
+            yield stack
+        finally:
+            if os.getpid() != process:
+                set_aside(stack.pop_all())
+
+
+def _check_process(process: int) -> None:
+    if os.getpid() != process:
+        raise StoreError(
+            "this process was forked from the one that holds the locks of the job; nothing more is sent"
+        )
 
 
 def _take_file(stack: ExitStack, path: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import Generic, TypeVar
 
 from wbgql.errors import UsageError
+from wbgql.forks import Workers
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ def iter_in_order(sources: Iterable[Iterator[T]], *, workers: int) -> Iterator[T
     read by one thread at a time. Ending early stops every source after the items it is about to bring.
 
     Raises:
-        UsageError: `workers` is not from 1 to 32.
+        UsageError: `workers` is not from 1 to 32, or this process was forked from the one that began.
         Whatever a source raises, when it is that source's turn.
     """
     if not 1 <= workers <= MAX_WORKERS:
@@ -35,20 +36,17 @@ def iter_in_order(sources: Iterable[Iterator[T]], *, workers: int) -> Iterator[T
 class _Reader(Generic[T]):
     """One source and the items that are being brought from it."""
 
-    def __init__(self, source: Iterator[T], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, source: Iterator[T], pool: Workers) -> None:
         self._source = source
         self._pool = pool
         self._future: Future[tuple[list[T], bool]] = pool.submit(self._pull, 1)
 
     def take(self) -> tuple[list[T], bool]:
         """Wait for the next items; the flag says that they are the last. Asks for more at once."""
-        items, is_last = self._future.result()
+        items, is_last = self._pool.wait(self._future)
         if not is_last:
             self._future = self._pool.submit(self._pull, _AHEAD)
         return items, is_last
-
-    def cancel(self) -> None:
-        self._future.cancel()
 
     def _pull(self, count: int) -> tuple[list[T], bool]:
         items = list(islice(self._source, count))
@@ -56,15 +54,11 @@ class _Reader(Generic[T]):
 
 
 def _iter_in_order(sources: Iterator[Iterator[T]], workers: int) -> Iterator[T]:
-    with ThreadPoolExecutor(workers, thread_name_prefix="wbgql-history") as pool:
+    with Workers(workers, "wbgql-history") as pool:
         readers = deque(_Reader(source, pool) for source in islice(sources, workers))
-        try:
-            while readers:
-                items, is_last = readers[0].take()
-                if is_last:
-                    readers.popleft()
-                    readers.extend(_Reader(source, pool) for source in islice(sources, 1))
-                yield from items
-        finally:
-            for reader in readers:
-                reader.cancel()
+        while readers:
+            items, is_last = readers[0].take()
+            if is_last:
+                readers.popleft()
+                readers.extend(_Reader(source, pool) for source in islice(sources, 1))
+            yield from items

@@ -39,6 +39,17 @@ Process = Callable[[Batch], str]
 _process: Process | None = None
 _ended = threading.Event()  # set whenever a batch has ended in this process
 _one_at_a_time = threading.Lock()
+_forked_at_work = False  # a job was running when this process was forked: DBOS holds its parent's connections
+
+
+def _begin_after_fork() -> None:
+    global _process, _ended, _one_at_a_time, _forked_at_work  # noqa: PLW0603
+    _forked_at_work = _forked_at_work or _one_at_a_time.locked()
+    _process, _ended, _one_at_a_time = None, threading.Event(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_after_fork)
 
 
 def run_batch(job: str, generation: int, wave: int, lo: int, hi: int) -> str:
@@ -120,10 +131,16 @@ class Engine:
         program that runs a DBOS of its own cannot do this in the same process.
 
         Raises:
-            Locked: this process works on a job already, or another does with the same SQLite file.
+            Locked: this process works on a job already, was forked from one that did, or another process
+                works with the same SQLite file.
             StoreError: the database cannot be used.
         """
         global _process  # noqa: PLW0603  # the engine calls a function by its name
+        if _forked_at_work:
+            raise Locked(
+                "this process was forked while a job ran: run the next job in a process that was started "
+                "before or after it, or with multiprocessing's 'spawn'; nothing was done"
+            )
         if not _one_at_a_time.acquire(blocking=False):
             raise Locked("this process works on another job; nothing was done")
         try:

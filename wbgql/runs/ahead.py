@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from wbgql.connection import Connection
+from wbgql.forks import renew_after_fork, set_aside
 from wbgql.runs.nodes import RunNode
 
 Ask = Callable[[int, str | None], Connection[RunNode]]
@@ -55,10 +56,12 @@ class ReadAhead:
         self._most = FEWEST_PAGES
         self._guesses: Iterator[str] = iter(())
         self._waiting: dict[tuple[int, str], Future[Connection[RunNode]]] = {}
+        renew_after_fork(self)
 
     def __call__(self, first: int, after: str | None) -> Connection[RunNode]:
         """Return the page of `first` runs after a cursor."""
         if after is None:
+            self.close()
             return self._first(first)
         future = self._waiting.pop((first, after), None)
         if future is None:
@@ -73,6 +76,14 @@ class ReadAhead:
         self._waiting.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def after_fork(self) -> None:
+        """Go on page by page in a forked process: the threads that ask are in its parent."""
+        self._guesses = iter(())
+        self._waiting = {}
+        if self._pool is not None:
+            set_aside(self._pool)
             self._pool = None
 
     def _first(self, first: int) -> Connection[RunNode]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from wbgql.documents import Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, RequestError, ResponseError
 from wbgql.files import iter_files_of_project
+from wbgql.forks import Workers
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
 from wbgql.storage.counting import Content
@@ -161,15 +162,11 @@ def _read_contents(
 def _in_parallel(
     call: Callable[[Version], VersionBytes], versions: Iterable[Version], threads: int
 ) -> Iterator[VersionBytes]:
-    with ThreadPoolExecutor(threads, thread_name_prefix="wbgql-manifests") as pool:
+    with Workers(threads, "wbgql-manifests") as pool:
         waiting: deque[Future[VersionBytes]] = deque()
-        try:
-            for version in versions:
-                waiting.append(pool.submit(call, version))
-                if len(waiting) >= threads * 4:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        for version in versions:
+            waiting.append(pool.submit(call, version))
+            if len(waiting) >= threads * 4:
+                yield pool.wait(waiting.popleft())
+        while waiting:
+            yield pool.wait(waiting.popleft())

@@ -17,6 +17,7 @@ from wbgql.erasure.journals import Entry, Head, make_entry
 from wbgql.erasure.ledger.tables import SCHEMA, Tables, database_file, make_engine
 from wbgql.erasure.plans import Plan, parse_plan
 from wbgql.errors import StoreError, UsageError
+from wbgql.forks import renew_after_fork, set_aside
 from wbgql.scalars import format_datetime
 
 JobState = Literal["applying", "applied", "partial", "verified", "reopened", "closed"]
@@ -68,6 +69,7 @@ class Database:
         self._now = now
         # Threads of one process queue here; left to SQLite, they would sleep and try again.
         self._one_writer = threading.Lock()
+        renew_after_fork(self)
         # Made once: SQLAlchemy takes longer to put a statement together than to send it.
         jobs = tables.jobs
         of_job = jobs.c.job == sa.bindparam("of_job")
@@ -101,6 +103,16 @@ class Database:
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
         self.engine.dispose()
+
+    def after_fork(self) -> None:
+        """Open connections of its own in a forked process: neither SQLite nor libpq may be shared.
+
+        Source: SQLite's "How To Corrupt An SQLite Database File", section 2.6, and SQLAlchemy's "Using
+        Connection Pools with Multiprocessing" (2026-11).
+        """
+        self._one_writer = threading.Lock()
+        set_aside(self.engine.pool)
+        self.engine.dispose(close=False)
 
     def job(self, job: str) -> Job:
         """Return a job's row.
