@@ -170,6 +170,8 @@ class RunsTransport:
         }
         if variables["withDetails"]:
             node |= {"host": run.get("host"), "updatedAt": None, "computeSeconds": run.get("duration", 0)}
+        if variables["withNotes"]:
+            node["notes"] = run.get("notes")
         if variables["withConfig"]:
             wrapped = {key: {"value": value} for key, value in run["config"].items()}
             node["config"] = self._text(wrapped, variables.get("configKeys"))

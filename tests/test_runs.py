@@ -10,7 +10,15 @@ import pytest
 
 import wbgql as wb
 from tests.fakes import FakeTransport, error_reply, page
-from wbgql.errors import FilterError, FilterWarning, NotFound, ResponseError, UnknownKeyWarning, UsageError
+from wbgql.errors import (
+    FilterError,
+    FilterWarning,
+    NotFetched,
+    NotFound,
+    ResponseError,
+    UnknownKeyWarning,
+    UsageError,
+)
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import Run, RunSelection, get_run, list_run_ids
 from wbgql.session import Session
@@ -320,7 +328,8 @@ def test_an_order_by_a_key_that_runs_have_is_not_questioned() -> None:
     (run,) = select(transport, order=-wb.summary["acc"], limit=1)
 
     assert len(transport.sent) == 1
-    assert run.summary == {}
+    with pytest.raises(NotFetched, match=r'summary was not fetched.*select=\[wb\.summary\["key"\]\]'):
+        _ = run.summary
 
 
 IGNORES_THE_FILTER = (
@@ -368,7 +377,8 @@ def test_verifying_brings_what_the_filter_looks_at_and_shows_what_was_selected()
     (run,) = select(transport, where=wb.summary["acc"] > 0.9).verified()
 
     assert transport.sent[0][1]["summaryKeys"] == ["acc"]
-    assert run.summary == {}
+    with pytest.raises(NotFetched):
+        _ = run.summary
 
 
 def test_a_raw_filter_that_cannot_be_evaluated_here_is_not_verified() -> None:

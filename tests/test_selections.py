@@ -18,6 +18,7 @@ from wbgql.errors import (
     CoverageWarning,
     FilterError,
     FilterWarning,
+    NotFetched,
     NotFound,
     ProjectionWarning,
     ResponseError,
@@ -144,7 +145,8 @@ def test_the_first_ones_of_several_projects_are_the_first_over_all() -> None:
     first = select(two_projects(), [AUDIO, VISION], order=+accuracy).first()
     assert first is not None
     assert str(first.path) == "acme/vision/r0"
-    assert first.summary == {}
+    with pytest.raises(NotFetched):
+        _ = first.summary
 
 
 def test_a_limit_over_several_projects_without_an_order_stops_reading() -> None:
@@ -301,7 +303,9 @@ def test_attributes_that_are_seldom_wanted_travel_only_when_named() -> None:
     (detailed,) = select(transport, select=[wb.run.host, wb.run.duration_s, wb.run.updated_at])
 
     assert [sent["withDetails"] for _, sent in transport.sent] == [False, True]
-    assert (plain.host, plain.duration_s, plain.updated_at) == (None, None, None)
+    for name in ("host", "duration_s", "updated_at", "notes"):
+        with pytest.raises(NotFetched, match=rf"{name} was not fetched.*select=\[wb\.run\.{name}\]"):
+            getattr(plain, name, None)
     assert (detailed.host, detailed[wb.run.duration_s], detailed.updated_at) == ("node1", 90, None)
 
 

@@ -3,7 +3,8 @@
 WbgqlError                       .maybe_applied; retryable: class attribute, False unless said
 ├── UsageError(ValueError)       the caller's mistake
 │   ├── ConfigError              a setting is missing, malformed or contradicts another
-│   └── FilterError              an expression or filter the server would refuse or misread; .text .column
+│   ├── FilterError              an expression or filter the server would refuse or misread; .text .column
+│   └── NotFetched               an attribute or key is read that was not asked for
 ├── DocumentError                a .graphql file and the SDL disagree: .file .line .reason
 ├── RequestError                 .operation .status (or None) .errors .data (may be partial)
 │   ├── AuthenticationError      the key is missing, wrong or expired
@@ -34,6 +35,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+_SECTIONS = ("config", "summary")
+
 
 class WbgqlError(Exception):
     """Base of every error this package raises."""
@@ -61,6 +64,30 @@ class FilterError(UsageError):
         self.text = text
         self.column = column
         super().__init__(_with_caret(message, text, column))
+
+
+class NotFetched(UsageError):
+    """An attribute or key is read that was not fetched, so that nothing is known of its value.
+
+    It is neither an `AttributeError` nor a `KeyError`: `getattr(run, "notes", None)` must not answer None.
+    """
+
+    @classmethod
+    def attribute(cls, path: object, name: str) -> NotFetched:
+        """For an attribute, or a whole section, of a run that came in a list."""
+        hint = f'select=[wb.{name}["key"]] or "*"' if name in _SECTIONS else f"select=[wb.run.{name}]"
+        return cls(
+            f"run {str(path)!r}: {name} was not fetched; list the runs with {hint}, or read this one with "
+            f"client.run({str(path)!r})"
+        )
+
+    @classmethod
+    def key(cls, path: object, section: str, key: object) -> NotFetched:
+        """For a key of config or summary that `select` did not name."""
+        return cls(
+            f"run {str(path)!r}: {section}[{key!r}] was not fetched; list the runs with "
+            f'select=[wb.{section}[{key!r}], ...] or "*", or read this one with client.run({str(path)!r})'
+        )
 
 
 class FilterWarning(UserWarning):

@@ -84,12 +84,13 @@ ATTRIBUTES: Mapping[str, Attribute] = {
         _attribute("updated_at", "time"),
         _attribute("host"),
         _attribute("duration_s", "integer", "compute_seconds"),
+        _attribute("notes"),
     )
 }
 """The attributes a frame can have, in order."""
 
 # These travel only where `select` names them.
-_ON_DEMAND = ("updated_at", "host", "duration_s")
+_ON_DEMAND = ("updated_at", "host", "duration_s", "notes")
 ALWAYS = ("project", "id")
 
 

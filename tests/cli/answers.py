@@ -31,8 +31,9 @@ def runs(*nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def one_run(node: dict[str, Any] | None) -> dict[str, Any]:
-    """A run asked for by its id."""
-    return {"project": {"run": node}}
+    """A run asked for by its id, with everything; what `node` does not say is null."""
+    names = ("notes", "host", "updatedAt", "computeSeconds", "config", "summaryMetrics")
+    return {"project": {"run": node and {**dict.fromkeys(names), **node}}}
 
 
 def seen(node: dict[str, Any] | None, *controls: str, count: int = 2) -> dict[str, Any]:

@@ -31,6 +31,7 @@ CODES: dict[type[BaseException], int] = {
     errors.UsageError: USAGE,
     errors.ConfigError: USAGE,
     errors.FilterError: USAGE,
+    errors.NotFetched: USAGE,
     errors.DocumentError: USAGE,
     errors.RequestError: INTERNAL,
     errors.AuthenticationError: AUTH,

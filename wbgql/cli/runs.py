@@ -104,7 +104,8 @@ def show_command(app: App, runpath: str, format_: str | None, output: Path | Non
 
 def run_details(run: Run) -> dict[str, Any]:
     """All there is to show of one run."""
-    return {**_attributes(run), "notes": run.notes, "config": run.config, "summary": run.summary}
+    details = ("updated_at", "host", "duration_s", "notes", "config", "summary")
+    return {**_attributes(run), **{name: getattr(run, name) for name in details}}
 
 
 def _begin(selection: RunSelection, *, verified: bool) -> Iterator[Run]:
@@ -220,9 +221,8 @@ def _record_with(select: str | Sequence[Any]) -> Callable[[Run], dict[str, Any]]
     more = {str(field): field for field in fields if field.path.section == "run"}
 
     def record(run: Run) -> dict[str, Any]:
-        values = {"config": run.config, "summary": run.summary}
         details = {name: run[field] for name, field in more.items()}
-        sections = {name: value for name, value in values.items() if name in asked}
+        sections = {name: getattr(run, name) for name in ("config", "summary") if name in asked}
         return {**_attributes(run), **details, **sections}
 
     return record

@@ -5,6 +5,15 @@ graphql-core at once, so it is not imported here.
 """
 
 from wbgql.documents.loading import Documents, load_documents, load_schema
-from wbgql.documents.operations import Operation, Prepared, Result, Variable
+from wbgql.documents.operations import NOT_FETCHED, Operation, Prepared, Result, Variable
 
-__all__ = ["Operation", "Result", "Prepared", "Variable", "Documents", "load_documents", "load_schema"]
+__all__ = [
+    "NOT_FETCHED",
+    "Documents",
+    "Operation",
+    "Prepared",
+    "Result",
+    "Variable",
+    "load_documents",
+    "load_schema",
+]

@@ -10,6 +10,10 @@ import msgspec
 
 T = TypeVar("T")
 
+# The value of a field that the operation did not ask for. It is false, and not None. Typed as Any, so that
+# it can be the default of a field of any type.
+NOT_FETCHED: Any = msgspec.UNSET
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """Base of everything decoded from an answer: GraphQL's names, in snake case.

@@ -44,7 +44,10 @@ RUN_KEYS = {
     "sweep": "sweep",
     "host": "host",
     "duration_s": "duration",
+    "notes": "notes",
 }
+# No public source says that a server filters by these (2026-11), so the client compares them.
+_CLIENT_ATTRIBUTES = frozenset({"notes"})
 DATE_ATTRIBUTES = frozenset({"created_at", "heartbeat_at", "updated_at"})
 
 
@@ -241,6 +244,8 @@ class Condition(Expr):
             return f"{self.path}: the server reads a dot in a key as nesting (wandb/wandb#3087)"
         if self.op in _LIST_OPS:
             return f"{self}: the server cannot look into lists (wandb/wandb#10900)"
+        if self.path.section == "run" and self.path.parts[0] in _CLIENT_ATTRIBUTES:
+            return f"{self.path}: servers are not known to filter by it"
         return None
 
     @property

@@ -136,6 +136,11 @@ class RunAttributes(_Root):
         return _text("host")
 
     @property
+    def notes(self) -> TextField:
+        """The notes. Only the client compares them: give `client_side=True` to the selection."""
+        return _text("notes")
+
+    @property
     def duration_s(self) -> NumberField:
         """Seconds the run took."""
         return NumberField(FieldPath("run", ("duration_s",)))

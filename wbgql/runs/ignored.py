@@ -103,7 +103,7 @@ def _lenient(attributes: Sequence[str], holds: Callable[[Document], bool]) -> Ca
 
 def _later(document: Document) -> Document:
     """The run as it is if its instants were cut off to the second."""
-    instants = {key: parse_datetime(document[key]) for key in _INSTANTS if document.get(key)}
+    instants = {key: parse_datetime(at) for key, at in document.items() if key in _INSTANTS and at}
     return {**document, **{key: format_datetime(at + _MOMENT) for key, at in instants.items()}}
 
 
@@ -148,6 +148,6 @@ def _travels(path: FieldPath, sent: Projection) -> bool:
         return False  # compared with fractions, shown without
     if path.section == "run":
         wanted = Projection.of([path])
-        return (sent.details or not wanted.details) and (sent.parts or not wanted.parts)
+        return (sent | wanted) == sent
     keys = sent.config if path.section == "config" else sent.summary
     return path.dotted is None and (keys is None or path.parts[0] in keys)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wbgql.connection import Connection
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.paths import ProjectPath
 
 # The largest page W&B serves (its own advice for scripts, 2026).
@@ -24,28 +24,28 @@ class _User(Result, frozen=True):
 class RunNode(Result, frozen=True):
     """One run as it travels.
 
-    `config` and `summary_metrics` are JSON texts, null unless asked for; so are `notes`, `host`,
-    `updated_at` and `compute_seconds` (a whole number of seconds). `id`, `name` and `created_at` always
-    travel, the other attributes unless a frame has no use for them.
+    A field that was not asked for is `NOT_FETCHED`; None is the server's null. `config` and
+    `summary_metrics` are JSON texts, `compute_seconds` is a whole number. `id`, `name` and `created_at`
+    always travel.
     """
 
     id: str
     name: str
     created_at: str
-    display_name: str | None = None
-    state: str | None = None
-    tags: list[str] | None = None
-    group: str | None = None
-    job_type: str | None = None
-    sweep_name: str | None = None
-    heartbeat_at: str | None = None
-    user: _User | None = None
-    config: str | None = None
-    summary_metrics: str | None = None
-    notes: str | None = None
-    host: str | None = None
-    updated_at: str | None = None
-    compute_seconds: int | None = None
+    display_name: str | None = NOT_FETCHED
+    state: str | None = NOT_FETCHED
+    tags: list[str] | None = NOT_FETCHED
+    group: str | None = NOT_FETCHED
+    job_type: str | None = NOT_FETCHED
+    sweep_name: str | None = NOT_FETCHED
+    heartbeat_at: str | None = NOT_FETCHED
+    user: _User | None = NOT_FETCHED
+    config: str | None = NOT_FETCHED
+    summary_metrics: str | None = NOT_FETCHED
+    notes: str | None = NOT_FETCHED
+    host: str | None = NOT_FETCHED
+    updated_at: str | None = NOT_FETCHED
+    compute_seconds: int | None = NOT_FETCHED
 
 
 class _RunsOf(Result, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +15,10 @@ from wbgql.scalars import parse_json
 
 Decode = Callable[[str], dict[str, Any]]
 
-# These travel only where they are asked for; the other attributes are in every list.
+# These travel only if they are asked for; the other attributes are in every list.
 DETAILS = frozenset({"host", "duration_s", "updated_at"})
+# Notes may be long, so they do not travel with the other details.
+_NOTES = "notes"
 # These always travel.
 _ALWAYS = frozenset({"id", "created_at"})
 
@@ -25,23 +27,26 @@ _ALWAYS = frozenset({"id", "created_at"})
 class Projection:
     """Top-level keys of config and summary; None stands for all of a section, () for none of it.
 
-    `parts`: the attributes that lists usually bring; `details`: those they bring where asked.
+    `parts`: the attributes that lists usually bring; `details` and `notes`: those they bring if asked.
     """
 
     config: tuple[str, ...] | None = ()
     summary: tuple[str, ...] | None = ()
     details: bool = False
     parts: bool = False
+    notes: bool = False
 
     @classmethod
     def of(cls, paths: Iterable[FieldPath]) -> Projection:
         """What holds the values at `paths`."""
         listed = list(paths)
+        attributes = {path.parts[0] for path in listed if path.section == "run"}
         return cls(
             _top_keys(listed, "config"),
             _top_keys(listed, "summary"),
-            any(path.section == "run" and path.parts[0] in DETAILS for path in listed),
-            any(path.section == "run" and path.parts[0] not in DETAILS | _ALWAYS for path in listed),
+            details=bool(attributes & DETAILS),
+            parts=bool(attributes - DETAILS - _ALWAYS - {_NOTES}),
+            notes=_NOTES in attributes,
         )
 
     def __or__(self, other: Projection) -> Projection:
@@ -50,6 +55,7 @@ class Projection:
             _union(self.summary, other.summary),
             self.details or other.details,
             self.parts or other.parts,
+            self.notes or other.notes,
         )
 
     def widened(self, paths: Iterable[FieldPath]) -> Projection:
@@ -58,11 +64,10 @@ class Projection:
         How a server reads such a key in `keys` is not documented (the SDL has a `dotBehavior`).
         """
         sections = {path.section for path in paths if path.dotted is not None}
-        return Projection(
-            None if "config" in sections else self.config,
-            None if "summary" in sections else self.summary,
-            self.details,
-            self.parts,
+        return replace(
+            self,
+            config=None if "config" in sections else self.config,
+            summary=None if "summary" in sections else self.summary,
         )
 
     @property
@@ -77,6 +82,7 @@ class Projection:
             "withSummary": self.summary != (),
             "withDetails": self.details,
             "withParts": self.parts,
+            "withNotes": self.notes,
         }
         if keys:
             asked["configKeys"] = list(self.config) if self.config else None
@@ -94,7 +100,7 @@ class Projection:
 
 
 NOTHING = Projection()
-EVERYTHING = Projection(None, None, details=True, parts=True)
+EVERYTHING = Projection(None, None, details=True, parts=True, notes=True)
 
 
 @lru_cache(maxsize=256)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from wbgql.errors import NotFound, UsageError
+from wbgql.documents import NOT_FETCHED
+from wbgql.errors import NotFetched, NotFound, UsageError
 from wbgql.expressions import Field
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
+from wbgql.runs.fetched import Document, Selected
 from wbgql.runs.nodes import GET_RUN, RunNode
 from wbgql.runs.projections import EVERYTHING, Projection
 from wbgql.scalars import parse_datetime
 from wbgql.session import Session
+
+T = TypeVar("T")
 
 
 class AmbiguousName(UsageError, AttributeError):
@@ -21,10 +25,12 @@ class AmbiguousName(UsageError, AttributeError):
 
 
 class Run:
-    """One run. Holds what was asked for and sends nothing of its own accord.
+    """One run. Holds what was fetched and sends no request.
 
     `id` is the id in the run's URL, `display_name` the label people see, `storage_id` the opaque id that
-    mutations take. `config` and `summary` hold the selected keys only.
+    mutations take. `client.run(...)` fetches everything. A list fetches the attributes except `notes`,
+    `host`, `duration_s` and `updated_at`, which `select` must name, and the selected keys of `config` and
+    `summary`. Reading anything that was not fetched raises `NotFetched`; None means that the run has none.
     """
 
     __slots__ = ("_config", "_node", "_projection", "_summary", "path")
@@ -54,57 +60,60 @@ class Run:
     @property
     def display_name(self) -> str | None:
         """The label people see."""
-        return self._node.display_name
+        return self._fetched("display_name", self._node.display_name)
 
     @property
     def state(self) -> str | None:
         """running, finished, crashed, failed, killed, pending, preempting or preempted."""
-        return self._node.state
+        return self._fetched("state", self._node.state)
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Tags in the server's order; none is an empty tuple."""
-        return tuple(self._node.tags or ())
+        tags = self._fetched("tags", self._node.tags)
+        return tuple(tags or ())
 
     @property
     def group(self) -> str | None:
         """Group the run was logged under."""
-        return self._node.group
+        return self._fetched("group", self._node.group)
 
     @property
     def job_type(self) -> str | None:
         """Job type the run was logged under."""
-        return self._node.job_type
+        return self._fetched("job_type", self._node.job_type)
 
     @property
     def sweep(self) -> str | None:
         """Id of the sweep the run belongs to."""
-        return self._node.sweep_name
+        return self._fetched("sweep", self._node.sweep_name)
 
     @property
     def user(self) -> str | None:
         """Login name of the creator; None where the server does not say."""
-        return self._node.user.username if self._node.user else None
+        user = self._fetched("user", self._node.user)
+        return user.username if user else None
 
     @property
     def notes(self) -> str | None:
-        """Notes; None also where they were not asked for (lists leave them out)."""
-        return self._node.notes
+        """Notes. A list fetches them only if they are selected."""
+        return self._fetched("notes", self._node.notes)
 
     @property
     def host(self) -> str | None:
-        """Host that logged the run; None also in lists that did not select it."""
-        return self._node.host
+        """Host that logged the run. A list fetches it only if it is selected."""
+        return self._fetched("host", self._node.host)
 
     @property
     def duration_s(self) -> int | None:
-        """Seconds the run computed for; None in lists that did not select it."""
-        return self._node.compute_seconds
+        """Seconds the run computed for. A list fetches it only if it is selected."""
+        return self._fetched("duration_s", self._node.compute_seconds)
 
     @property
     def updated_at(self) -> datetime | None:
-        """When the run was last changed, in UTC; None also in lists that did not select it."""
-        return parse_datetime(self._node.updated_at) if self._node.updated_at else None
+        """When the run was last changed, in UTC. A list fetches it only if it is selected."""
+        text = self._fetched("updated_at", self._node.updated_at)
+        return parse_datetime(text) if text else None
 
     @property
     def created_at(self) -> datetime:
@@ -114,33 +123,40 @@ class Run:
     @property
     def heartbeat_at(self) -> datetime | None:
         """When the run was last heard of, in UTC."""
-        return parse_datetime(self._node.heartbeat_at) if self._node.heartbeat_at else None
+        text = self._fetched("heartbeat_at", self._node.heartbeat_at)
+        return parse_datetime(text) if text else None
 
     @property
     def config(self) -> dict[str, Any]:
-        """Selected config keys, without W&B's `value` wrapper and its internal `_wandb` key."""
+        """Selected config keys, without W&B's `value` wrapper and its internal `_wandb` key.
+
+        If `select` named some keys, reading another one raises `NotFetched`, also with `.get` and `in`.
+        """
         if self._config is None:
-            text = self._node.config
-            self._config = self._projection.read_config(text) if text else {}
+            text = self.raw_config
+            self._config = self._selected("config", self._projection.read_config(text) if text else {})
         return self._config
 
     @property
     def raw_config(self) -> str | None:
         """The config text as the server sent it, wrapper and internal keys included."""
-        return self._node.config
+        return self._fetched("config", self._config_text)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Selected summary keys. NaN may come as a float or as the string the server stores."""
+        """Selected summary keys, as `config`. NaN may come as a float or as the text the server stores."""
         if self._summary is None:
-            text = self._node.summary_metrics
-            self._summary = self._projection.read_summary(text) if text else {}
+            text = self._fetched("summary", self._summary_text)
+            self._summary = self._selected("summary", self._projection.read_summary(text) if text else {})
         return self._summary
 
     def __getitem__(self, field: Field) -> Any:
-        """Return the value of a field, None where the run has none (or it was not selected).
+        """Return the value of a field, None if the run has none.
 
         A key of config or summary that holds a dot is looked up as it is first, then as nesting.
+
+        Raises:
+            NotFetched: the attribute or key was not fetched.
         """
         if not isinstance(field, Field):
             raise UsageError(f"index a run with a field such as wb.summary['loss'], not {field!r}")
@@ -149,35 +165,58 @@ class Run:
             return getattr(self, parts[0])
         return _dig(self.config if section == "config" else self.summary, parts)
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Document:
         """The run under the names that filters use, for `expressions.matches`.
 
-        An attribute that the server gives as null is left out: in its database it is missing.
+        An attribute that the server gives as null is left out: in its database it is missing. Looking up
+        one that was not fetched raises `NotFetched`.
         """
-        attributes = {
-            "name": self.id,
-            "displayName": self.display_name,
-            "state": self.state,
-            "tags": list(self.tags),
-            "createdAt": self._node.created_at,
-            "heartbeatAt": self._node.heartbeat_at,
-            "group": self.group,
-            "jobType": self.job_type,
-            "username": self.user,
-            "sweep": self.sweep,
-            "host": self.host,
-            "duration": self.duration_s,
-            "updatedAt": self._node.updated_at,
+        node = self._node
+        attributes: dict[str, Any] = {
+            "name": node.name,
+            "displayName": node.display_name,
+            "state": node.state,
+            "tags": [] if node.tags is None else node.tags,
+            "createdAt": node.created_at,
+            "heartbeatAt": node.heartbeat_at,
+            "group": node.group,
+            "jobType": node.job_type,
+            "username": node.user and node.user.username,
+            "sweep": node.sweep_name,
+            "host": node.host,
+            "duration": node.compute_seconds,
+            "updatedAt": node.updated_at,
+            "notes": node.notes,
+            "config": NOT_FETCHED if self._config_text is NOT_FETCHED else self.config,
+            "summary_metrics": NOT_FETCHED if self._summary_text is NOT_FETCHED else self.summary,
         }
-        there = {key: value for key, value in attributes.items() if value is not None}
-        return {**there, "config": self.config, "summary_metrics": self.summary}
+        return Document.of(attributes, self.path)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, state={self.state!r})"
+        state = self._node.state
+        return f"Run({str(self.path)!r}{'' if state is NOT_FETCHED else f', state={state!r}'})"
+
+    def _fetched(self, name: str, value: T) -> T:
+        if value is NOT_FETCHED:
+            raise NotFetched.attribute(self.path, name)
+        return value
+
+    # A section may have come for a filter or an order alone; only a selected one counts as fetched.
+    @property
+    def _config_text(self) -> str | None:
+        return NOT_FETCHED if self._projection.config == () else self._node.config
+
+    @property
+    def _summary_text(self) -> str | None:
+        return NOT_FETCHED if self._projection.summary == () else self._node.summary_metrics
+
+    def _selected(self, section: Literal["config", "summary"], values: dict[str, Any]) -> dict[str, Any]:
+        keys = self._projection.config if section == "config" else self._projection.summary
+        return values if keys is None else Selected.of(values, section, keys, self.path)
 
 
 def get_run(session: Session, path: RunPath) -> Run:
-    """Return one run, with its whole config, summary and notes. One request.
+    """Return one run with every attribute and its whole config and summary. One request.
 
     Raises:
         NotFound: the run or its project is missing or not visible.
@@ -193,5 +232,6 @@ def get_run(session: Session, path: RunPath) -> Run:
 def _dig(values: Any, parts: Sequence[str]) -> Any:
     found = dig(values, parts)
     if found is None and any("." in part for part in parts):
-        return dig(values, ".".join(parts).split("."))
+        # A plain dict: whoever selected "a.b" has what the server nested below "a".
+        return dig(dict(values), ".".join(parts).split("."))
     return found
