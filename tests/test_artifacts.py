@@ -20,7 +20,7 @@ from wbgql.artifacts import (
 )
 from wbgql.artifacts.manifests import parse_manifest
 from wbgql.downloads import Downloader
-from wbgql.errors import NotFound, PartialError, ResultError, UsageError
+from wbgql.errors import NotFetched, NotFound, PartialError, ResultError, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 
@@ -125,6 +125,24 @@ def test_one_version_is_shown_by_its_name(world):
         ("keep",),
     )
     assert (found.run, found.user) == (run, "admin")
+
+
+def test_what_was_not_fetched_of_a_version_is_not_none(world):
+    run = world.run("r1")
+    world.log("ds", {"a": b"1"}, runName="r1", metadata={"rows": 3})
+    (listed,) = world.client.artifacts(world.path)
+    (with_metadata,) = world.client.artifacts(world.path, with_metadata=True)
+    (logged,) = world.client.logged_artifacts(run)
+    (project,) = (one for one in world.client.projects("admin") if f"admin/{one.name}" == world.path)
+
+    assert with_metadata.values == {"rows": 3}
+    assert world.client.artifact(f"{world.path}/ds:v0").description is None
+    unread = [(listed, "metadata"), (listed, "values"), (with_metadata, "description")]
+    unread += [(logged, "metadata"), (logged, "description"), (logged, "tags"), (project, "run_count")]
+    for owner, name in unread:
+        with pytest.raises(NotFetched, match=f"{name} was not fetched"):
+            getattr(owner, name, None)
+    assert getattr(logged, "nosuch", None) is None
 
 
 def test_a_version_that_is_not_there_names_what_was_asked_for(world):

@@ -11,7 +11,7 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 
 from wbgql.connection import Connection
-from wbgql.documents import Documents, Operation, Result, load_documents, load_schema
+from wbgql.documents import NOT_FETCHED, Documents, Operation, Result, load_documents, load_schema
 from wbgql.documents.result_types import check_result_types
 from wbgql.errors import DocumentError
 
@@ -290,13 +290,13 @@ def test_a_type_that_some_answer_would_not_fit_is_refused(
 
 
 def test_a_field_that_may_be_left_out_needs_a_default_and_one_sure_selection_is_enough(folder: Path) -> None:
-    check_one(folder, "it: id @include(if: $b)", str, default="")
+    check_one(folder, "it: id @include(if: $b)", str, default=NOT_FETCHED)
     check_one(folder, "it: id @include(if: $b) ... { it: id }", str)
 
 
 class AnyNode(Result, frozen=True, kw_only=True):
     id: str
-    name: str | None = None
+    name: str | None = NOT_FETCHED
 
 
 class StrictNode(Result, frozen=True, kw_only=True):
@@ -350,3 +350,16 @@ def test_results_ignore_fields_they_do_not_know_and_read_graphql_names() -> None
         display_name: str
 
     assert msgspec.json.decode(b'{"displayName": "a", "more": 1}', type=Named) == Named(display_name="a")
+
+
+@pytest.mark.parametrize("selection", ["id", "id it: state @include(if: $b)"])
+@pytest.mark.parametrize("default", [None, "", 0])
+def test_what_may_be_left_out_must_not_look_null_or_empty(folder: Path, selection: str, default: Any) -> None:
+    inner = msgspec.defstruct(
+        "Inner", [("id", str), ("it", Any, default)], bases=(Result,), frozen=True, kw_only=True
+    )
+    node = msgspec.defstruct("Node", [("nodes", list[inner | None])], bases=(Result,), frozen=True)  # type: ignore[valid-type]  # made above
+    query = f"query One($b: Boolean = true) {{ nodes {{ {selection} }} }}".replace("state", "id")
+
+    with pytest.raises(DocumentError, match=r"nodes\[\]\.it may be left out.*must be NOT_FETCHED"):
+        check_result_types(documents(folder, one=query), [Operation("One", node)])

@@ -39,11 +39,11 @@ class Edge(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rena
 
 
 class Connection(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rename="camel"):
-    """One page of a list. `total_count` is None unless the operation asks for it."""
+    """One page of a list. `total_count` is `msgspec.UNSET` unless the operation asks for it."""
 
     edges: list[Edge[T] | None]
     page_info: PageInfo
-    total_count: int | None = None
+    total_count: int | msgspec.UnsetType | None = msgspec.UNSET
 
     @property
     def nodes(self) -> list[T]:

@@ -306,7 +306,7 @@ class _Walk:
 
         def fetch(first: int, after: str | None) -> Connection[LineageRun]:
             page = _users_page(self._session, version.id, first, after)
-            totals[0] = page.total_count
+            totals[0] = page.total_count or None
             return page
 
         for run in iter_nodes(fetch, page_size=_PAGE, key=lambda one: one.id):

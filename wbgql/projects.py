@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
-from wbgql.errors import NotFound, RequestError
+from wbgql.errors import NotFetched, NotFound, RequestError
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 
@@ -21,6 +21,16 @@ class Project(Result, frozen=True):
     entity_name: str
     created_at: str
     read_only: bool | None
+
+    if not TYPE_CHECKING:  # so that type checkers find these names missing themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in ("internal_id", "number", "run_count"):
+                raise NotFetched(
+                    f"project '{self.entity_name}/{self.name}': {name} was not fetched; "
+                    "read it with wbgql.projects.get_project(session, path)"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class ProjectDetails(Result, frozen=True):

@@ -77,7 +77,7 @@ def read_manifest(session: Session, downloader: Downloader, version: Version) ->
         NotFound: the version has no manifest (it is not committed, or its files were removed).
         ResultError: what came is no manifest of version 1.
     """
-    link = version.current_manifest or _find_link(session, version)
+    link = version.manifest_link or _find_link(session, version)
     try:
         content = downloader.read(link.file.direct_url)
     except (NotFound, PermissionDenied):

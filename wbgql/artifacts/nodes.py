@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
 from wbgql.connection import PageInfo
-from wbgql.documents import Result
+from wbgql.documents import NOT_FETCHED, Result
+from wbgql.errors import NotFetched
 from wbgql.paths import RunPath
 from wbgql.scalars import parse_json
+
+T = TypeVar("T")
 
 
 class _TypeName(Result, frozen=True):
@@ -23,6 +26,24 @@ class _Sequence(Result, frozen=True):
 
 class _Alias(Result, frozen=True):
     alias: str
+
+
+# What `Version` has in addition; the versions of a run come without it.
+_OF_VERSIONS = frozenset(
+    {
+        "created_by",
+        "description",
+        "history_step",
+        "metadata",
+        "path",
+        "run",
+        "tag_names",
+        "tags",
+        "updated_at",
+        "user",
+        "values",
+    }
+)
 
 
 class Artifact(Result, frozen=True):
@@ -59,6 +80,18 @@ class Artifact(Result, frozen=True):
     def alias_names(self) -> tuple[str, ...]:
         """Aliases in the server's order; `vN` is none of them."""
         return tuple(alias.alias for alias in self.aliases)
+
+    if not TYPE_CHECKING:  # so that type checkers find these names missing themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _OF_VERSIONS:
+                raise _not_fetched(self.name, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _not_fetched(path: str, name: str) -> NotFetched:
+    hint = "list versions with with_metadata=True, or " if name in ("metadata", "values") else ""
+    return NotFetched(f"artifact {path!r}: {name} was not fetched; {hint}read it with client.artifact(path)")
 
 
 class _User(Result, frozen=True):
@@ -118,16 +151,17 @@ class ManifestLink(Result, frozen=True):
 class Version(ArtifactDetails, frozen=True, kw_only=True):
     """One artifact version with where it lives and who made it.
 
-    `description`, `metadata` (JSON text) and `current_manifest` are None unless they were asked for.
+    `description` and `metadata` raise `NotFetched` if they were not asked for. `manifest_link` is
+    `NOT_FETCHED` unless the manifest was asked for.
     """
 
     artifact_sequence: _Home  # narrower: with its project
     updated_at: str | None
     history_step: int | None
     tags: list[_Tag]
-    description: str | None = None
-    metadata: str | None = None
-    current_manifest: ManifestLink | None = None
+    description_text: str | None = msgspec.field(default=NOT_FETCHED, name="description")
+    metadata_text: str | None = msgspec.field(default=NOT_FETCHED, name="metadata")
+    manifest_link: ManifestLink | None = msgspec.field(default=NOT_FETCHED, name="currentManifest")
 
     @property
     def path(self) -> str:
@@ -141,10 +175,25 @@ class Version(ArtifactDetails, frozen=True, kw_only=True):
         return tuple(tag.name for tag in self.tags)
 
     @property
+    def description(self) -> str | None:
+        """The description. Only `client.artifact(path)` fetches it."""
+        return self._fetched("description", self.description_text)
+
+    @property
+    def metadata(self) -> str | None:
+        """The metadata as JSON text. Lists fetch it only with `metadata=...` or `with_metadata`."""
+        return self._fetched("metadata", self.metadata_text)
+
+    @property
     def values(self) -> dict[str, Any]:
-        """The metadata, decoded; empty where there is none or it was not asked for."""
+        """The metadata, decoded; empty if there is none."""
         found = parse_json(self.metadata) if self.metadata else {}
         return found if isinstance(found, dict) else {}
+
+    def _fetched(self, name: str, value: T) -> T:
+        if value is NOT_FETCHED:
+            raise _not_fetched(self.path, name)
+        return value
 
     @property
     def run(self) -> RunPath | None:

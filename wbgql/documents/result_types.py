@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import msgspec
 from graphql import (
     FieldNode,
     FragmentSpreadNode,
@@ -53,10 +54,10 @@ def check_result_types(documents: Documents, operations: Iterable[Operation[Any]
     """Check that what each operation selects decodes into its result type, and nothing is missing.
 
     Every selected name has a field and every field without a default is selected; what may
-    be null in the SDL may be None in the type; what `@include`, `@skip` or a narrower type
-    condition may leave out has a default; lists are lists; scalars and enums fit. A union of
-    Structs tagged with `__typename` is checked per tag. Operations whose result is not a
-    Struct (users' own `dict`) are not looked into.
+    be null in the SDL may be None in the type; lists are lists; scalars and enums fit. What is not
+    selected, or what `@include`, `@skip` or a narrower type condition may leave out, is `NOT_FETCHED`
+    by default, since it must not look null or empty. A union of Structs tagged with `__typename` is
+    checked per tag. Operations whose result is not a Struct (users' own `dict`) are not looked into.
 
     Raises:
         DocumentError: naming file, operation and path of the first that does not fit.
@@ -107,6 +108,7 @@ class _Check:
         for name in fields.keys() - selected.keys():
             if fields[name].required:
                 self.fail(f"{path}.{name}", f"is required by {struct.cls.__name__}, but not selected")
+            self.left_out(fields[name], f"{path}.{name}")
         if struct.tag_field is not None and struct.tag_field not in selected:
             self.fail(f"{path}.{struct.tag_field}", f"tells {struct.cls.__name__} apart, but is not selected")
 
@@ -170,7 +172,14 @@ class _Check:
     def field(self, field: inspect.Field, found: _Selected, path: str) -> None:
         if field.required and not found.always:
             self.fail(path, "may be left out of the answer, so its field needs a default")
+        if not found.always:
+            self.left_out(field, path)
         self.value(field.type, found.type, found.below, path)
+
+    def left_out(self, field: inspect.Field, path: str) -> None:
+        """A value that was not fetched must not look like one that is null or empty."""
+        if field.default is not msgspec.NODEFAULT or field.default_factory is not msgspec.NODEFAULT:
+            self.fail(path, "may be left out of the answer, so its default must be NOT_FETCHED")
 
     def value(
         self, kind: inspect.Type, type_: GraphQLOutputType, below: list[SelectionNode], path: str

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.errors import NotFound
 from wbgql.expressions import compile_filter, run
 from wbgql.paths import RunPath
@@ -89,8 +87,8 @@ class RunHistory(Result, frozen=True, kw_only=True):
 
     name: str
     history_line_count: int | None
-    history: list[str] = msgspec.field(default_factory=list)
-    sampled_history: list[list[dict[str, Any]]] = msgspec.field(default_factory=list)
+    history: list[str] = NOT_FETCHED
+    sampled_history: list[list[dict[str, Any]]] = NOT_FETCHED
 
 
 class _RunsHistory(Result, frozen=True):

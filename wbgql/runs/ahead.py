@@ -103,12 +103,12 @@ class ReadAhead:
         return page
 
     def _start(self, first: int, page: Connection[RunNode]) -> None:
-        known = [number for number in (self._limit, page.total_count) if number is not None]
+        known = [number for number in (self._limit, page.total_count) if isinstance(number, int)]
         if known and min(known) <= _SHORTEST_LIST * first:
             return
         self._most = max(FEWEST_PAGES, min(MOST_PAGES, MEMORY_BYTES // (_weight(page) or 1)))
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="wbgql-pages")
-        counting = self._pool.submit(self._count) if page.total_count is None else None
+        counting = self._pool.submit(self._count) if not isinstance(page.total_count, int) else None
         self._guesses = _cursors(first, known, counting)
         self._fill(first)
 

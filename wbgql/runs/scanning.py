@@ -47,7 +47,8 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
         )
         for page, nodes in fetch:
             pages += 1
-            total = page.total_count if total is None else total
+            if total is None and isinstance(page.total_count, int):
+                total = page.total_count
             given += len(nodes)
             yield nodes
             del page, nodes

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.planning.facts import (
     GET_ARTIFACT_FACTS,
     ByRun,
@@ -110,7 +110,7 @@ class _Outputs(Result, frozen=True):
 
 class _RunNode(RunState, frozen=True, kw_only=True):
     outputs: Connection[OutputFacts] | None
-    files: Connection[FileName] | None = None
+    files: Connection[FileName] | None = NOT_FETCHED
 
 
 class _Runs(Result, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from wbgql.connection import Connection, PageInfo, iter_pages
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.errors import NotVisible, ResponseError, UsageError
 from wbgql.paths import RunPath
 from wbgql.runs import LOGGING_STATES, RunNode
@@ -104,18 +104,18 @@ class ProjectName(Result, frozen=True):
 
 
 class CollectionName(Result, frozen=True):
-    """A collection; its name and project where they were asked for and are visible."""
+    """A collection; its name and project if they were asked for."""
 
     id: str
-    name: str = ""
-    project: ProjectName | None = None
+    name: str = NOT_FETCHED
+    project: ProjectName | None = NOT_FETCHED
 
 
 class Membership(Result, frozen=True):
-    """A version in one collection, with its aliases there, where they were asked for."""
+    """A version in one collection, with its aliases there, if they were asked for."""
 
     artifact_collection: CollectionName | None
-    aliases: list[Alias] = msgspec.field(default_factory=list)
+    aliases: list[Alias] = NOT_FETCHED
 
 
 class _MembershipEdge(Result, frozen=True):

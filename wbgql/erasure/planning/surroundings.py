@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.planning.facts import Id, refuse_half
 from wbgql.errors import NotFound, RequestError, ResponseError, UnstablePopulation
 from wbgql.frames.decoding import dig
@@ -32,7 +32,7 @@ class _Run(Result, frozen=True):
     name: str
     created_at: str
     wandb_config: str | None
-    outputs: Connection[Id] | None = None
+    outputs: Connection[Id] | None = NOT_FETCHED
 
 
 class _Runs(Result, frozen=True):
@@ -176,7 +176,7 @@ class _Reading:
 
     def _outputs(self, run: _Run) -> list[str]:
         start = run.outputs
-        if start is None:
+        if not start:
             return []
 
         def fetch(first: int, after: str | None) -> Connection[Id]:
