@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeTransport
-from wbgql.errors import NotFound, PartialError, StillLogging, UsageError
+from wbgql.errors import NotFound, PartialError, ServerUnavailable, StillLogging, UsageError
 from wbgql.paths import RunPath
 from wbgql.session import Session
 from wbgql.upserts import add_tags, remove_tags, set_config, set_summary, set_tags, upsert_run
@@ -185,3 +185,42 @@ def test_a_value_without_a_json_form_is_refused_before_it_is_sent() -> None:
     with pytest.raises(UsageError, match="no JSON form"):
         set_config(Session(transport), PATH, {"when": object()})
     assert len(transport.sent) == 1
+
+
+LOST = ServerUnavailable("bad gateway", status=502)
+
+
+def sends(transport: FakeTransport) -> int:
+    return [name for name, _ in transport.sent].count("UpsertRun")
+
+
+def test_a_change_whose_answer_was_lost_is_read_and_not_sent_again() -> None:
+    transport = FakeTransport(run(), LOST, run(tags=["x"]))
+
+    assert set_tags(Session(transport), PATH, ["x"]).tags == ("x",)
+    assert sends(transport) == 1
+
+
+def test_a_change_that_was_surely_not_applied_is_sent_once_more() -> None:
+    taken = FakeTransport(run(), LOST, run(), done(), run(tags=["x"]))
+    never = FakeTransport(run(), LOST, run(), LOST, run())
+
+    assert set_tags(Session(taken), PATH, ["x"]).tags == ("x",)
+    with pytest.raises(ServerUnavailable, match="bad gateway"):
+        set_tags(Session(never), PATH, ["x"])
+    assert (sends(taken), sends(never)) == (2, 2)
+
+
+def test_a_run_that_was_not_made_is_made_by_the_second_request() -> None:
+    transport = FakeTransport(MISSING, LOST, MISSING, done(inserted=True), run(displayName="base"))
+
+    assert upsert_run(Session(transport), PATH, display_name="base").inserted
+    assert sends(transport) == 2
+
+
+def test_what_another_wrote_meanwhile_is_never_overwritten_by_a_second_request() -> None:
+    transport = FakeTransport(run(), LOST, run(tags=["theirs"], notes="x"))
+
+    with pytest.raises(PartialError, match="tags"):
+        upsert_run(Session(transport), PATH, tags=["x"], notes="x")
+    assert sends(transport) == 1

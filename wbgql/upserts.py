@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wbgql.documents import Operation, Result
-from wbgql.errors import NotFound, PartialError, ResponseError, StillLogging, UsageError
+from wbgql.errors import NotFound, PartialError, StillLogging, UsageError
+from wbgql.mutations import send_once
 from wbgql.paths import RunPath
 from wbgql.runs import LOGGING_STATES, Run, get_run
 from wbgql.scalars import dump_json, parse_json, to_safe_json
@@ -28,8 +29,7 @@ class _UpsertRun(Result, frozen=True):
     upsert_bucket: _Upserted | None
 
 
-# Safe to repeat: the run is named by id, and every value sent is absolute.
-UPSERT_RUN = Operation("UpsertRun", _UpsertRun, repeatable=True)
+UPSERT_RUN = Operation("UpsertRun", _UpsertRun)
 OPERATIONS: tuple[Operation[Any], ...] = (UPSERT_RUN,)
 
 
@@ -58,7 +58,8 @@ def upsert_run(
     """Create the run `path` or change it. None leaves a field as it is.
 
     `tags` replaces all tags. `config` and `summary` set the keys given and keep the others (the wire
-    replaces the whole; the rest is read first and sent along). Three requests. Safe to repeat.
+    replaces the whole; the rest is read first and sent along). Three requests. If the answer is
+    lost, the run is read, and the change is sent once more only if the read shows that it was not applied.
 
     Raises:
         StillLogging: the run is being logged, and `force` is not set.
@@ -162,12 +163,24 @@ def _write(
         variables["summary"] = _merged_summary(before, summary)
     # The storage id spells out entity and project: with it the server needs no names, and takes no others.
     names = {"id": before.storage_id} if before else _names(path)
-    answer = session.execute(UPSERT_RUN, **names, **variables).upsert_bucket
-    if answer is None or answer.run is None:
-        raise ResponseError("the server returned no run", operation=UPSERT_RUN.name)
-    after = get_run(session, path)
-    _check(after, wanted, config or {}, summary or {})
-    return Upsert(run=after, inserted=before is None)
+    values = (wanted, config or {}, summary or {})
+    had_to_change = _differences(before, *values)
+    attempts = 0
+    while True:
+        attempts += 1
+        lost = send_once(session, UPSERT_RUN, names | variables)
+        after = _get_or_none(session, path) if lost is not None else get_run(session, path)
+        left = _differences(after, *values)
+        if after is not None and not left:
+            return Upsert(run=after, inserted=before is None)
+        if lost is None or (after is not None and left != had_to_change):
+            raise PartialError(
+                f"run {str(path)!r}: the server took the change, but a re-read shows another value of "
+                f"{', '.join(left)}; something else writes to this run, read it again before repeating",
+                failed=left,
+            )
+        if attempts == 2:
+            raise lost
 
 
 def _names(path: RunPath) -> dict[str, str]:
@@ -217,9 +230,12 @@ def _dump(values: dict[str, Any], what: str) -> str:
         raise UsageError(f"a {what} value has no JSON form: {error}") from error
 
 
-def _check(
-    run: Run, wanted: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
-) -> None:
+def _differences(
+    run: Run | None, wanted: Mapping[str, Any], config: Mapping[str, Any], summary: Mapping[str, Any]
+) -> list[str]:
+    """Name the values that a run does not have as they are wanted; nothing of a run that is not there."""
+    if run is None:
+        return []
     seen = {
         "displayName": run.display_name,
         "notes": run.notes,
@@ -241,12 +257,7 @@ def _check(
         for key, value in summary.items()
         if to_safe_json(run.summary.get(key)) != to_safe_json(value)
     ]
-    if other:
-        raise PartialError(
-            f"run {str(run.path)!r}: the server took the change, but a re-read shows another value of "
-            f"{', '.join(other)}; something else writes to this run, read it again before repeating",
-            failed=other,
-        )
+    return other
 
 
 def _comparable(name: str, value: Any) -> Any:
