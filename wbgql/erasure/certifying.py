@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wbgql import __version__
+from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.approvals import Approval, ApproversFile, check_given
 from wbgql.erasure.bundles import write_bundle
 from wbgql.erasure.canonical import encode
@@ -80,6 +81,7 @@ def certify(
         StoreError: the folder cannot be written.
     """
     check_given(case.plan, terms.approvals, terms.approvers, now)
+    check_signed_end(case, folder)
     standing = read_standing(case, now)
     if standing.reached.stage is None:
         raise NotVerified(f"nothing can be certified: {NEWEST.lacking(standing.reached.missing)}")

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 import msgspec
 
+from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import Entry, Head, find_break
 from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items
@@ -57,6 +58,7 @@ def read_standing(case: Case, now: datetime) -> Standing:
     if job.state == "closed":
         raise UsageError("the case is closed: what it was about is destroyed; its last certificate stands")
     _check_chain(case, job.head)
+    check_signed_end(case)
     trail = follow(journal_until(case, job.head))
     seen = _read_seen(case, trail)
     proved = _proved(seen, trail)

@@ -268,15 +268,15 @@ def facts_of(certificate: Certificate) -> Facts:
     """Take what the statement is made of from a certificate.
 
     Raises:
-        NotVerified: the certificate contradicts itself: a step or a clock is missing.
+        NotVerified: the certificate contradicts itself: its first step is missing, or what it rests on.
     """
     steps = {step.stage: step for step in certificate.steps}
     looks = {look.no: look for look in certificate.verifications}
     window = next((timed for timed in certificate.clocks if timed.clock.name == "undelete_window"), None)
     hidden = steps.get("HIDDEN")
     proof = None if hidden is None or hidden.by is None else looks.get(hidden.by)
-    if hidden is None or proof is None or window is None:
-        raise NotVerified("the certificate lacks its first step, what it rests on, or the undelete window")
+    if hidden is None or proof is None:
+        raise NotVerified("the certificate lacks its first step, or the verification that it rests on")
     at = {stage: step.at for stage, step in steps.items()}
     return Facts(
         matched=certificate.population.matched,
@@ -285,8 +285,10 @@ def facts_of(certificate: Certificate) -> Facts:
         by_others=certificate.population.runs.get("erased_by_other", 0),
         projects=len(certificate.scope.projects),
         hidden_at=hidden.at,
-        window=window.clock,
-        window_ends_at=window.ends_at,
+        window=Clock(name="undelete_window", seconds=None, source="unknown")
+        if window is None
+        else window.clock,
+        window_ends_at=None if window is None else window.ends_at,
         window_at=at.get("WINDOW_PASSED"),
         store_at=at.get("STORAGE_VERIFIED"),
         stores=certificate.stores,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from wbgql.client import Client
 from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Applied, Ending, Options
@@ -74,6 +75,7 @@ def apply(
     Raises:
         PlanChanged: another plan, or it has expired.
         NotApproved: not approved, another server, or clocks that disagree; nothing was done.
+        NotVerified: the journal is not the one that the certificate beside it signed; nothing was done.
         PermissionDenied, Held: runs that may not be touched were found before anything was sent.
         Locked: another job is at work on the same project.
         Paused: it stopped before its end, by order or for its budget; call again.
@@ -83,6 +85,7 @@ def apply(
     options = options or Options()
     stopping = stopping or threading.Event()
     approved = check_plan(case.plan, ask.digest, ask.approvals, ask.approvers, now())
+    check_signed_end(case)
     deadline = None if options.max_duration_s is None else time.monotonic() + options.max_duration_s
     with at_work(case, client, options, stopping, deadline, on_result, now) as (work, limiter):
         ledger = case.ledger

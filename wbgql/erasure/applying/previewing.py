@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from wbgql.client import Client
 from wbgql.erasure.actions import Action, NewAction, make_actions
+from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.hiding import is_quiet, judge, read_anew
 from wbgql.erasure.applying.job import Ask, at_work
 from wbgql.erasure.applying.options import Ending, Options, Preview
@@ -36,6 +37,7 @@ def preview(
         Held: the hold register cannot be read.
     """
     options = options or Options()
+    check_signed_end(case)
     check_plan(case.plan, ask.digest, ask.approvals, ask.approvers, now())
     with at_work(case, client, options, threading.Event(), None, lambda _a, _e: None, now) as (work, limiter):
         for path in case.plan.project_paths:

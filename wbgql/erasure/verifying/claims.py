@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from wbgql.erasure.actions import GONE, Action, Outcome
+from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedRun
 from wbgql.errors import PlanChanged, UsageError
@@ -70,7 +71,9 @@ def read_claims(case: Case) -> Claims:
     Raises:
         PlanChanged: the plan is not the one that was applied.
         UsageError: there is no such job, or the case is closed.
+        NotVerified: the journal is not the one that the certificate next to the plan signed.
     """
+    check_signed_end(case)
     job = case.ledger.job(case.job)
     if job.digest != case.plan.digest:
         raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
