@@ -44,6 +44,7 @@ class RunsTransport:
         takes_keys: bool = True,
         ignores_keys: bool = False,
         fields: Mapping[str, str] | None = None,
+        reads_patterns: bool = False,
         page_reply: Callable[[int, dict[str, Any]], Reply | None] = lambda _number, _data: None,
         delay: Callable[[], object] = lambda: None,
     ) -> None:
@@ -53,6 +54,7 @@ class RunsTransport:
         self._takes_keys = takes_keys
         self._ignores_keys = ignores_keys
         self._fields = fields
+        self._reads_patterns = reads_patterns
         self._page_reply = page_reply
         self._delay = delay
         self._pages = 0
@@ -95,12 +97,19 @@ class RunsTransport:
     def _ListFields(self, variables: dict[str, Any]) -> Reply:
         if self._fields is None:
             return error_reply('Cannot query field "fields" on type "Project".', status=400)
-        edges = [
-            {"cursor": None, "node": {"path": path, "type": kind}}
+        pattern = (variables.get("pattern") or "").strip("%*") if self._reads_patterns else ""
+        nodes = [
+            {"path": path, "type": kind}
             for path, kinds in self._fields.items()
             for kind in kinds.split("|")
+            if pattern in path
         ]
-        page = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "edges": edges}
+        offset, first = int(variables.get("after") or 0), variables["first"]
+        more = offset + first < len(nodes)
+        page = {
+            "pageInfo": {"hasNextPage": more, "endCursor": str(offset + first) if more else None},
+            "edges": [{"cursor": None, "node": node} for node in nodes[offset : offset + first]],
+        }
         return data_reply(
             {"project": {"fields": page}} if variables["project"] in self.projects else {"project": None}
         )

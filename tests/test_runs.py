@@ -243,7 +243,8 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_sent(arguments: dict
 
 
 def test_a_filter_dict_is_sent_as_it_is() -> None:
-    transport = FakeTransport(runs())
+    fields = {"project": {"fields": page([{"path": "config.lr.value", "type": "number"}])}}
+    transport = FakeTransport(runs(), fields)
 
     list(select(transport, filters={"$and": [{"state": "finished"}, {"config.lr.value": 0.1}]}))
 

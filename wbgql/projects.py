@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
-from wbgql.errors import NotFetched, NotFound, RequestError
+from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 
@@ -85,6 +87,9 @@ GET_PROJECT = Operation("GetProject", _GetProject)
 LIST_FIELDS = Operation("ListFields", _ListFields, paged=True)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_PROJECTS, GET_PROJECT, LIST_FIELDS)
 
+INTERNAL = "_wandb"
+"""The key of config and summary under which the SDK keeps its own."""
+
 
 def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Iterator[Project]:
     """Yield the projects of `entity` that this key can see, lazily, one request a page."""
@@ -116,11 +121,20 @@ def iter_fields(
     """Yield the typed keys of a project's runs, lazily, one request a page.
 
     `pattern` is the server's to read. What it finds only in the word `value`, which stands in every path of
-    config (`config.lr.value`), is left out.
+    config (`config.lr.value`), is left out. So is what the SDK keeps under `_wandb`, unless `pattern` asks
+    for it: there, each run has keys of its own.
 
     Raises:
         NotFound: no such project, or not visible.
     """
+    found = _iter_listed(session, path, pattern, page_size)
+    return (field for field in found if _is_asked_for(field.path, pattern))
+
+
+def _iter_listed(
+    session: Session, path: ProjectPath, pattern: str | None, page_size: int
+) -> Iterator[ProjectField]:
+    """Yield all that the server lists, internal keys too."""
 
     def fetch(first: int, after: str | None) -> Connection[ProjectField]:
         found = session.execute(
@@ -130,24 +144,41 @@ def iter_fields(
             raise NotFound.project(path, operation=LIST_FIELDS.name)
         return found.fields
 
-    found = iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
-    return (field for field in found if not _found_in_wrapper(field.path, pattern))
+    return iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
 
 
-def _found_in_wrapper(path: str, pattern: str | None) -> bool:
+def _is_asked_for(path: str, pattern: str | None) -> bool:
+    """Whether a key is one of the runs' own, and not found in the word `value` alone."""
     text = (pattern or "").strip("%*")
     section, *parts = path.split(".")
-    if not text or section != "config" or parts[1:2] != ["value"]:
+    if parts[:1] == [INTERNAL] and INTERNAL not in text:
         return False
-    return text in path and text not in ".".join((section, parts[0], *parts[2:]))
+    if not text or section != "config" or parts[1:2] != ["value"]:
+        return True
+    return text not in path or text in ".".join((section, parts[0], *parts[2:]))
 
 
-def find_fields(session: Session, path: ProjectPath, *, limit: int = 10_000) -> list[str] | None:
-    """Return the paths of a project's keys, or None where the server cannot list them."""
+@dataclass(frozen=True, slots=True)
+class ListedFields:
+    """Typed keys as far as they were read. `complete`: the list was read to its end."""
+
+    fields: tuple[ProjectField, ...]
+    complete: bool
+
+
+def list_fields(
+    session: Session, path: ProjectPath, *, most: int, pattern: str | None = None
+) -> ListedFields | None:
+    """Return the typed keys among the first `most` that the server lists, or None where it lists none.
+
+    Internal keys count against `most`, so that it bounds the requests: one for 1000.
+
+    Raises:
+        NotFound: no such project, or not visible.
+    """
     try:
-        paths = [field.path for field, _ in zip(iter_fields(session, path), range(limit), strict=False)]
-    except NotFound:
-        raise
-    except RequestError:
+        listed = list(islice(_iter_listed(session, path, pattern, min(most, 1000)), most + 1))
+    except (ResponseError, PermissionDenied):
         return None
-    return paths
+    kept = (field for field in listed[:most] if _is_asked_for(field.path, pattern))
+    return ListedFields(tuple(kept), complete=len(listed) <= most)

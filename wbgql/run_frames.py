@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from wbgql.errors import ConfigError, NotFound, PermissionDenied, ResponseError, UsageError
+from wbgql.errors import ConfigError, NotFound, UsageError
 from wbgql.expressions import Field, FieldPath
 from wbgql.extras import install_command
 from wbgql.frames import (
@@ -34,7 +34,7 @@ from wbgql.frames import (
     write_partitions,
 )
 from wbgql.paths import ProjectPath
-from wbgql.projects import ProjectField, iter_fields
+from wbgql.projects import ProjectField, list_fields
 from wbgql.session import Session
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 20_000
 """Beyond this many keys in a project their types are not looked up: values then tell them."""
+# Where a project has more keys than one request brings, up to so many are searched for, one by one.
+_FIRST_FIELDS = 1000
+_MOST_SEARCHES = 20
 
 Select = Sequence[Field | str] | Literal["*"]
 Types = Mapping[str, KeyKind]
@@ -125,6 +128,21 @@ class RunFrames(ABC):
     @abstractmethod
     def iter_bare_pages(self) -> Iterator[Any]:
         """Yield such pages without the attributes that were not selected by name."""
+
+    @property
+    @abstractmethod
+    def read_projects(self) -> Sequence[ProjectPath]:
+        """The projects that were read so far."""
+
+    @abstractmethod
+    def warn_of_absent(
+        self,
+        fields: Iterable[Field],
+        *,
+        measured: Iterable[Field] = (),
+        projects: Sequence[ProjectPath] | None = None,
+    ) -> None:
+        """Warn of fields that no run has."""
 
     @abstractmethod
     def project_paths(self) -> Sequence[ProjectPath]:
@@ -234,7 +252,9 @@ class RunFrames(ABC):
         everything = any(text.keys is None for text in texts)
         if (unknown := sorted(given.keys() - asked)) and not everything:
             raise UsageError(f"types: no key {unknown[0]!r} is selected")
-        known = _known_kinds(self._fields(), texts) if everything or asked - given.keys() else {}
+        names = {parts[-1] for text in texts for parts in text.keys or () if text.name_of(parts) not in given}
+        fields = self._fields(None if everything else sorted(names)) if everything or names else []
+        known = _known_kinds(fields, texts)
         return Layout(_attributes(self.select), texts, known | given)
 
     def _pages_and_layout(self, types: Types | None) -> tuple[Iterator[Any], Layout]:
@@ -243,7 +263,20 @@ class RunFrames(ABC):
         with ThreadPoolExecutor(1) as aside:
             layout = aside.submit(self.layout, types)
             first = list(islice(pages, 1))
+        self.warn_of_absent_columns(layout.result(), self.read_projects)
         return chain(_drained(first), pages), layout.result()
+
+    def warn_of_absent_columns(self, layout: Layout, projects: Sequence[ProjectPath]) -> None:
+        """Warn of selected keys that no run of the projects has. Sends nothing where all have a type."""
+        untyped = [
+            field
+            for field in self.select
+            if isinstance(field, Field)
+            and field.path.section != "run"
+            and ".".join((field.path.section, *field.path.parts)) not in layout.kinds
+        ]
+        if untyped:
+            self.warn_of_absent(untyped, projects=projects)
 
     def _write(self, file: Path | str | IO[bytes], format: FileFormat, types: Types | None) -> int:
         batches = self.batches(types=types)
@@ -251,12 +284,16 @@ class RunFrames(ABC):
             return write_file(Path(file), batches, format)
         return write_batches(file, batches, format)
 
-    def _fields(self) -> list[ProjectField]:
-        """The typed keys of the projects; none of one whose server lists none, or too many."""
+    def _fields(self, names: Sequence[str] | None) -> list[ProjectField]:
+        """The typed keys of the projects; none of one whose server lists none, or too many.
+
+        `names`: all that is wanted, the last part of each key.
+        """
         found: list[ProjectField] = []
         for path in self.project_paths():
-            with contextlib.suppress(*_UNLISTED):
-                found += _first_fields(self._session, path)
+            # A project that cannot be read is told of by the page that cannot be read.
+            with contextlib.suppress(NotFound):
+                found += _typed_keys(self._session, path, names)
         return found
 
 
@@ -266,13 +303,16 @@ def _drained(pages: list[Any]) -> Iterator[Any]:
         yield pages.pop(0)
 
 
-# A project that cannot be read is told of by the page that cannot be read.
-_UNLISTED = (ResponseError, NotFound, PermissionDenied)
-
-
-def _first_fields(session: Session, path: ProjectPath) -> list[ProjectField]:
-    found = [field for field, _ in zip(iter_fields(session, path), range(MAX_FIELDS + 1), strict=False)]
-    return [] if len(found) > MAX_FIELDS else found
+def _typed_keys(session: Session, path: ProjectPath, names: Sequence[str] | None) -> Sequence[ProjectField]:
+    """The typed keys of one project: where it has many, and few are wanted, by search."""
+    by_search = names is not None and len(names) <= _MOST_SEARCHES
+    listed = list_fields(session, path, most=_FIRST_FIELDS if by_search else MAX_FIELDS)
+    if listed is None or listed.complete:
+        return () if listed is None else listed.fields
+    if not by_search or names is None:
+        return ()
+    searches = [list_fields(session, path, most=_FIRST_FIELDS, pattern=name) for name in names]
+    return [field for found in searches if found is not None for field in found.fields]
 
 
 def _attributes(select: Select) -> tuple[Attribute, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from wbgql.frames import Batches
+    from wbgql.paths import ProjectPath
 
 R = TypeVar("R", bound=HasFields)
 
@@ -43,8 +44,14 @@ class RunGroups(ABC, Generic[R]):
         """Yield the runs."""
 
     @abstractmethod
-    def warn_of_absent(self, fields: Iterable[Field]) -> None:
-        """Warn of fields that no run which was read last had."""
+    def warn_of_absent(
+        self,
+        fields: Iterable[Field],
+        *,
+        measured: Iterable[Field] = (),
+        projects: Sequence[ProjectPath] | None = None,
+    ) -> None:
+        """Warn of fields that no run which was read last had, or had a value to measure at."""
 
     def best(self, *, by: By, metric: Field | str, mode: Mode = "max") -> list[GroupBest[R]]:
         """Return the run with the greatest (`mode="min"`: least) metric of each group.
@@ -60,9 +67,7 @@ class RunGroups(ABC, Generic[R]):
             found = best_of_each(chosen, keys, measured, mode=mode)
         finally:
             self._tally = chosen._tally
-        self._warn(
-            list(_empty_keys(found, keys)) + ([] if any(one.measured for one in found) else [measured])
-        )
+        self._warn(_empty_keys(found, keys), [] if any(one.measured for one in found) else [measured])
         return found
 
     def latest(self, *, by: By) -> list[GroupBest[R]]:
@@ -87,13 +92,15 @@ class RunGroups(ABC, Generic[R]):
             table = _summarize(chosen.batches(), keys, measured)
         finally:
             self._tally = chosen._tally
-        self._warn([field for field in (*_fields(keys), *measured) if _is_empty(table, _column_name(field))])
+        empty = [field for field in _fields(keys) if _is_empty(table, _column_name(field))]
+        self._warn(empty, [field for field in measured if _is_empty(table, _column_name(field))])
         return table
 
-    def _warn(self, absent: Sequence[Field]) -> None:
+    def _warn(self, absent: Iterable[Field], measured: Sequence[Field]) -> None:
         """A misspelt key must not look like a group of its own; no runs prove nothing."""
-        if absent and self._tally.coverage().runs:
-            self.warn_of_absent(absent)
+        absent = list(absent)
+        if (absent or measured) and self._tally.coverage().runs:
+            self.warn_of_absent(absent, measured=measured)
 
 
 def _summarize(batches: Batches, keys: Sequence[GroupKey], measured: Sequence[Field]) -> pa.Table:

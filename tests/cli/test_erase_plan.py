@@ -101,6 +101,18 @@ def test_a_misspelt_key_is_an_error_and_not_nothing_to_do(plan, stage: World, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_misspelt_key_under_a_negation_makes_no_plan_of_every_run(
+    plan, stage: World, tmp_path: Path
+) -> None:
+    stage.caller.upsert(stage.project, name="r00", config={"retain": {"value": True}})
+
+    got = plan("--where", 'not (config["retian"] == True)')
+
+    assert got.code == exit_codes.USAGE
+    assert 'did you mean config["retain"]?' in got.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [

@@ -132,6 +132,25 @@ def test_count_of_a_misspelt_key_prints_no_number(command) -> None:
     assert (got.code, got.out) == (2, "")
 
 
+@pytest.mark.parametrize("key", ["config.lrr", "config.lrr.value"])
+@pytest.mark.parametrize(
+    ("argv", "nothing"),
+    [
+        (("runs", "list"), runs()),
+        (("runs", "count"), {"project": {"runCount": 0}}),
+        (("runs", "best", "--by", "group", "--metric", "created_at"), runs()),
+        (("history",), runs()),
+    ],
+    ids=["list", "count", "best", "history"],
+)
+def test_a_misspelt_key_in_filter_json_is_the_same_error(command, argv, nothing, key: str) -> None:
+    answers = [nothing, fields("config.lr.value")]
+    got = command(*argv, "acme/vision", "--filters", json.dumps({key: 0.1}), answers=answers)
+
+    assert (got.code, got.out) == (2, "")
+    assert got.err == "error: no run of 'acme/vision' has config.lrr; did you mean config.lr?\n"
+
+
 def test_a_mistake_in_an_expression_points_at_it_and_sends_nothing(command) -> None:
     got = command("runs", "list", "acme/vision", "--where", 'state = "failed"')
 

@@ -17,6 +17,7 @@ from wbgql.cli.selecting import (
     every_option,
     filter_options,
     is_selecting,
+    no_misspelt_key,
     order_options,
     runs_meant,
 )
@@ -96,7 +97,8 @@ def list_command(
         columns=columns,
         key=lambda found: found[1].name,
     )
-    write_counted(app, "reading files", listing, format_, output)
+    with no_misspelt_key():
+        write_counted(app, "reading files", listing, format_, output)
     _check(runs)
 
 
@@ -134,7 +136,7 @@ def download_command(
     client = app.client()
     runs = runs_meant(client, asked)
     one = not is_selecting(asked) and len(asked["paths"]) == 1
-    with bar(app, "downloading") as progress:
+    with no_misspelt_key(), bar(app, "downloading") as progress:
         named = client.run_path(asked["paths"][0]) if one else runs
         work = _outcomes(
             lambda: client.download_files(named, to, pattern=pattern, threads=threads, progress=progress)

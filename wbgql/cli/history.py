@@ -12,7 +12,14 @@ from wbgql.cli.app import App, examples, global_options
 from wbgql.cli.bars import bar, write_counted
 from wbgql.cli.keys import complete_key
 from wbgql.cli.output import Listing, list_options, needs_file
-from wbgql.cli.selecting import every_option, filter_options, is_selecting, order_options, runs_meant
+from wbgql.cli.selecting import (
+    every_option,
+    filter_options,
+    is_selecting,
+    no_misspelt_key,
+    order_options,
+    runs_meant,
+)
 from wbgql.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -85,15 +92,16 @@ def history_command(
     _check(asked, keys, html, format_)
     client = app.client()
     histories = _histories(client, asked, keys)
-    if html is not None:
-        _draw(app, histories, html)
-    elif format_ == "parquet":
-        with bar(app, "reading histories"):
-            histories.write(needs_file(output, "parquet"), format="parquet")
-    elif format_ == "ids":
-        write_counted(app, "searching runs", _runs_listing(histories), "ids", output)
-    else:
-        write_counted(app, "reading rows", _listing(client, histories, keys), format_, output)
+    with no_misspelt_key():
+        if html is not None:
+            _draw(app, histories, html)
+        elif format_ == "parquet":
+            with bar(app, "reading histories"):
+                histories.write(needs_file(output, "parquet"), format="parquet")
+        elif format_ == "ids":
+            write_counted(app, "searching runs", _runs_listing(histories), "ids", output)
+        else:
+            write_counted(app, "reading rows", _listing(client, histories, keys), format_, output)
     _check_whole(histories, asked)
 
 
@@ -133,31 +141,29 @@ def _listing(client: Client, histories: HistorySelection, keys: Sequence[str]) -
 
 def _noting_absent(client: Client, histories: HistorySelection, keys: Sequence[str]) -> Iterator[HistoryRow]:
     """Pass the rows on, and tell at the end of keys that none of them had."""
-    from difflib import get_close_matches
-
     absent = set(keys)
     for row in histories:
         absent = absent.difference(row.values) if absent else absent
         yield row
     if absent and any(not entry.is_missing for entry in histories.coverage):
-        known = _summary_keys(client, histories.coverage[0].run.project_path)
+        project = histories.coverage[0].run.project_path
         for key in (key for key in keys if key in absent):
-            near = get_close_matches(key, known)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            note(f"warning: no row has {key!r}{hint}")
+            note(f"warning: no row has {key!r}{_near(client, project, key)}")
 
 
-def _summary_keys(client: Client, project: ProjectPath) -> list[str]:
-    """Keys that runs of a project logged, as far as the server lists them: their last values."""
-    from wbgql.errors import RequestError
-    from wbgql.projects import find_fields
+def _near(client: Client, project: ProjectPath, key: str) -> str:
+    """Say which keys that runs of a project logged look like `key`, as far as the server lists them."""
+    from wbgql.expressions import FieldPath
+    from wbgql.runs import look_up_keys
+    from wbgql.runs.keys import nearest
 
-    try:
-        paths = find_fields(client.session, project) or []
-    except RequestError:
-        return []
-    prefix = "summary_metrics."
-    return [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
+    path = FieldPath("summary", (key,))
+    known = look_up_keys(client.session, [project], [path])
+    logged = (
+        [name for name in known.types if name.startswith("summary_metrics.")] if known is not None else []
+    )
+    near = nearest(path, logged, lambda found: repr(".".join(found.parts)))
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _runs_listing(histories: HistorySelection) -> Listing[Any]:

@@ -97,11 +97,11 @@ def export_command(
 
     client = app.client()
     selection = select_runs(client, asked, select=select)
-    if asked["where"] is not None:
+    if asked["where"] is not None or asked["filters"] is not None:
         # A misspelt key is told before there is a folder that says "no runs, complete".
         with no_misspelt_key():
             selection.count()
-    with bar(app, "writing parts"):
+    with no_misspelt_key(), bar(app, "writing parts"):
         done = export_runs(client.session, selection, to, format=format_, resume=not no_resume)
     for file in done.files:
         click.echo(printable(str(file)))
@@ -124,6 +124,6 @@ def write_parquet(app: App, selection: RunSelection, output: Path | None) -> Non
         StoreError: the file cannot be written.
     """
     file = needs_file(output, "parquet")
-    with bar(app, "reading runs"):
+    with no_misspelt_key(), bar(app, "reading runs"):
         rows = selection.to_parquet(file)
     app.tell(f"{rows} runs in {str(file)!r}")

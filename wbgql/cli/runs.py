@@ -58,7 +58,6 @@ def list_command(
     else:
         shown = _shown(selection.select, select)
         listing = _listing(
-            selection,
             _begin(selection, verified=format_ == "ids"),
             shown,
             several=_is_several(asked["paths"]),
@@ -130,28 +129,15 @@ def _shown(sent: str | Sequence[Any], select: tuple[str, ...]) -> str | list[Fie
     return "*" if isinstance(sent, str) else [field for field, _ in zip(sent, select, strict=False)]
 
 
-def _listing(
-    selection: RunSelection, runs: Iterable[Run], shown: str | list[Field], *, several: bool
-) -> Listing[Run]:
+def _listing(runs: Iterable[Run], shown: str | list[Field], *, several: bool) -> Listing[Run]:
     """A bare id says which run only inside one project, so those of several are shown by their paths."""
     first = {"path": _path} if several else {"id": _COLUMNS["id"]}
     return Listing(
-        _noting_absent(selection, runs),
+        runs,
         columns={**first, **_COLUMNS_AFTER_ID, **_selected_columns(shown)},
         record=_record_with(shown),
         key=_path if several else _COLUMNS["id"],
     )
-
-
-def _noting_absent(selection: RunSelection, runs: Iterable[Run]) -> Iterator[Run]:
-    """Pass the runs on, and warn at the end of selected keys that none of them had."""
-    absent = [field for field in _keys(selection.select) if field.path.section != "run"]
-    run = None
-    for run in runs:
-        absent = [field for field in absent if run[field] is None] if absent else absent
-        yield run
-    if absent and run is not None:
-        selection.warn_of_absent(absent)
 
 
 def _keys(select: str | Sequence[Any]) -> list[Field]:

@@ -11,7 +11,7 @@ import click
 
 from wbgql.cli.app import not_empty
 from wbgql.cli.keys import complete_field
-from wbgql.errors import FilterError, PartialError, UnknownKeyWarning
+from wbgql.errors import FilterError, PartialError, UnknownKeyWarning, WbgqlError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -148,14 +148,21 @@ def check_coverage(selection: RunSelection) -> None:
 def no_misspelt_key() -> Iterator[None]:
     """Make an error of the library's warning that nothing matched and a key has near names.
 
-    A misspelt metric must not look like an empty answer. Other warnings are passed on.
+    A misspelt metric must not look like an empty answer, nor hide behind another error that it led to. Other
+    warnings are passed on.
     """
     with warnings.catch_warnings(record=True) as caught:
-        yield
+        failed: WbgqlError | None = None
+        try:
+            yield
+        except WbgqlError as error:
+            failed = error
     for warning in caught:
         if isinstance(warning.message, UnknownKeyWarning) and warning.message.near:
-            raise FilterError(str(warning.message))
+            raise FilterError(str(warning.message)) from failed
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if failed is not None:
+        raise failed
 
 
 def _parse_filters(text: str | None) -> dict[str, Any] | None:

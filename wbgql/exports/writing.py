@@ -107,6 +107,7 @@ class _Job:
         if not self.manifest.complete:
             self._check_parts()
             self.layout = self._fixed_layout()
+            self.selection.warn_of_absent_columns(self.layout, self.selection.project_paths())
             for project in self.manifest.projects:
                 if project not in self.manifest.done:
                     self._export_project(parse_project_path(project))

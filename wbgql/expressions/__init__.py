@@ -6,7 +6,7 @@ from wbgql.expressions.compiling import compile_filter, compile_order, conjuncts
 from wbgql.expressions.evaluating import RunDocument, matches
 from wbgql.expressions.fields import Field, Order
 from wbgql.expressions.freezing import freeze
-from wbgql.expressions.nodes import RUN_KEYS, Expr, FieldPath, RelativeTime, ago, fields_of
+from wbgql.expressions.nodes import PRESENCE, RUN_KEYS, Expr, FieldPath, RelativeTime, ago, fields_of
 from wbgql.expressions.roots import config, run, step, summary
 from wbgql.expressions.text import parse_expression, parse_field, parse_order
 
@@ -16,6 +16,7 @@ __all__ = [
     "run",
     "step",
     "ago",
+    "PRESENCE",
     "RUN_KEYS",
     "Expr",
     "Field",

@@ -163,6 +163,9 @@ class Op(StrEnum):
     HAS = "has"
 
 
+PRESENCE = frozenset({Op.IS_NULL, Op.NOT_NULL, Op.EXISTS, Op.MISSING})
+"""What asks whether a value is there, and not what it is."""
+
 # Source: W&B cannot filter config values that are lists (wandb/wandb#10900, open in 2026).
 _LIST_OPS = frozenset({Op.IS_LIST, Op.HAS})
 

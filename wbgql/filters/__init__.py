@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wbgql.filters.columns import column_of, split_key
+from wbgql.filters.columns import column_of, keys_of, split_key
 from wbgql.filters.linting import lint_filter
 from wbgql.filters.matching import Document, filter_matches, make_matcher
 from wbgql.filters.reading import parse_filter_json
@@ -14,5 +14,6 @@ __all__ = [
     "make_matcher",
     "Document",
     "column_of",
+    "keys_of",
     "split_key",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Mapping
 
 from wbgql.errors import FilterError
 
@@ -99,6 +100,23 @@ def split_key(key: str) -> tuple[str, tuple[str, ...]]:
     if section == "config" and len(parts) > 1 and parts[1] == "value":
         parts = (parts[0], *parts[2:])
     return section, parts
+
+
+def keys_of(filters: object) -> Iterator[tuple[str, bool]]:
+    """Yield the keys that a raw filter names, each with whether a value is asked for there.
+
+    Where only null or presence is asked for, an object will do.
+    """
+    if isinstance(filters, (list, tuple)):
+        for member in filters:
+            yield from keys_of(member)
+    elif isinstance(filters, Mapping):
+        for key, test in filters.items():
+            if str(key).startswith("$"):
+                yield from keys_of(test)
+            else:
+                tests = test.items() if isinstance(test, Mapping) else [("$eq", test)]
+                yield str(key), any(name != "$exists" and value is not None for name, value in tests)
 
 
 def _check_json_key(key: str, section: str, rest: str, where: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wbgql.runs.coverage import Coverage, ProjectCoverage, Unread
 from wbgql.runs.explaining import Explanation, explain
 from wbgql.runs.ids import iter_run_ids, list_run_ids
+from wbgql.runs.key_lists import look_up_keys
 from wbgql.runs.nodes import DEFAULT_ORDER, LOGGING_STATES, MAX_PAGE_SIZE, OPERATIONS, RunNode, RunPage
 from wbgql.runs.questions import OnUnstable, OrderLike, Select, Where
 from wbgql.runs.run import AmbiguousName, Run, get_run
@@ -19,6 +20,7 @@ __all__ = [
     "get_run",
     "iter_run_ids",
     "list_run_ids",
+    "look_up_keys",
     "AmbiguousName",
     "Coverage",
     "ProjectCoverage",

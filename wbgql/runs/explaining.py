@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from wbgql.errors import NotFound, PermissionDenied, RequestError
-from wbgql.expressions import FieldPath, fields_of
+from wbgql.errors import NotFound, PermissionDenied
+from wbgql.expressions import FieldPath
 from wbgql.paths import ProjectPath
-from wbgql.projects import iter_fields
 from wbgql.runs.coverage import Tally
-from wbgql.runs.keys import mismatches, types_of, unknown_keys
+from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
+from wbgql.runs.keys import KnownKeys, key_warnings, mismatches, types_of
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import Question
 from wbgql.runs.reading import PageReader
@@ -22,9 +22,6 @@ from wbgql.scalars import dump_json
 from wbgql.session import Session
 
 SAMPLE = 20
-_MAX_FIELDS = 10_000
-# The typed keys of so many projects are looked up, at most.
-_PROJECTS_LOOKED_AT = 10
 
 
 class ExplainedField(msgspec.Struct, frozen=True):
@@ -95,7 +92,12 @@ def explain(session: Session, scope: Scope, question: Question, tally: Tally) ->
     sampled, size = _sample(
         [reader for reader in readers if counts.get(reader.path)], _with_evidence(question)
     )
-    types = find_types(session, list(counts)[:_PROJECTS_LOOKED_AT]) if _names_keys(question) else {}
+    used = _used(question)
+    looked_at = list(counts)[:PROJECTS_LOOKED_AT]
+    known: KnownKeys | None = KnownKeys()
+    if any(path.section != "run" for path in used):
+        known = look_up_keys(session, looked_at, used)
+    whose = None if len(looked_at) == len(counts) else runs_of(scope, looked_at, counts)
     reads, pages = _reads(question, counts.values())
     return Explanation(
         projects=tuple(ExplainedProject(str(path), count) for path, count in counts.items()),
@@ -103,7 +105,7 @@ def explain(session: Session, scope: Scope, question: Question, tally: Tally) ->
         filters=question.filters,
         order=question.order_text,
         select=_select_text(question),
-        fields=tuple(_fields(question, types)),
+        fields=tuple(_fields(used, known)),
         client_filter=None if question.rest is None else str(question.rest),
         projection=_projection_text(question, readers),
         stable=question.stable,
@@ -115,22 +117,8 @@ def explain(session: Session, scope: Scope, question: Question, tally: Tally) ->
         requests=pages + (len(counts) if question.stable else 0) + -(-listed // 200),
         sampled=sampled,
         bytes_estimate=reads * size // sampled if sampled else None,
-        warnings=tuple(_warnings(question, types)),
+        warnings=tuple(_warnings(question, used, known, whose)),
     )
-
-
-def find_types(session: Session, paths: Sequence[ProjectPath]) -> dict[str, set[str]] | None:
-    """Return the types of every key that runs of the projects hold, or None where a server cannot say."""
-    types: dict[str, set[str]] = {}
-    for path in paths:
-        try:
-            for found, _ in zip(iter_fields(session, path), range(_MAX_FIELDS), strict=False):
-                types.setdefault(found.path, set()).add(found.type)
-        except NotFound:
-            continue
-        except RequestError:
-            return None
-    return types
 
 
 def _with_evidence(question: Question) -> Question:
@@ -163,13 +151,9 @@ def _reads(question: Question, counts: Iterable[int]) -> tuple[int, int]:
     return sum(listed), sum(max(1, -(-count // question.page_size)) for count in listed)
 
 
-def _names_keys(question: Question) -> bool:
-    return any(path.section != "run" for path in _used(question))
-
-
 def _used(question: Question) -> dict[FieldPath, list[str]]:
     used: dict[FieldPath, list[str]] = {}
-    for path in sorted(fields_of(question.where), key=str) if question.where is not None else ():
+    for path in sorted(question.filtered, key=str):
         used.setdefault(path, []).append("where")
     if question.order is not None:
         used.setdefault(question.order.path, []).append("order")
@@ -178,21 +162,30 @@ def _used(question: Question) -> dict[FieldPath, list[str]]:
     return used
 
 
-def _fields(question: Question, types: Mapping[str, set[str]] | None) -> Iterable[ExplainedField]:
-    for path, used in _used(question).items():
-        known = None if path.section == "run" or types is None else types_of(path, types)
+def _fields(used: Mapping[FieldPath, list[str]], known: KnownKeys | None) -> Iterable[ExplainedField]:
+    for path, uses in used.items():
+        is_told = path.section != "run" and known is not None and not known.is_unsure(path)
+        types = types_of(path, known.types) if is_told and known is not None else None
         key = None if path.dotted is not None else path.key
-        yield ExplainedField(str(path), key, known, tuple(dict.fromkeys(used)))
+        yield ExplainedField(str(path), key, types, tuple(dict.fromkeys(uses)))
 
 
-def _warnings(question: Question, types: Mapping[str, set[str]] | None) -> Iterable[str]:
+def _warnings(
+    question: Question, used: Iterable[FieldPath], known: KnownKeys | None, whose: str | None
+) -> Iterable[str]:
     yield from question.warnings
-    if types is None:
+    if known is None:
         yield "this server cannot list typed keys: misspelt ones are not noticed"
         return
-    yield from mismatches(question.where, types)
-    for key, near in unknown_keys(sorted(_used(question), key=str), types).items():
-        yield f"no run has {key}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    yield from mismatches(question.where, known.types)
+    found = key_warnings(
+        sorted(used, key=str),
+        known,
+        whose=whose,
+        objects=question.may_be_objects,
+        writer_of=question.writer_of,
+    )
+    yield from map(str, found)
 
 
 def _select_text(question: Question) -> str:

@@ -2,25 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from wbgql.errors import FilterWarning, UnknownKeyWarning
 from wbgql.expressions import Expr, FieldPath
-from wbgql.scalars import dump_json
 
 # What fields of a project are called there, by what they are compared with here.
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "string"}
+# What `define_metric(..., summary=...)` keeps in place of a metric's last value, as an object.
+# Source: wandb SDK 0.31.0 `core/internal/runsummary/metricsummary.go` (2026-11).
+_AGGREGATES = ("max", "min", "mean", "last", "first")
+_NAMED_AT_MOST = 3
+
+Write = Callable[[FieldPath], str]
+"""How a key is written in the language of the question."""
 
 
-def unknown_keys(paths: Sequence[FieldPath], known: Iterable[str]) -> dict[str, list[str]]:
-    """Return the paths that are not among `known`, each with the known names nearest to it."""
-    listed = set(known)
-    labels = dict(map(_name_and_label, sorted(listed)))
-    missing = [path for path in paths if path.section != "run" and not _is_known(path, listed)]
-    return {
-        str(path): [labels[name] for name in get_close_matches(".".join(path.parts), labels, cutoff=0.6)]
-        for path in missing
-    }
+@dataclass(slots=True)
+class KnownKeys:
+    """The typed keys of projects, as far as they were looked up. `types`: by the server's path.
+
+    A list that was cut proves nothing of what it does not name: only a key in `surely_absent` is in no
+    run, or any other where the list is `complete`.
+    """
+
+    types: dict[str, set[str]] = field(default_factory=dict)
+    complete: bool = True
+    surely_absent: set[FieldPath] = field(default_factory=set)
+
+    def has(self, path: FieldPath) -> bool:
+        """Whether a run has the key, or something below it. What the SDK keeps for itself is not listed."""
+        return path.section == "run" or path.parts[0] == "_wandb" or _is_known(path, self.types)
+
+    def is_unsure(self, path: FieldPath) -> bool:
+        """Whether the key may be there although it is not listed."""
+        return not self.complete and path not in self.surely_absent and not self.has(path)
+
+    def lacks(self, path: FieldPath) -> bool:
+        """Whether no run has the key, for sure."""
+        return not self.has(path) and not self.is_unsure(path)
+
+    def below(self, path: FieldPath) -> list[str]:
+        """Where runs hold objects at the key and nothing else: the names of what is inside them."""
+        bases = server_keys(path)
+        if any(self.types.get(base, set()) - {"map", "nil"} for base in bases):
+            return []
+        names = {
+            name.removeprefix(f"{base}.").split(".")[0]
+            for base in bases
+            for name in self.types
+            if name.startswith(f"{base}.")
+        }
+        return [name for name in _AGGREGATES if name in names] + sorted(names.difference(_AGGREGATES))
+
+
+def key_warnings(
+    paths: Iterable[FieldPath],
+    known: KnownKeys,
+    *,
+    whose: str | None = None,
+    objects: AbstractSet[FieldPath] = frozenset(),
+    writer_of: Callable[[FieldPath], Write] = lambda _path: str,
+) -> Iterator[FilterWarning]:
+    """Yield a warning for each key that no run has, that holds only objects, or that nobody can tell of.
+
+    `objects`: keys of which presence alone is asked, so that an object will do. `whose` names the runs.
+    What `writer_of` gives for a key writes it, and those near to it, in the language of the question.
+    """
+    of = "" if whose is None else f" of {whose}"
+    for path in paths:
+        write = writer_of(path)
+        if known.lacks(path):
+            near = nearest(path, known.types, write)
+            yield UnknownKeyWarning(f"no run{of} has {write(path)}{_hint(near)}", near)
+        elif known.is_unsure(path):
+            yield FilterWarning(
+                f"whether a run{of} has {write(path)} is not known: there are more keys than were looked"
+                " through; see `client.fields(path, pattern=...)`"
+            )
+        elif path not in objects and (inside := known.below(path)):
+            near = [write(FieldPath(path.section, (*path.parts, name))) for name in inside[:_NAMED_AT_MOST]]
+            yield UnknownKeyWarning(f"{write(path)}: the runs{of} hold an object there{_hint(near)}", near)
+
+
+def nearest(path: FieldPath, listed: Iterable[str], write: Write = str) -> list[str]:
+    """Return the listed keys that look most like `path`, at most three, as the question writes them."""
+    found = {".".join(one.parts): one for name in sorted(listed) if (one := path_of(name)) is not None}
+    wanted = ".".join(path.parts)
+    names = get_close_matches(wanted, found, n=_NAMED_AT_MOST, cutoff=0.6)
+    return [write(found[name]) for name in names]
 
 
 def types_of(path: FieldPath, types: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
@@ -58,20 +131,31 @@ def server_keys(path: FieldPath) -> tuple[str, str]:
     return flat, flat if section != "config" else ".".join((section, path.parts[0], "value", *path.parts[1:]))
 
 
-def _is_known(wanted: FieldPath, paths: set[str]) -> bool:
-    """Is the field, or something below it, among the project's paths?"""
-    return any(path == base or path.startswith(f"{base}.") for path in paths for base in server_keys(wanted))
+def path_of(name: str) -> FieldPath | None:
+    """Return the field that a project's list calls `name`; None for what is neither config nor summary.
 
-
-def _name_and_label(path: str) -> tuple[str, str]:
-    """Split a server path into the bare key and the way an expression writes it.
-
-    The path does not tell a dot in a key from nesting, which is by far the more frequent.
+    The name does not tell a dot in a key from nesting, which is by far the more frequent.
     """
-    section, *parts = path.split(".")
+    section, *parts = name.split(".")
     if section not in ("summary_metrics", "config") or not parts:
-        return path, path
+        return None
     if section == "config" and parts[1:2] == ["value"]:
         del parts[1]
-    name = "summary" if section == "summary_metrics" else section
-    return ".".join(parts), name + "".join(f"[{dump_json(part)}]" for part in parts)
+    return FieldPath("config" if section == "config" else "summary", tuple(parts))
+
+
+def write_raw(path: FieldPath) -> str:
+    """Write a key as a filter dict has it: `config.lr`, `summary_metrics.val/acc`."""
+    return ".".join(("config" if path.section == "config" else "summary_metrics", *path.parts))
+
+
+def _is_known(wanted: FieldPath, paths: Iterable[str]) -> bool:
+    """Is the field, or something below it, among the project's paths?"""
+    bases = server_keys(wanted)
+    return any(base in paths for base in bases) or any(
+        path.startswith(f"{base}.") for path in paths for base in bases
+    )
+
+
+def _hint(near: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -39,7 +39,7 @@ def lacks_order(page: RunPage, order: Order) -> bool:
     if order.path.section == "run" or not page:
         return False
     projection, field = Projection.of([order.path]), Field(order.path)
-    return all(Run(node, page.project, projection)[field] is None for node in page)
+    return all(isinstance(Run(node, page.project, projection)[field], dict | None) for node in page)
 
 
 def _rank(value: Any, descending: bool) -> tuple[int, Any]:

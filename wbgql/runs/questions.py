@@ -10,6 +10,7 @@ from typing import Any, Literal
 from wbgql.cautions import warn
 from wbgql.errors import FilterError, FilterWarning, UsageError
 from wbgql.expressions import (
+    PRESENCE,
     Expr,
     Field,
     FieldPath,
@@ -22,7 +23,8 @@ from wbgql.expressions import (
     parse_order,
     split_filter,
 )
-from wbgql.filters import lint_filter
+from wbgql.filters import keys_of, lint_filter
+from wbgql.runs.keys import Write, path_of, write_raw
 from wbgql.runs.nodes import DEFAULT_ORDER, MAX_PAGE_SIZE
 from wbgql.runs.projections import EVERYTHING, NOTHING, Projection
 
@@ -88,9 +90,34 @@ class Question:
         return DEFAULT_ORDER if self.order is None else compile_order(self.order)
 
     @property
+    def filtered(self) -> dict[FieldPath, bool]:
+        """The fields that the filter names, each with whether a value is asked for, not presence alone."""
+        found: dict[FieldPath, bool] = {}
+        if self.where is not None:
+            for condition in self.where.conditions():
+                found[condition.path] = found.get(condition.path, False) or condition.op not in PRESENCE
+            return found
+        for key, valued in keys_of(self.filters):
+            path = path_of(key)
+            if path is not None:
+                found[path] = found.get(path, False) or valued
+        return found
+
+    @property
+    def may_be_objects(self) -> set[FieldPath]:
+        """Keys whose presence alone is asked for, or that are selected: an object will do there."""
+        filtered, ordered = self.filtered, self.order.path if self.order is not None else None
+        selected = [one.path for one in self.select if isinstance(one, Field)]
+        return {path for path in (*filtered, *selected) if not filtered.get(path) and path != ordered}
+
+    def writer_of(self, path: FieldPath) -> Write:
+        """Return what writes a key in its language: as a filter dict has it where one names it."""
+        return write_raw if self.where is None and path in self.filtered else str
+
+    @property
     def paths(self) -> list[FieldPath]:
         """What the filter and the order look at, in order of their names."""
-        paths = set(fields_of(self.where)) if self.where is not None else set()
+        paths = set(self.filtered)
         if self.order is not None:
             paths.add(self.order.path)
         return sorted(paths, key=str)

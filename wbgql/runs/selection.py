@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from wbgql.cautions import warn
-from wbgql.errors import FilterWarning, NotFound, PermissionDenied, RequestError, UnknownKeyWarning
+from wbgql.errors import FilterWarning, NotFound, PermissionDenied, RequestError
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
 from wbgql.paths import ProjectPath
 from wbgql.run_frames import RunFrames
 from wbgql.run_groups import RunGroups
 from wbgql.runs.coverage import Coverage, Tally
-from wbgql.runs.explaining import Explanation, explain, find_types
-from wbgql.runs.keys import mismatches, unknown_keys
+from wbgql.runs.explaining import Explanation, explain
+from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
+from wbgql.runs.keys import key_warnings, mismatches
 from wbgql.runs.nodes import LIST_RUNS, MAX_PAGE_SIZE, RunNode, RunPage
 from wbgql.runs.ordering import first_in_order, lacks_order
 from wbgql.runs.projections import Projection
@@ -27,9 +28,6 @@ from wbgql.runs.scanning import scan_by_creation, scan_by_offset
 from wbgql.runs.scopes import ProjectScope, Scope
 from wbgql.runs.verifying import matching_runs, with_evidence
 from wbgql.session import Session
-
-# So many projects are looked through for the keys of a question that found nothing.
-_PROJECTS_LOOKED_AT = 10
 
 
 class RunSelection(RunFrames, RunGroups[Run]):
@@ -184,7 +182,7 @@ class RunSelection(RunFrames, RunGroups[Run]):
             total += found
         self._require_something(tally)
         if total == 0:
-            self._warn_of_unknown_keys(tally)
+            self._warn_of_unknown_keys(self.read_projects, self.question.paths)
         return total
 
     def explain(self) -> Explanation:
@@ -200,18 +198,16 @@ class RunSelection(RunFrames, RunGroups[Run]):
         self._require_something(tally)
         return found
 
-    def unknown_keys(self, known: Iterable[str]) -> dict[str, list[str]]:
-        """Keys this selection names that are not among `known` paths, each with its nearest names.
-
-        `known` are paths as `projects.find_fields` gives them (`summary_metrics.val/acc`).
-        """
-        return unknown_keys(self.question.paths, known)
-
     def _iter(self, question: Question) -> Iterator[Run]:
+        absent = [field for field in question.select if isinstance(field, Field) and _is_key(field)]
         for page in self._pages(question):
             for node in page:
-                yield Run(node, page.project, question.shown)
+                run = Run(node, page.project, question.shown)
+                yield run
+                absent = [field for field in absent if run[field] is None] if absent else absent
             del page
+        if absent and self._tally.coverage().runs:
+            self.warn_of_absent(absent)
 
     def _pages(self, question: Question) -> Iterator[RunPage]:
         tally = self._tally = Tally()
@@ -231,7 +227,7 @@ class RunSelection(RunFrames, RunGroups[Run]):
             taken = page if left is None else RunPage(page.project, page[:left])
             order = question.order
             if order is not None and not tally.coverage().runs and lacks_order(page, order):
-                self._warn_of_unknown_keys(tally, [order.path])
+                self._warn_of_unknown_keys([page.project], [order.path], [order.path])
             tally.add(page.project, len(taken))
             left = None if left is None else left - len(taken)
             yield taken
@@ -240,7 +236,7 @@ class RunSelection(RunFrames, RunGroups[Run]):
                 return
         self._require_something(tally)
         if not tally.coverage().runs:
-            self._warn_of_unknown_keys(tally)
+            self._warn_of_unknown_keys(self.read_projects, self.question.paths)
 
     def _read(self, question: Question, tally: Tally, *, each: int | None) -> Iterator[RunPage]:
         """Yield the pages of every project, `each` runs at most from each of them."""
@@ -278,26 +274,48 @@ class RunSelection(RunFrames, RunGroups[Run]):
                 f"nothing of {str(self.scope)!r} could be read: {reasons}", operation=LIST_RUNS.name
             )
 
-    def warn_of_absent(self, fields: Iterable[Field]) -> None:
-        """Warn of fields that no run which was read last had, with the nearest names; one request."""
-        self._warn_of_unknown_keys(self._tally, [field.path for field in fields])
+    @property
+    def read_projects(self) -> list[ProjectPath]:
+        """The projects that the latest use has read so far."""
+        return [project.project for project in self._tally.coverage().projects]
 
-    def _warn_of_unknown_keys(self, tally: Tally, paths: Sequence[FieldPath] | None = None) -> None:
-        asked = self.question.paths if paths is None else paths
-        if all(path.section == "run" for path in asked):
+    def warn_of_absent(
+        self,
+        fields: Iterable[Field],
+        *,
+        measured: Iterable[Field] = (),
+        projects: Sequence[ProjectPath] | None = None,
+    ) -> None:
+        """Warn of fields that no run of the projects has, by default of those read last, with near names.
+
+        `measured`: those that were to be compared or counted, for which an object is no value. One request
+        for each project, more where it has more than 1000 keys.
+        """
+        valued = [field.path for field in measured]
+        asked = [*(field.path for field in fields), *valued]
+        self._warn_of_unknown_keys(self.read_projects if projects is None else projects, asked, valued)
+
+    def _warn_of_unknown_keys(
+        self, projects: Sequence[ProjectPath], asked: Sequence[FieldPath], valued: Sequence[FieldPath] = ()
+    ) -> None:
+        looked_at = projects[:PROJECTS_LOOKED_AT]
+        if not looked_at or all(path.section == "run" for path in asked):
             return
-        read = [project.project for project in tally.coverage().projects]
-        if not 0 < len(read) <= _PROJECTS_LOOKED_AT:
+        known = look_up_keys(self._session, looked_at, asked)
+        if known is None:
             return
-        types = find_types(self._session, read)
-        if types is None:
-            return
-        for message in mismatches(self.question.where, types):
+        for message in mismatches(self.question.where, known.types):
             warn(FilterWarning(message))
-        for key, near in unknown_keys(asked, types).items():
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            message = f"no run of {str(self.scope)!r} has {key}{hint}"
-            warn(UnknownKeyWarning(message, near))
+        objects = self.question.may_be_objects.difference(valued)
+        whose = runs_of(self.scope, looked_at, projects)
+        for warning in key_warnings(
+            asked, known, whose=whose, objects=objects, writer_of=self.question.writer_of
+        ):
+            warn(warning)
+
+
+def _is_key(field: Field) -> bool:
+    return field.path.section != "run"
 
 
 def _scan(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:

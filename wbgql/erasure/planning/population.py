@@ -18,7 +18,7 @@ from wbgql.errors import (
     UnstableWarning,
     UsageError,
 )
-from wbgql.expressions import Expr
+from wbgql.expressions import Expr, Field, fields_of
 from wbgql.holds import HoldTarget
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
@@ -81,7 +81,8 @@ def find_by_rule(
     """Read every run that matches, oldest first in each project, until two readings in a row agree.
 
     Each reading pages by creation time and must agree with the server's count; each run is held to `where`
-    on this side. Two or three times ceil(n / 1000) requests for each project, and four.
+    on this side. Two or three times ceil(n / 1000) requests for each project, and four; one more,
+    or a few, for the keys in `where`: a warning names those that no run has.
 
     Raises:
         UnstablePopulation: no two readings in a row gave the same runs.
@@ -94,6 +95,12 @@ def find_by_rule(
                 warnings.simplefilter("ignore", known)  # said at the first reading
             scan = _scan(session, scope, where, now, progress)
         if scan.ids == last.ids:
+            if where is not None and scan.runs:
+                # Under a negation, a misspelt key matches every run.
+                fields = [Field(path) for path in sorted(fields_of(where), key=str)]
+                RunSelection(session, scope, where=where, now=now).warn_of_absent(
+                    fields, projects=scan.projects
+                )
             projects = {path: _read_project(session, path) for path in scan.projects}
             return Population(scan.runs, scan.others, projects, scan.not_read)
         last = scan
