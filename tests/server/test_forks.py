@@ -103,12 +103,23 @@ def test_a_fork_of_what_is_not_there_is_refused_and_leaves_no_run(caller, projec
     assert caller.run(project, "fork") is None
 
 
+def test_a_fork_that_is_synced_again_begins_behind_the_rows_it_shares(caller, project):
+    caller.upsert(project, name="fork", config=config("source", 1))
+    caller.log(project, "fork", {"_step": 2}, {"_step": 3}, offset=2)
+
+    answer = caller.upsert(project, name="fork", config=config("source", 1))
+    caller.log(project, "fork", {"_step": 2}, offset=answer["bucket"]["historyLineCount"])
+
+    assert answer["bucket"]["historyLineCount"] == 2
+    assert steps(caller, project, "fork") == [0, 1, 2]
+
+
 def test_a_fork_that_is_synced_again_keeps_its_rows_though_its_source_is_gone(caller, project):
     caller.upsert(project, name="fork", config=config("source", 1))
     caller.ask(DELETE, id=caller.run(project, "source")["id"])
 
     again = {"modelName": project, "entityName": "admin", "name": "fork", "jobProgram": "train.py"}
-    assert caller.post(UPSERT, input=again | {"config": config("source", 1)}).status_code == 410
+    assert caller.post(UPSERT, input=again | {"config": config("source", 1)}).status_code == 200
 
     assert steps(caller, project, "fork") == [0, 1]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 
 import pytest
 import requests
 
 from tests.caller import UPSERT, Caller, new_project
+from wbgql.server import add_team, add_user
 
 LIST = """
 query Runs($project: String, $filters: JSONString, $order: String, $first: Int, $after: String) {
@@ -22,6 +24,19 @@ query Runs($project: String, $filters: JSONString, $order: String, $first: Int, 
   }
 }
 """
+
+
+def lines_of(caller: Caller, project: str, name: str) -> list[str]:
+    """The console lines of a run."""
+    document = """
+    query Lines($project: String, $name: String!) {
+      project(entityName: "admin", name: $project) {
+        run(name: $name) { logLines(first: 100) { edges { node { line } } } }
+      }
+    }
+    """
+    run = caller.ask(document, project=project, name=name)["project"]["run"]
+    return [edge["node"]["line"] for edge in run["logLines"]["edges"]]
 
 
 def names(answer: dict) -> list[str]:
@@ -80,7 +95,57 @@ def test_upsert_by_another_process_with_the_same_id_starts_the_run_again(caller)
     answer = caller.upsert(project, name="r1")
 
     assert answer["bucket"]["historyLineCount"] == 0
-    assert caller.run(project, "r1")["history"] == []
+    assert len(caller.run(project, "r1")["history"]) == 2, "an upsert deletes nothing"
+    caller.log(project, "r1", {"_step": 0, "new": True})
+    run = caller.run(project, "r1")
+    assert [json.loads(row) for row in run["history"]] == [{"_step": 0, "new": True}]
+    assert run["historyLineCount"] == 1
+
+
+def test_a_script_that_changes_its_tags_in_mid_run_keeps_its_rows(caller):
+    """SDK 0.18.0 to 0.19.11 sends the fields of a new process then, and goes on at the next line."""
+    project = new_project()
+    caller.upsert(project, name="r1")
+    caller.log(project, "r1", {"_step": 0}, {"_step": 1})
+
+    caller.upsert(project, name="r1", tags=["late"])
+    caller.log(project, "r1", {"_step": 2}, offset=2)
+    caller.log(project, "r1", {"_step": 0}, offset=0)
+
+    run = caller.run(project, "r1")
+    assert [json.loads(row)["_step"] for row in run["history"]] == [0, 1, 2]
+    assert (run["tags"], run["historyLineCount"]) == (["late"], 3)
+
+
+def test_a_process_that_begins_a_run_again_begins_each_stream_when_it_sends_it(caller):
+    project = new_project()
+    caller.upsert(project, name="r1")
+    caller.log(project, "r1", {"_step": 0})
+    files = {"output.log": {"offset": 0, "content": ["one", "two", "three"]}}
+    caller.stream(project, "r1", files=files, complete=True, exitcode=1)
+
+    caller.upsert(project, name="r1")
+    caller.stream(project, "r1", files={"output.log": {"offset": 0, "content": ["again"]}})
+
+    run = caller.run(project, "r1")
+    assert (run["state"], run["exitcode"], run["historyLineCount"]) == ("running", None, 1)
+    assert lines_of(caller, project, "r1") == ["again"]
+
+
+def test_a_member_cannot_begin_the_run_of_another_again(local_server, tmp_path):
+    mark = uuid.uuid4().hex[:6]
+    data = local_server.data
+    ann, bob = (Caller(local_server.base_url, add_user(data, f"{name}-{mark}")) for name in ("ann", "bob"))
+    for name in ("ann", "bob"):
+        add_team(data, f"team-{mark}", member=f"{name}-{mark}", role="member")
+    given = {"entityName": f"team-{mark}", "modelName": "p", "name": "r1", "jobProgram": "train.py"}
+    ann.ask(UPSERT, input=given)
+    chunk = {"offset": 0, "content": ['{"_step": 0}']}
+    ann.stream("p", "r1", f"team-{mark}", files={"wandb-history.jsonl": chunk})
+
+    answer = bob.ask(UPSERT, input=given)["upsertBucket"]
+
+    assert answer["bucket"]["historyLineCount"] == 1
 
 
 @pytest.mark.parametrize("fields", [{"jobProgram": None, "config": {"a": {"value": 1}}}, {"resumed": True}])

@@ -89,12 +89,8 @@ class Context:
             self.roles[entity_id] = accounts.role_in(self.db, self.viewer, entity_id)
         return self.roles[entity_id]
 
-    def require_owner(self, db: Connection, run_pk: int) -> None:
-        """Refuse to destroy what is not the viewer's: a member may delete own runs, an admin all.
-
-        Raises:
-            PermissionDenied: neither owner nor admin.
-        """
+    def may_destroy(self, db: Connection, run_pk: int) -> bool:
+        """Whether the viewer may destroy what a run holds: a member their own runs', an admin all runs'."""
         found = row(
             db,
             "SELECT runs.user_id, entity_id FROM runs JOIN projects ON projects.id = project_id"
@@ -103,7 +99,11 @@ class Context:
         )
         role = None if found is None else self.role(found["entity_id"])
         own = found is not None and found["user_id"] == self.viewer.user_id
-        if role != "admin" and not (role == "member" and own):
+        return role == "admin" or (role == "member" and own)
+
+    def require_owner(self, db: Connection, run_pk: int) -> None:
+        """Raise `PermissionDenied` if the viewer may not destroy what a run holds."""
+        if not self.may_destroy(db, run_pk):
             raise PermissionDenied("permission denied", status=403)
 
     @cached_property

@@ -80,9 +80,10 @@ def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk)
     if name == SUMMARY:
         runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=writer > 0))
         return
+    is_restart = not writer and runs.start_over(db, run["pk"], name, chunk.offset)
     lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
     if name == lines.HISTORY:
-        overwrites = writer > 0 or chunk.offset != run["historyLineCount"]
+        overwrites = writer > 0 or (chunk.offset != run["historyLineCount"] and not is_restart)
         history.update_keys(db, run["pk"], chunk.offset, chunk.content, overwrites=overwrites)
     elif name == lines.EVENTS:
         _merge_system_metrics(db, run["pk"], chunk.content)

@@ -46,6 +46,18 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
         )
 
 
+def cut(db: Connection, pk: int, stream: str, number: int) -> None:
+    """Delete the lines of a stream from `number` on, and all that writers in shared mode sent."""
+    table, where, params = (
+        ("history", "", ()) if stream == HISTORY else ("lines", "stream = ? AND ", (stream,))
+    )
+    db.execute(
+        f"DELETE FROM {table} WHERE {where}run_id = ? AND (writer > 0 OR number >= ?)",  # noqa: S608
+        (*params, pk, number),
+    )
+    db.execute(f"UPDATE runs SET {_COUNT_COLUMNS[stream]} = ? WHERE id = ?", (number, pk))  # noqa: S608
+
+
 def _count(db: Connection, pk: int, stream: str, writer: int, column: str, numbers: range) -> None:
     """Count lines about to be written.
 

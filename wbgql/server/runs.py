@@ -12,7 +12,7 @@ import msgspec
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import make_run_storage_id, parse_run_storage_id
-from wbgql.server import accounts, forks, projects, run_values
+from wbgql.server import accounts, forks, lines, projects, run_values
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, row
 from wbgql.server.times import to_text
@@ -52,6 +52,13 @@ _COLUMNS = {
 NODE_NAMES = tuple(_COLUMNS)
 NODE_KEYS = ("pk", "projectPk", "name", "userPk")
 """What every node has, whatever is asked of it."""
+
+
+_COUNTS = {
+    lines.HISTORY: "historyLineCount",
+    lines.EVENTS: "eventsLineCount",
+    lines.CONSOLE: "logLineCount",
+}
 
 
 def node_sql(names: Iterable[str] = NODE_NAMES) -> str:
@@ -164,13 +171,16 @@ def refuse_deleted(context: Context, db: Connection, project: Row, name: str) ->
 def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
     """Create or change a run from an `UpsertBucketInput`; return its node and whether it is new.
 
-    A null field is left as it is; config and tags are always complete and replace the old.
+    A null field is left as it is; config and tags are always complete and replace the old. History is never
+    deleted. If the sender may be a new process that begins the run again, the node counts the lines from
+    where it would begin, since the SDK continues at that count (wandb SDK 0.31.0, seen 2026-11).
 
     Raises:
         NotFound, PermissionDenied, UsageError: see `find_run_by_id`, `projects.find_or_create`; also where
             the run is a fork of one that is missing or has not come to the step.
         ResponseError: the run, or the one it is a fork of, was deleted (status 410).
     """
+    restart: dict[str, int] = {}
     with context.store.write() as db:
         if fields.get("id"):
             run = find_run_by_id(context, fields["id"])
@@ -182,12 +192,15 @@ def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
                 context, db, fields.get("entityName"), fields.get("modelName")
             )
             pk, inserted = _find_or_insert(context, db, project, fields)
+            if not inserted and fields.get("jobProgram") is not None and not context.shared:
+                restart = _expect_restart(context, db, pk, fields)
         _apply(context, db, pk, fields)
         db.execute("UPDATE projects SET updated_at = ? WHERE id = ?", (context.backend.now(), project["pk"]))
     context.__dict__.pop("users", None)
     values = row(context.db, f"SELECT {NODE_SQL} FROM runs WHERE id = ?", (pk,))  # noqa: S608
     assert values is not None
-    return to_node(values, project, context.users), inserted
+    node = to_node(values, project, context.users)
+    return node | {_COUNTS[stream]: line for stream, line in restart.items()}, inserted
 
 
 def _find_or_insert(
@@ -197,9 +210,6 @@ def _find_or_insert(
     refuse_deleted(context, db, project, name)
     found = db.execute("SELECT id FROM runs WHERE project_id = ? AND name = ?", (project["pk"], name)).get
     if found is not None:
-        if fields.get("jobProgram") is not None and not context.shared:
-            _start_again(context, db, found)
-            _inherit(context, db, project, int(found), name, fields)
         return int(found), False
     if len(name) > MAX_NAME or set(name) & set("/\\") or not projects.is_path_part(name):
         raise UsageError(
@@ -236,23 +246,50 @@ def _inherit(
     forks.inherit(db, source, pk, point)
 
 
-def _start_again(context: Context, db: Connection, pk: int) -> None:
-    """Empty a run whose id a new, not resumed process uses: its lines start at 0 again.
+def _expect_restart(context: Context, db: Connection, pk: int, fields: dict[str, Any]) -> dict[str, int]:
+    """Note and return, by stream, the line from which a new process would begin the run again.
 
-    Without this a repeated `wandb sync` appends every row a second time (wandb SDK 0.31.0, 2026-11).
+    Nothing is deleted here: SDK 0.18.0 to 0.19.11 sends the same fields when a running script changes its
+    tags, name or notes (seen 2026-11). The offset of the next chunk tells the two apart; see `start_over`.
+    A fork begins behind the rows that it shares with its source.
     """
-    for table in ("history", "lines", "writers"):
-        db.execute(f"DELETE FROM {table} WHERE run_id = ?", (pk,))  # noqa: S608
+    if not context.may_destroy(db, pk):
+        return {}
+    shared = 0
+    config = run_values.parse_object(fields.get("config") or "{}", "config")
+    point = forks.branch_point(config, fields.get("name") or "")
+    if point is not None:
+        sql = "SELECT count(*) FROM history WHERE run_id = ? AND writer = 0 AND step <= ?"
+        shared = db.execute(sql, (pk, point.step)).get
+    expected = {lines.HISTORY: shared, lines.EVENTS: 0, lines.CONSOLE: 0}
+    db.execute("UPDATE runs SET restart = ? WHERE id = ?", (json.dumps(expected), pk))
     db.execute(
-        "UPDATE run_texts SET summary = NULL, system_metrics = NULL, history_keys = NULL WHERE run_id = ?",
-        (pk,),
-    )
-    db.execute(
-        "UPDATE runs SET state = 'running', heartbeat_at = ?, history_lines = 0, events_lines = 0,"
-        " log_lines = 0, summary_values = NULL, exitcode = NULL, stop_requested = 0, duration = NULL"
-        " WHERE id = ?",
+        "UPDATE runs SET state = 'running', heartbeat_at = ?, exitcode = NULL, stop_requested = 0"
+        " WHERE id = ? AND state NOT IN ('running', 'preempting')",
         (context.backend.now(), pk),
     )
+    return expected
+
+
+def start_over(db: Connection, pk: int, stream: str, offset: int) -> bool:
+    """Drop a stream's old lines if a chunk at `offset` shows that a new process begins it; return whether.
+
+    Does nothing unless an upsert said that this may come; a chunk at another line shows that it did not.
+    """
+    text = db.execute("SELECT restart FROM runs WHERE id = ?", (pk,)).get
+    if text is None:
+        return False
+    expected = json.loads(text)
+    begins = expected.pop(stream, None)
+    db.execute("UPDATE runs SET restart = ? WHERE id = ?", (json.dumps(expected) if expected else None, pk))
+    if begins != offset:
+        return False
+    lines.cut(db, pk, stream, offset)
+    if stream == lines.HISTORY:
+        db.execute("UPDATE run_texts SET history_keys = NULL WHERE run_id = ?", (pk,))
+    elif stream == lines.EVENTS:
+        db.execute("UPDATE run_texts SET system_metrics = NULL WHERE run_id = ?", (pk,))
+    return True
 
 
 def _apply(context: Context, db: Connection, pk: int, fields: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.server import artifacts_tables
 
-VERSION = 7
+VERSION = 8
 """Kept in `PRAGMA user_version`; a store with a higher one is refused, an older one is migrated."""
 
 ACCOUNTS = """
@@ -48,6 +48,7 @@ CREATE TABLE project_members (
 # Times are UTC text of one width, so that text order is time order. `config_values` and
 # `summary_values` are JSONB for filters: config without its {"value": ...} wrapper, and in both
 # NaN and infinities as strings. The texts as sent are in `run_texts`, so that a scan stays small.
+# `restart` is JSON: for each stream that a new process may begin again, the line it would begin at.
 RUNS = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL REFERENCES projects(id),
@@ -58,7 +59,7 @@ CREATE TABLE runs (
     exitcode INTEGER, stop_requested INTEGER NOT NULL DEFAULT 0,
     history_lines INTEGER NOT NULL DEFAULT 0, events_lines INTEGER NOT NULL DEFAULT 0,
     log_lines INTEGER NOT NULL DEFAULT 0, storage_bytes INTEGER NOT NULL DEFAULT 0,
-    config_values BLOB, summary_values BLOB, UNIQUE (project_id, name));
+    config_values BLOB, summary_values BLOB, restart TEXT, UNIQUE (project_id, name));
 CREATE INDEX runs_created ON runs (project_id, created_at) WHERE deleted_at IS NULL;
 CREATE INDEX runs_state ON runs (project_id, state) WHERE deleted_at IS NULL;
 CREATE INDEX runs_alive ON runs (heartbeat_at) WHERE state IN ('running', 'preempting');
