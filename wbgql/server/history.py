@@ -35,6 +35,16 @@ def texts(db: Connection, pk: int, min_step: int | None = None, max_step: int | 
     return [_merge(list(rows.values())) for rows in by_step.values()]
 
 
+def live_rows(db: Connection, pk: int, keys: list[str]) -> list[dict[str, Any]]:
+    """Rows by step, cut to `keys` and `_step`; rows without a step are left out."""
+    if set(keys) <= {"_step"}:
+        sql = "SELECT DISTINCT step FROM history WHERE run_id = ? AND step IS NOT NULL ORDER BY step"
+        return [{"_step": step} for (step,) in db.execute(sql, (pk,))]
+    wanted = {"_step", *keys}
+    rows = map(lines.parse_row, texts(db, pk))
+    return [to_safe_json({key: row[key] for key in row if key in wanted}) for row in rows]
+
+
 def _merge(rows: list[str]) -> str:
     if len(rows) == 1:
         return rows[0]

@@ -89,6 +89,20 @@ def find_project_by_pk(context: Context, pk: int) -> Row | None:
     return to_node(found) if found is not None and is_visible(context, found) else None
 
 
+def rename(db: Connection, project: Row, name: str) -> None:
+    """Give a project another name.
+
+    Raises:
+        UsageError: the name is malformed, or another project of the entity has it.
+    """
+    check_project_name(name)
+    if name == project["name"]:
+        return
+    if row(db, "SELECT 1 FROM projects WHERE entity_id = ? AND name = ?", (project["entityPk"], name)):
+        raise UsageError(f"project name is taken: {name!r}")
+    db.execute("UPDATE projects SET name = ? WHERE id = ?", (name, project["pk"]))
+
+
 def find_project_by_id(context: Context, project_id: str) -> Row:
     """A project by GraphQL id.
 

@@ -13,7 +13,7 @@ from wbgql.server.artifacts_logging import find_or_create_type
 from wbgql.server.backend import Context
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.settings import ALL
-from wbgql.server.store import Connection, Row, row
+from wbgql.server.store import Connection, Row
 
 resolvers = Resolvers()
 mutation = resolvers.mutation
@@ -28,7 +28,7 @@ _STATE_CHANGES = {
 @mutation("upsertBucket")
 def upsert_bucket(context: Context, given: Row) -> Row:
     run, inserted = runs.upsert(context, given)
-    return {"bucket": run, "inserted": inserted}
+    return {"bucket": run, "inserted": inserted, "serverSettings": {"serverMessages": []}}
 
 
 @mutation("deleteRun")
@@ -161,8 +161,18 @@ _MODEL_COLUMNS = {
 
 @mutation("upsertModel")
 def upsert_model(context: Context, given: Row) -> Row:
+    """Make a project or change one; `id` names the one to change, also its name."""
+    known = projects.find_project_by_id(context, given["id"]) if given.get("id") else None
     with context.store.write() as db:
-        project, inserted = projects.find_or_create(context, db, given.get("entityName"), given.get("name"))
+        if known is None:
+            project, inserted = projects.find_or_create(
+                context, db, given.get("entityName"), given.get("name")
+            )
+        else:
+            project, inserted = known, False
+            accounts.require_writer(db, context.viewer, project["entityPk"])
+            if given.get("name"):
+                projects.rename(db, project, given["name"])
         for name, column in _MODEL_COLUMNS.items():
             if given.get(name) is not None:
                 db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[name], project["pk"]))  # noqa: S608
@@ -175,12 +185,8 @@ def upsert_model(context: Context, given: Row) -> Row:
 @mutation("renameProject")
 def rename_project(context: Context, given: Row) -> Row:
     project = _writable(context, given["entityName"], given["oldProjectName"])
-    name = given["newProjectName"]
-    projects.check_project_name(name)
     with context.store.write() as db:
-        if row(db, "SELECT 1 FROM projects WHERE entity_id = ? AND name = ?", (project["entityPk"], name)):
-            raise UsageError(f"project name is taken: {name!r}")
-        db.execute("UPDATE projects SET name = ? WHERE id = ?", (name, project["pk"]))
+        projects.rename(db, project, given["newProjectName"])
     found = projects.find_project_by_pk(context, project["pk"])
     return {"project": found, "model": found, "inserted": False, "entityName": project["entityName"]}
 
