@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from wbgql.connection import Connection, Edge, PageInfo, iter_nodes
 from wbgql.documents import Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound, UsageError
-from wbgql.paths import ProjectPath, RunPath
+from wbgql.paths import HasPath, ProjectPath, RunPath
 from wbgql.scalars import dump_json
 from wbgql.session import Session
 
@@ -31,14 +31,6 @@ class File(Result, frozen=True):
     md5: str | None
     updated_at: str | None
     direct_url: str
-
-
-class HasPath(Protocol):
-    """A run, or anything else that says where it is."""
-
-    @property
-    def path(self) -> RunPath:
-        """Where the run is."""
 
 
 class _RunFiles(Result, frozen=True):

@@ -368,9 +368,8 @@ def _key(thing: Version | LineageRun) -> str:
 
 def _node(thing: Version | LineageRun) -> Node:
     if isinstance(thing, Version):
-        return Node(
-            thing.id, "artifact", thing.path, thing.type, thing.state, thing.user, thing.state == "DELETED"
-        )
+        label, gone = thing.path or thing.name, thing.state == "DELETED"
+        return Node(thing.id, "artifact", label, thing.type, thing.state, thing.user, gone)
     user = thing.user.username if thing.user else None
     label = str(thing.path or thing.name)
     return Node(_key(thing), "run", label, None, thing.state, user)

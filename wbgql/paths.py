@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from wbgql.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 # The app of these hosts lives below /wandb.
 # Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS and FORGE_APP_PATH (2026-11).
@@ -47,6 +52,42 @@ class RunPath:
         return f"{self.entity}/{self.project}/{self.run_id}"
 
 
+class HasPath(Protocol):
+    """A run, or another object that says which run it is."""
+
+    @property
+    def path(self) -> RunPath:
+        """Where the run is."""
+
+
+class HasProjectPath(Protocol):
+    """A project, as lists of projects give it."""
+
+    @property
+    def path(self) -> ProjectPath:
+        """Where the project is."""
+
+
+RunLike: TypeAlias = str | RunPath | HasPath
+"""What names one run: its path, an object that has it, or a text."""
+
+ProjectLike: TypeAlias = str | ProjectPath | HasProjectPath
+"""What names one project: its path, an object that has it, or a text."""
+
+
+def is_one_project(projects: ProjectLike | Iterable[object]) -> TypeIs[ProjectLike]:
+    """Whether an argument that takes one project or several names one."""
+    return isinstance(projects, (str, ProjectPath)) or isinstance(
+        getattr(projects, "path", None), ProjectPath
+    )
+
+
+def is_one_run(runs: RunLike | Iterable[RunLike]) -> TypeIs[RunLike]:
+    """Whether an argument that takes one run or several names one."""
+    path = getattr(runs, "path", runs)
+    return isinstance(path, RunPath) or isinstance(runs, str)
+
+
 def parse_run_path(text: str, *, entity: str | None = None, project: str | None = None) -> RunPath:
     """Read a run's path; `entity` and `project` stand in for what it leaves out.
 
@@ -68,6 +109,37 @@ def parse_run_path(text: str, *, entity: str | None = None, project: str | None 
         _require("project", project if found_project is None else found_project, text, "WANDB_PROJECT"),
         _require("run_id", run_id, text, None),
     )
+
+
+def parse_listed_run(text: str, *, entity: str | None = None, project: ProjectPath | None = None) -> RunPath:
+    """Read one item of a list of runs, which the default project never completes.
+
+    Reads `entity/project/run_id` exactly as `str(path)` writes it: blanks and unusual characters of the
+    id are kept. `run_id` alone is read only with `project`, the one that the caller named together with
+    the list. `project/run_id`, `entity/project/runs/run_id` and URLs are read as `parse_run_path` does.
+
+    Raises:
+        UsageError: an id without a project, or no path at all.
+    """
+    parts = text.strip("/").split("/")
+    if len(parts) == 4 and parts[2] == "runs":
+        del parts[2]
+    if _is_url(text):
+        path = parse_run_path(text)
+    elif len(parts) == 3 and all(parts):
+        path = RunPath(*parts)
+    elif len(parts) > 1 or (project is None and ":" in text):
+        path = parse_run_path(text, entity=entity)
+    elif not parts[0].strip():
+        raise UsageError(f"run path {text!r} is not one: {_RUN_FORMS}")
+    elif project is not None:
+        path = RunPath(project.entity, project.project, parts[0])
+    else:
+        raise UsageError(
+            f"run id {text!r} in a list has no project, and the default project is not used for lists: give "
+            "entity/project/run_id, or name the project in the same call; nothing was done"
+        )
+    return path
 
 
 def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:

@@ -24,6 +24,11 @@ class Project(Result, frozen=True):
     created_at: str
     read_only: bool | None
 
+    @property
+    def path(self) -> ProjectPath:
+        """Where the project is."""
+        return ProjectPath(self.entity_name, self.name)
+
     if not TYPE_CHECKING:  # so that type checkers find these names missing themselves
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -45,6 +50,11 @@ class ProjectDetails(Result, frozen=True):
     created_at: str
     read_only: bool | None
     run_count: int
+
+    @property
+    def path(self) -> ProjectPath:
+        """Where the project is."""
+        return ProjectPath(self.entity_name, self.name)
 
     @property
     def number(self) -> int:

@@ -48,7 +48,9 @@ class Command:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
     now: datetime = NOW
+    charset: str = "utf-8"
 
     @property
     def register(self) -> HoldRegister:
@@ -68,14 +70,16 @@ class Command:
             environ={"WBGQL_HOLDS": str(self.register.path)} | self.environ,
             now=lambda: self.now,
         )
-        with CliRunner().isolation(input=stdin) as (out, err, _):
+        with CliRunner(charset=self.charset).isolation(input=stdin) as (out, err, _):
             code = main(argv, app)
-            streams = [stream.getvalue().decode() for stream in (out, err)]
+            streams = [stream.getvalue().decode(self.charset) for stream in (out, err)]
         return Outcome(code, *streams, transport.sent, app.settings)
 
     def _maker(self, transport: FakeTransport) -> Callable[..., Client]:
         def make_client(**given: Any) -> Client:
-            settings = Settings(**{"api_key": "k" * 40, "origin": {"base_url": "test file"}, **given})
+            settings = Settings(
+                **{"api_key": "k" * 40, "origin": {"base_url": "test file"}, **self.defaults, **given}
+            )
             return Client(settings=settings, session=Session(transport), holds=self.register)
 
         return make_client

@@ -8,10 +8,14 @@ import pytest
 
 from tests.cli.answers import DELETED, RETENTION, RIGHTS, UNDELETED, ids, run, seen, seen_many
 from tests.fakes import Reply, error_reply
+from wbgql.cli.id_lines import to_line
 
 HOST = ("--yes", "--host", "api.wandb.ai")
 # Announcing asks for the rights; so does the library's own gate, before it sends anything.
 HIDING = [RIGHTS, seen(run(), "r1", "c"), RIGHTS, RETENTION, DELETED, seen(None, "c")]
+
+
+PLAN = ("erase", "plan", "--request", "DSR-1", "--basis", "gdpr-17", "-o", "plan.json")
 
 
 def _mutations(got) -> list[str]:
@@ -140,7 +144,39 @@ def test_ids_from_stdin_lie_in_the_project_named(command) -> None:
     assert [row["path"] for row in got.rows] == ["acme/vision/a", "acme/vision/b"]
 
 
-def test_ids_from_without_a_project_fall_under_the_settings(command, tmp_path) -> None:
+def test_whole_paths_need_no_project_and_may_hold_any_character(command) -> None:
+    odd = ["run 1", "a\nb", "50%", "é#1", 'say "hi"', "it's", "a:b", "\\x41"]
+    answers = [RIGHTS, seen_many(*map(run, odd))]
+    stdin = "".join(f"{to_line(f'acme/vision/{name}')}\n" for name in odd)
+    got = command("runs", "delete", "--ids-from", "-", answers=answers, stdin=stdin.encode())
+
+    assert [row["path"] for row in got.rows] == [f"acme/vision/{name}" for name in odd]
+    assert list(dict.fromkeys(got.sent[1][1][f"r{place}"] for place in range(25))) == odd
+    assert "entity   acme (from the command)" in got.err
+
+
+def test_a_list_of_a_project_called_runs_is_read_as_it_was_written(command) -> None:
+    elsewhere = seen_many(run("a"), project="runs", entity="ada")
+    stdin = b"ada/runs/a\n"
+    got = command(
+        "runs", "delete", "--ids-from", "-", "--entity", "acme", answers=[RIGHTS, elsewhere], stdin=stdin
+    )
+
+    assert [row["path"] for row in got.rows] == ["ada/runs/a"]
+
+
+@pytest.mark.parametrize("argv", [("runs", "delete", "--apply", *HOST), ("runs", "delete"), PLAN])
+def test_the_default_project_never_completes_a_list(command, argv, tmp_path) -> None:
+    source = tmp_path / "ids.txt"
+    source.write_text("a\n")
+    command.defaults = {"entity": "acme", "project": "vision"}
+    got = command(*argv, "--ids-from", str(source))
+
+    assert (got.code, got.sent) == (2, [])
+    assert "run id 'a' in a list has no project, and the default project is not used for lists" in got.err
+
+
+def test_ids_from_fall_under_the_project_option_of_the_same_command(command, tmp_path) -> None:
     source = tmp_path / "ids.txt"
     source.write_text("a\n")
     got = command(
@@ -152,13 +188,19 @@ def test_ids_from_without_a_project_fall_under_the_settings(command, tmp_path) -
     assert "entity   acme (from the caller)" in got.err
 
 
+def test_what_delete_hid_is_printed_as_paths(command) -> None:
+    got = command("runs", "delete", "acme/vision/r1", "--apply", *HOST, "--format", "ids", answers=HIDING)
+
+    assert got.out == "acme/vision/r1\n"
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "other/vision/a",
         "│ a   │ x │",
         '{"id":"a"}',
-        "a b",
+        "a  b",
         "a?b",
         "a\x1bb",
         "x" * 100_000 + " y",

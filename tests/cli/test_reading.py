@@ -89,7 +89,10 @@ def test_runs_of_several_projects_are_named_by_their_paths(wbgql: Run) -> None:
     assert len(ids) == 65
     assert {path.rpartition("/")[0] for path in ids} == {"admin/vision", "admin/speech"}
     assert sorted(every) == sorted(ids)
-    assert wbgql("runs", "list", "admin/vision", "--limit", "1", "--format", "ids").out == "run000000\n"
+    assert (
+        wbgql("runs", "list", "admin/vision", "--limit", "1", "--format", "ids").out
+        == "admin/vision/run000000\n"
+    )
 
 
 def test_runs_are_listed_alike_whichever_way_they_are_read(wbgql: Run) -> None:

@@ -39,7 +39,7 @@ def test_list_sends_filter_order_projection_and_limit_to_the_server(command) -> 
 def test_list_as_ids_feeds_another_command(command) -> None:
     assert (
         command("runs", "list", "acme/vision", "--format", "ids", answers=[runs(run("a"), run("b"))]).out
-        == "a\nb\n"
+        == "acme/vision/a\nacme/vision/b\n"
     )
 
 

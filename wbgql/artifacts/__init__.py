@@ -23,6 +23,7 @@ from wbgql.artifacts.names import ArtifactPath, parse_artifact_path
 from wbgql.artifacts.nodes import (
     Artifact,
     ArtifactDetails,
+    ArtifactLike,
     ArtifactType,
     Collection,
     CreatedByRun,
@@ -39,6 +40,7 @@ __all__ = [
     "Artifact",
     "ArtifactDetails",
     "ArtifactDownload",
+    "ArtifactLike",
     "ArtifactPath",
     "ArtifactType",
     "Collection",

@@ -82,7 +82,7 @@ def read_manifest(session: Session, downloader: Downloader, version: Version) ->
         content = downloader.read(link.file.direct_url)
     except (NotFound, PermissionDenied):
         content = downloader.read(_find_link(session, version).file.direct_url)
-    return parse_manifest(content, version.path)
+    return parse_manifest(content, version.path or version.name)
 
 
 def parse_manifest(content: bytes, name: str) -> Manifest:
@@ -106,5 +106,7 @@ def _find_link(session: Session, version: Version) -> ManifestLink:
     artifact = session.execute(GET_MANIFEST, id=version.id).artifact
     if artifact is None or artifact.current_manifest is None:
         state = "missing or not visible" if artifact is None else artifact.state.lower()
-        raise NotFound(f"no manifest of {version.path!r}: it is {state}", operation=GET_MANIFEST.name)
+        raise NotFound(
+            f"no manifest of {version.path or version.name!r}: it is {state}", operation=GET_MANIFEST.name
+        )
     return artifact.current_manifest

@@ -35,15 +35,18 @@ class ArtifactPath:
         return f"{self.entity}/{self.project}/{self.name}"
 
 
-def parse_artifact_path(text: str, *, entity: str | None = None, project: str | None = None) -> ArtifactPath:
-    """Read a version's path; `entity` and `project` stand in for what it leaves out.
+def parse_artifact_path(
+    text: str, *, entity: str | None = None, project: str | None = None, alias: str | None = "latest"
+) -> ArtifactPath:
+    """Read a version's path; `entity`, `project` and `alias` stand in for what it leaves out.
 
     Reads `collection`, `collection:alias`, `project/collection:alias`,
     `entity/project/collection:alias`, the same behind `wandb-artifact://`, and a URL of the app
-    (`/entity/project/artifacts/type/collection/vN`). Without an alias it is `latest`.
+    (`/entity/project/artifacts/type/collection/vN`). For lists and deletions pass `alias=None` and leave out
+    the rest: the text must then name every part.
 
     Raises:
-        UsageError: another form, an empty part, or no entity or project to be had.
+        UsageError: another form, an empty part, or a part that neither the text nor an argument names.
 
     Source: wandb SDK 0.31.0 `sdk/artifacts/_validators.py`, `FullArtifactPath` (2026-11).
     """
@@ -51,12 +54,12 @@ def parse_artifact_path(text: str, *, entity: str | None = None, project: str | 
     if parts is None:
         raise UsageError(f"artifact path {text!r} is not one: {_FORMS}")
     found_entity, found_project, name = parts
-    collection, _, alias = name.partition(":")
+    collection, _, found_alias = name.partition(":")
     return ArtifactPath(
         _require("entity", found_entity or entity, text),
         _require("project", found_project or project, text),
         _require("collection", collection, text),
-        _require("alias", alias or "latest", text),
+        _require("alias", found_alias or alias, text),
     )
 
 

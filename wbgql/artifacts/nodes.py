@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
+from wbgql.artifacts.names import ArtifactPath
 from wbgql.connection import PageInfo
 from wbgql.documents import NOT_FETCHED, Result
-from wbgql.errors import NotFetched
+from wbgql.errors import NotFetched, UsageError
 from wbgql.paths import RunPath
 from wbgql.scalars import parse_json
 
@@ -19,9 +20,15 @@ class _TypeName(Result, frozen=True):
     name: str
 
 
+class _ProjectName(Result, frozen=True):
+    name: str
+    entity_name: str
+
+
 class _Sequence(Result, frozen=True):
     id: str
     name: str
+    project: _ProjectName | None = None
 
 
 class _Alias(Result, frozen=True):
@@ -67,6 +74,29 @@ class Artifact(Result, frozen=True):
         return f"{self.artifact_sequence.name}{version}"
 
     @property
+    def path(self) -> str | None:
+        """`entity/project/collection:vN`; None if no path names this version alone, see `artifact_path`."""
+        if self.artifact_sequence.project is None or self.version_index is None:
+            return None
+        return str(self.artifact_path)
+
+    @property
+    def artifact_path(self) -> ArtifactPath:
+        """The path as an object, which every method that takes an artifact accepts.
+
+        Raises:
+            UsageError: no path names this version alone: its project is not visible to this key, or it has
+                no number yet because it is not committed.
+        """
+        project = self.artifact_sequence.project
+        if project is None or self.version_index is None:
+            why = "is in a project that this key cannot see" if project is None else "has no number yet"
+            raise UsageError(f"artifact {self.name!r} (id {self.id}) {why}, so no path names it")
+        return ArtifactPath(
+            project.entity_name, project.name, self.artifact_sequence.name, f"v{self.version_index}"
+        )
+
+    @property
     def collection(self) -> str:
         """Name of the collection the version was logged to."""
         return self.artifact_sequence.name
@@ -98,11 +128,6 @@ class _User(Result, frozen=True):
     username: str | None
 
 
-class _ProjectName(Result, frozen=True):
-    name: str
-    entity_name: str
-
-
 class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", tag="Run"):
     """The run that logged an artifact. `project` is null where it is gone."""
 
@@ -131,10 +156,6 @@ class _Tag(Result, frozen=True):
     name: str
 
 
-class _Home(_Sequence, frozen=True):
-    project: _ProjectName | None
-
-
 class ManifestFile(Result, frozen=True):
     """Where a manifest can be read; the URL may expire."""
 
@@ -155,19 +176,12 @@ class Version(ArtifactDetails, frozen=True, kw_only=True):
     `NOT_FETCHED` unless the manifest was asked for.
     """
 
-    artifact_sequence: _Home  # narrower: with its project
     updated_at: str | None
     history_step: int | None
     tags: list[_Tag]
     description_text: str | None = msgspec.field(default=NOT_FETCHED, name="description")
     metadata_text: str | None = msgspec.field(default=NOT_FETCHED, name="metadata")
     manifest_link: ManifestLink | None = msgspec.field(default=NOT_FETCHED, name="currentManifest")
-
-    @property
-    def path(self) -> str:
-        """`entity/project/collection:vN`; without the project where this key cannot see it."""
-        project = self.artifact_sequence.project
-        return self.name if project is None else f"{project.entity_name}/{project.name}/{self.name}"
 
     @property
     def tag_names(self) -> tuple[str, ...]:
@@ -192,7 +206,7 @@ class Version(ArtifactDetails, frozen=True, kw_only=True):
 
     def _fetched(self, name: str, value: T) -> T:
         if value is NOT_FETCHED:
-            raise _not_fetched(self.path, name)
+            raise _not_fetched(self.path or self.name, name)
         return value
 
     @property
@@ -270,3 +284,7 @@ class CollectionVersions(Result, frozen=True):
     name: str
     default_artifact_type: _TypeName
     artifacts: VersionPage | None
+
+
+ArtifactLike: TypeAlias = str | ArtifactPath | Artifact
+"""What names one artifact version: its path, the version as a list gave it, or a text."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.bars import bar, write_counted
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
+from wbgql.errors import PartialError
 
 if TYPE_CHECKING:
     from wbgql.artifacts import Artifact, Version
@@ -76,7 +78,7 @@ def list_command(
         raise click.UsageError("of a run, all versions are listed: leave out PATH and the conditions")
     else:
         listing = _run_listing(client.logged_artifacts(run) if logged_by else client.used_artifacts(run))
-    write_counted(app, "reading versions", listing, format_, output)
+    _write_versions(app, listing, lambda version: version, format_, output)
 
 
 @artifacts_group.command(
@@ -191,9 +193,9 @@ def orphans_command(app: App, path: str, type_: str | None, format_: str | None,
             "size": lambda orphan: orphan.version.size,
             "created_at": lambda orphan: orphan.version.created_at,
         },
-        key=lambda orphan: orphan.version.path,
+        key=lambda orphan: str(orphan.version.path),
     )
-    write_counted(app, "reading versions", listing, format_, output)
+    _write_versions(app, listing, lambda orphan: orphan.version, format_, output)
 
 
 def files_listing(files: Iterator[File]) -> Listing[File]:
@@ -239,14 +241,14 @@ def _versions(
 
 
 def _versions_listing(versions: Iterator[Version]) -> Listing[Version]:
-    return Listing(versions, columns=_COLUMNS, key=lambda version: version.path)
+    return Listing(versions, columns=_COLUMNS, key=lambda version: str(version.path))
 
 
 def _run_listing(artifacts: Iterator[Artifact]) -> Listing[Artifact]:
-    """Those of a run come without their project and creator."""
     return Listing(
         artifacts,
         columns={
+            "path": lambda artifact: artifact.path,
             "name": lambda artifact: artifact.name,
             "type": lambda artifact: artifact.type,
             "aliases": lambda artifact: list(artifact.alias_names),
@@ -255,8 +257,41 @@ def _run_listing(artifacts: Iterator[Artifact]) -> Listing[Artifact]:
             "created_at": lambda artifact: artifact.created_at,
             "state": lambda artifact: artifact.state,
         },
-        key=lambda artifact: artifact.name,
+        key=lambda artifact: str(artifact.path),
     )
+
+
+def _write_versions(
+    app: App,
+    listing: Listing[Any],
+    version_of: Callable[[Any], Artifact],
+    format_: str | None,
+    output: Path | None,
+) -> None:
+    """Print versions. As ids only those that a path names: a bare `m:v0` is another version elsewhere.
+
+    Raises:
+        PartialError: some are left out of the ids.
+    """
+    unnamed: list[str] = []
+
+    def named(items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            version = version_of(item)
+            if version.path is None:
+                unnamed.append(f"{version.name} (id {version.id})")
+            else:
+                yield item
+
+    if format_ == "ids":
+        listing = replace(listing, items=named(listing.items))
+    write_counted(app, "reading versions", listing, format_, output)
+    if unnamed:
+        raise PartialError(
+            f"{len(unnamed)} versions are left out, because no path names them: {', '.join(unnamed)}; they "
+            "are not committed, or this key cannot see their project (--format json lists them)",
+            failed=unnamed,
+        )
 
 
 def _parse_condition(text: str) -> tuple[str, Any]:

@@ -79,12 +79,14 @@ def list_command(
     """List the files of the runs that each PATH names (entity/project/id) or, with --where, --filters,
     --limit or --all, of the runs of each PATH (entity/project, entity/*) that match.
 
-    One request for 50 runs of a project.
+    One request for 50 runs of a project. `ids` are the names of one run's files; those of several stand
+    behind their run's path.
     """
     from wbgql.files import iter_files_of_runs
 
     client = app.client()
     runs = runs_meant(client, asked)
+    one = isinstance(runs, list) and len(runs) == 1
     columns: dict[str, Callable[[tuple[RunPath, File]], Any]] = {
         "run": lambda found: str(found[0]),
         "name": lambda found: found[1].name,
@@ -95,7 +97,7 @@ def list_command(
     listing = Listing(
         iter_files_of_runs(client.session, runs, pattern=pattern),
         columns=columns,
-        key=lambda found: found[1].name,
+        key=lambda found: found[1].name if one else f"{found[0]}/{found[1].name}",
     )
     with no_misspelt_key():
         write_counted(app, "reading files", listing, format_, output)

@@ -209,7 +209,7 @@ def make_ask(app: App, client: Client, asked: dict[str, Any]) -> Ask:
     from wbgql.erasure.plans import Caps, Request
 
     source = asked["ids_from"]
-    ids = None if source is None else [client.run_path(line) for line in read_ids(source)]
+    ids = None if source is None else client.run_paths(read_ids(source))
     paths = asked["paths"]
     return Ask(
         request=Request(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import math
 import os
 import sys
@@ -14,6 +16,7 @@ from typing import Any, Generic, TextIO, TypeVar
 
 import click
 
+from wbgql.cli.id_lines import to_line
 from wbgql.cli.terminal import printable
 from wbgql.errors import StoreError, UsageError
 
@@ -118,7 +121,7 @@ def write_object(
     """
     with _writing(output) as stream:
         if (format_ or _default(stream, "json")) == "json":
-            stream.write(f"{_json(record, indent=2)}\n")
+            stream.write(f"{_json(record, stream, indent=2)}\n")
         else:
             rows = ([name, value] for name, value in (flat or record).items())
             _write_table(["", ""], rows, stream, headed=False)
@@ -162,13 +165,13 @@ def _default(stream: TextIO, elsewhere: str) -> str:
 
 def _write_jsonl(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
     for item in items:
-        stream.write(f"{_json(listing.to_record(item))}\n")
+        stream.write(f"{_json(listing.to_record(item), stream)}\n")
 
 
 def _write_json(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
     before = "["
     for item in items:
-        stream.write(f"{before}\n{_json(listing.to_record(item))}")
+        stream.write(f"{before}\n{_json(listing.to_record(item), stream)}")
         before = ","
     stream.write("[]\n" if before == "[" else "\n]\n")
 
@@ -184,7 +187,7 @@ def _write_csv(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> N
 def _write_ids(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
     assert listing.key is not None
     for item in items:
-        stream.write(f"{printable(listing.key(item))}\n")
+        stream.write(f"{to_line(listing.key(item), ascii_only=not _is_utf8(stream))}\n")
 
 
 def _write_text(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
@@ -281,7 +284,8 @@ def _text(value: Any) -> str:
             return _json(value)
 
 
-def _json(value: Any, *, indent: int | None = None) -> str:
+def _json(value: Any, stream: TextIO | None = None, *, indent: int | None = None) -> str:
+    """JSON in the characters that `stream` takes: ASCII alone, unless it is UTF-8."""
     import json
 
     from wbgql.scalars import to_safe_json
@@ -295,13 +299,14 @@ def _json(value: Any, *, indent: int | None = None) -> str:
         indent=indent,
         default=_text,
     )
-    return text if text.isprintable() else _escape_json(text)
-
-
-def _escape_json(text: str) -> str:
-    # Lossless: whatever is not printable stands inside a string of the JSON text, but for line ends.
+    ascii_only = stream is not None and not _is_utf8(stream)
+    if text.isprintable() and (text.isascii() or not ascii_only):
+        return text
+    # Lossless: what is escaped here stands inside a string of the JSON text.
     return "".join(
-        char if char.isprintable() or char == "\n" else "".join(f"\\u{unit:04x}" for unit in _utf16(char))
+        char
+        if char == "\n" or (char.isprintable() and (char.isascii() or not ascii_only))
+        else "".join(f"\\u{unit:04x}" for unit in _utf16(char))
         for char in text
     )
 
@@ -316,16 +321,28 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
     """Open where the data goes. Failures to write become `StoreError`, a broken pipe stays one."""
     try:
         if output is None or str(output) == "-":
-            yield standard_output()
+            stream = standard_output()
+            if not stream.isatty() and not _is_utf8(stream) and isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="strict")  # a pipe gets what was meant, or nothing
+            yield stream
             sys.stdout.flush()
         else:
             with _replacing(output) as stream:
                 yield stream
     except BrokenPipeError:
         raise
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"standard output is {error.encoding}, which has no {error.object[error.start]!a}: use --format "
+            "json or ids, -o FILE, or set PYTHONIOENCODING=utf-8"
+        ) from error
     except OSError as error:
         where = "standard output" if output is None else repr(str(output))
         raise StoreError(f"cannot write to {where}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
 
 
 def standard_output() -> TextIO:

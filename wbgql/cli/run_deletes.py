@@ -51,7 +51,7 @@ class _IdsOnly(click.Command):
 )
 @click.argument("paths", nargs=-1, metavar="[RUNPATH...|PROJECT]", callback=not_empty)
 @click.option(
-    "--ids-from", metavar="FILE", callback=not_empty, help="Read ids from FILE, one a line; - is stdin."
+    "--ids-from", metavar="FILE", callback=not_empty, help="Read paths from FILE, one a line; - is stdin."
 )
 @click.option("--apply/--dry-run", default=False, help="Do it; without, only show what would be done.")
 @click.option("--force", is_flag=True, help="Also runs that are still being logged.")
@@ -84,10 +84,11 @@ def delete_command(
     A hidden run leaves every list at once and can be brought back for some days; its bytes are removed
     later, by the server alone. Artifacts are kept.
 
-    The runs may lie in several projects. With --ids-from, the argument is the PROJECT that bare ids lie in; a
-    line that is a whole path must lie in it too. Without --apply nothing is changed: the runs are looked up,
-    25 in one request, and rights and holds are checked. With --apply, a phrase must be typed on a terminal;
-    elsewhere --yes and --host are needed.
+    The runs may lie in several projects. With --ids-from, each line is a whole path, as `--format ids` writes
+    it; the argument, if given, is the PROJECT that all of them lie in, and bare ids with them. The default
+    project is never used for a list. Without --apply nothing is changed: the runs are looked up, 25 in one
+    request, and rights and holds are checked. With --apply, a phrase must be typed on a terminal; elsewhere
+    --yes and --host are needed.
 
     Requests are paced by --rate and by what the server says of its limits. A run that is held, that you may
     not delete, or on which the server fails is left out, and the others go on. A refused key, a rate limit
@@ -97,14 +98,12 @@ def delete_command(
     ids = _read(ids_from, paths)
     client = app.client()
     check_host(client, host)
-    runs = resolve_runs(client, paths, ids)
+    project = paths[0] if paths and ids is not None else app.settings.get("project")
+    runs = resolve_runs(client, paths, ids, project=project)
     if not runs:
         app.tell("no ids: nothing to do")
         return
-    if ids is None:
-        origin = entity_origin(client, paths)
-    else:
-        origin = entity_origin(client, ids, project=paths[0] if paths else None)
+    origin = entity_origin(client, paths) if ids is None else entity_origin(client, ids, project=project)
     act = _make_act("delete", runs, origin)
     gate = _announced_gate(client, act, runs)
     if not apply:
@@ -132,7 +131,7 @@ def delete_command(
 )
 @click.argument("paths", nargs=-1, metavar="[RUNPATH...|PROJECT [ID]...]", callback=not_empty)
 @click.option(
-    "--ids-from", metavar="FILE", callback=not_empty, help="Read ids from FILE, one a line; - is stdin."
+    "--ids-from", metavar="FILE", callback=not_empty, help="Read paths from FILE, one a line; - is stdin."
 )
 @approval_options
 @list_options("ids")
@@ -154,7 +153,7 @@ def undelete_command(
     project, and reads all run ids of the project before and after.
     """
     client = app.client()
-    runs, project = _hidden_runs(client, paths, ids_from)
+    runs, project = _hidden_runs(client, paths, ids_from, app.settings.get("project"))
     if not runs:
         app.tell("no ids: nothing to do")
         return
@@ -165,14 +164,15 @@ def undelete_command(
 
 
 def _hidden_runs(
-    client: Client, paths: Sequence[str], ids_from: str | None
+    client: Client, paths: Sequence[str], ids_from: str | None, project: str | None
 ) -> tuple[list[RunPath], str | None]:
     """Return the runs that are meant, and the PROJECT that was named for bare ids."""
     from wbgql.paths import parse_run_path
 
     if ids_from is not None:
         ids = _read(ids_from, paths)
-        return resolve_runs(client, paths, ids), paths[0] if paths else None
+        project = paths[0] if paths else project
+        return resolve_runs(client, paths, ids, project=project), project
     if not paths:
         raise click.UsageError("name the runs by their paths, or PROJECT and ids, or use --ids-from")
     if is_parsed(parse_run_path, paths[0]):

@@ -7,22 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wbgql.cli.id_lines import from_line
 from wbgql.errors import UsageError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
-    from wbgql.paths import ProjectPath, RunPath
+    from wbgql.paths import RunPath
 
 LIST_FIRST = (
     "there is no filter on deletion: list first, look, then hand over the ids: "
     "`wbgql runs list PROJECT --where ... --format ids | wbgql runs delete PROJECT --ids-from -`"
 )
-# Source: wandb SDK 0.31.0 `sdk/wandb_settings.py`, what a run id cannot hold (2026-11).
-_NOT_IN_ID = frozenset("/\\#?%:")
+# What no version of the SDK takes in a run id; a path, which a list writes whole, may hold them all the same.
+# Source: wandb SDK 0.17.0 and 0.31.0, `sdk/wandb_settings.py`, `validate_run_id` (2026-11).
+_NOT_IN_ID = frozenset("/#?:")
+# Longer than any id: a line of something else.
+_LONGEST_ID = 512
 
 
 def read_ids(source: str) -> list[str]:
-    """Read one id or path a line from a file, or from stdin for `-`. Blank lines are skipped.
+    """Read one path or id a line from a file, or from stdin for `-`; see `id_lines`. Blank lines are skipped.
 
     Raises:
         UsageError: the file cannot be read, or is not text.
@@ -37,36 +41,37 @@ def read_ids(source: str) -> list[str]:
         raise UsageError(
             f"cannot read ids from {source!r}: {(reason or 'no reason given').lower()}"
         ) from error
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    return [from_line(line) for line in text.split("\n") if line.strip()]
 
 
-def resolve_runs(client: Client, texts: Sequence[str], ids: Iterable[str] | None) -> list[RunPath]:
+def resolve_runs(
+    client: Client, texts: Sequence[str], ids: Iterable[str] | None, *, project: str | None = None
+) -> list[RunPath]:
     """Return the runs that are meant, each once, in order. May ask for the key's default entity.
 
-    Without `ids`, every text is a run's path. With `ids`, there is at most one text, the project of those
-    that are bare ids; an id that is a whole path must then lie in that project.
+    Without `ids`, every text is a run's path. With `ids`, there is at most one text: the project of the
+    bare ids among them; `project` is the one of the option `--project`. A whole path must then lie in it.
+    The default project is never used for `ids`.
 
     Raises:
-        UsageError: an id or a path is malformed, or lies in another project than the one named.
+        UsageError: an id or a path is malformed, names no project, or lies in another than the one named.
     """
     if ids is None:
         paths = [client.run_path(text) for text in texts]
-    elif texts:
-        project = client.project_path(texts[0])
-        paths = [_in_project(client, run_id, project) for run_id in ids]
     else:
-        paths = [client.run_path(_checked_id(run_id)) for run_id in ids]
+        home = texts[0] if texts else project
+        paths = client.run_paths([_checked_id(run_id) for run_id in ids], project=home)
     return list(dict.fromkeys(paths))
 
 
 def entity_origin(client: Client, texts: Iterable[str], *, project: str | None = None) -> str:
     """Say where the entity of these runs came from: the command itself or a setting."""
-    from wbgql.paths import parse_project_path, parse_run_path
+    from wbgql.paths import parse_listed_run, parse_project_path
 
     if project is not None:
         spelt_out = is_parsed(parse_project_path, project)
     else:
-        spelt_out = all(is_parsed(parse_run_path, text) for text in texts)
+        spelt_out = all(is_parsed(parse_listed_run, text) for text in texts)
     if spelt_out:
         return "the command"
     if client.settings.entity is None:
@@ -83,21 +88,18 @@ def is_parsed(parse: Callable[[str], object], text: str) -> bool:
     return True
 
 
-def _in_project(client: Client, text: str, project: ProjectPath) -> RunPath:
-    from wbgql.paths import RunPath
-
-    if "/" not in text:
-        return RunPath(project.entity, project.project, _checked_id(text))
-    path = client.run_path(text)
-    if path.project_path != project:
-        raise UsageError(f"run {str(path)!r} is not in {str(project)!r}, the project named; nothing was done")
-    return path
-
-
 def _checked_id(text: str) -> str:
     """Return `text` if it can be an id or a path of one: not a row of a table, not JSON."""
     if "/" in text:
         return text
-    if not text.isprintable() or any(char in _NOT_IN_ID or char.isspace() for char in text):
-        raise UsageError(f"{text!r} is not a run id: write one id a line, as `--format ids` does")
+    if (
+        not text.isprintable()
+        or "  " in text
+        or "\N{BOX DRAWINGS LIGHT VERTICAL}" in text
+        or len(text) > _LONGEST_ID
+        or not _NOT_IN_ID.isdisjoint(text)
+    ):
+        raise UsageError(
+            f"{text[:80]!r} is not a run id: write one path a line, as `--format ids` does; nothing was done"
+        )
     return text

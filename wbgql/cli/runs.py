@@ -49,8 +49,8 @@ def list_command(
     """List the runs of each PATH (entity/project, entity/*, project or URL) that match.
 
     The server filters, orders and sends the selected keys only. A key that no run has, in a list that
-    comes back empty, is an error that names the keys that come near. Of several projects, `ids` are whole
-    paths. What could not be seen is told on stderr, and the exit code is then 3.
+    comes back empty, is an error that names the keys that come near. `ids` are whole paths, as --ids-from of
+    other commands reads them. What could not be seen is told on stderr, and the exit code is then 3.
     """
     selection = select_runs(app.client(), asked, select=_sent(select, format_))
     if format_ == "parquet":
@@ -130,13 +130,13 @@ def _shown(sent: str | Sequence[Any], select: tuple[str, ...]) -> str | list[Fie
 
 
 def _listing(runs: Iterable[Run], shown: str | list[Field], *, several: bool) -> Listing[Run]:
-    """A bare id says which run only inside one project, so those of several are shown by their paths."""
+    """A bare id says which run only inside one project: several are shown by paths, and so are all ids."""
     first = {"path": _path} if several else {"id": _COLUMNS["id"]}
     return Listing(
         runs,
         columns={**first, **_COLUMNS_AFTER_ID, **_selected_columns(shown)},
         record=_record_with(shown),
-        key=_path if several else _COLUMNS["id"],
+        key=_path,
     )
 
 

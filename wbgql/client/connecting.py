@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from wbgql.artifacts import ArtifactPath, parse_artifact_path
+from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
 from wbgql.documents import Documents, load_documents
 from wbgql.downloads import Downloader
 from wbgql.errors import ConfigError, UsageError
 from wbgql.fetching import HttpFetcher
 from wbgql.forks import lazy
 from wbgql.holds import HoldRegister
-from wbgql.paths import ProjectPath, RunPath, check_url_host, parse_project_path, parse_run_path
+from wbgql.paths import (
+    ProjectLike,
+    ProjectPath,
+    RunLike,
+    RunPath,
+    check_url_host,
+    is_one_run,
+    parse_listed_run,
+    parse_project_path,
+    parse_run_path,
+)
 from wbgql.progress import NoProgress, Progress
-from wbgql.runs import ProjectPattern, ProjectScope
+from wbgql.runs import ProjectPattern, ProjectScope, RunSelection
 from wbgql.session import OnRetry, Session, Stats
 from wbgql.settings import Settings, default_settings
 from wbgql.viewer import ServerInfo, Viewer, get_server_info, get_viewer
@@ -99,29 +109,102 @@ class Connected:
         """Return what the server says of itself. One request."""
         return get_server_info(self.session)
 
-    def project_path(self, path: str | ProjectPath) -> ProjectPath:
-        """Read `project`, `entity/project` or a URL; the entity is the configured or the default one."""
-        if isinstance(path, ProjectPath):
-            return path
-        check_url_host(path, self.settings.base_url)
-        return self._with_entity(lambda entity: parse_project_path(path, entity=entity))
+    def project_path(self, project: ProjectLike) -> ProjectPath:
+        """Return the path of a project; a text may leave the entity to the settings.
 
-    def run_path(self, path: str | RunPath) -> RunPath:
-        """Read `run_id`, `project/run_id`, `entity/project/run_id` or a URL, the rest from settings."""
+        Takes a path, a project as `projects()` yields it, or a text: `project`, `entity/project` or a URL.
+
+        Raises:
+            UsageError: it names no project, or one on another server.
+        """
+        if isinstance(project, ProjectPath):
+            return project
+        if isinstance(project, str):
+            check_url_host(project, self.settings.base_url)
+            return self._with_entity(lambda entity: parse_project_path(project, entity=entity))
+        path = getattr(project, "path", None)
+        if isinstance(path, ProjectPath) and not isinstance(project, RunSelection):
+            return path
+        raise UsageError(f"name a project by its path or give the project, not {_kind(project)}")
+
+    def run_path(self, run: RunLike) -> RunPath:
+        """Return the path of one run; a text may leave entity and project to the settings.
+
+        Takes a run, its path, or a text: `run_id`, `project/run_id`, `entity/project/run_id` or a URL.
+
+        Raises:
+            UsageError: it names no run, several, or one on another server.
+        """
+        if isinstance(run, RunPath):
+            return run
+        if isinstance(run, str):
+            check_url_host(run, self.settings.base_url)
+            return self._with_entity(
+                lambda entity: parse_run_path(run, entity=entity, project=self.settings.project)
+            )
+        given: object = run
+        path = getattr(given, "path", None)
         if isinstance(path, RunPath):
             return path
-        check_url_host(path, self.settings.base_url)
-        return self._with_entity(
-            lambda entity: parse_run_path(path, entity=entity, project=self.settings.project)
-        )
+        if isinstance(given, RunSelection):
+            raise UsageError(
+                f"this takes one run, not the selection {run!r}: write `for run in selection:` and give "
+                "each run; nothing was done"
+            )
+        raise UsageError(f"name a run by its path or give the run, not {_kind(run)}; nothing was done")
 
-    def artifact_path(self, path: str | ArtifactPath) -> ArtifactPath:
-        """Read `entity/project/collection:alias` or a URL, what it leaves out from settings."""
-        if isinstance(path, ArtifactPath):
-            return path
-        return self._with_entity(
-            lambda entity: parse_artifact_path(path, entity=entity, project=self.settings.project)
-        )
+    def run_paths(self, runs: Iterable[RunLike], *, project: ProjectLike | None = None) -> list[RunPath]:
+        """Return the paths of explicit runs, in their order.
+
+        The default project is not used here, because a list of ids may come from another project. A bare
+        id is read only with `project`; all runs must then lie in it. A selection is a filter that is read
+        again at each use, and no list of explicit runs.
+
+        Raises:
+            UsageError: an id without a project, a run of another project, a selection, or no list.
+        """
+        if isinstance(runs, RunSelection):
+            raise UsageError(
+                f"this takes explicit runs, not the selection {runs!r}: list them with "
+                "`runs = list(selection.verified())`, look, then hand that list over; nothing was done"
+            )
+        if is_one_run(runs):
+            given = f"the text {runs!r}" if isinstance(runs, str) else repr(runs)
+            raise UsageError(f"give a list of runs, not {given}; nothing was done")
+        home = None if project is None else self.project_path(project)
+        return [self._listed_run(run, home) for run in runs]
+
+    def _listed_run(self, run: RunLike, project: ProjectPath | None = None) -> RunPath:
+        """Return the path of one run out of a list; see `run_paths`."""
+        if isinstance(run, str):
+            check_url_host(run, self.settings.base_url)
+            path = self._with_entity(lambda entity: parse_listed_run(run, entity=entity, project=project))
+        else:
+            path = self.run_path(run)
+        if project is not None and path.project_path != project:
+            raise UsageError(
+                f"run {str(path)!r} is not in {str(project)!r}, the project that was named; nothing was done"
+            )
+        return path
+
+    def artifact_path(self, artifact: ArtifactLike) -> ArtifactPath:
+        """Return the path of one artifact version; a text may leave entity and project to the settings.
+
+        Takes a version, its path, or a text: `entity/project/collection:alias` or a URL.
+
+        Raises:
+            UsageError: it names no version, or its project is not visible to this key.
+        """
+        if isinstance(artifact, ArtifactPath):
+            return artifact
+        if isinstance(artifact, str):
+            check_url_host(artifact, self.settings.base_url)
+            return self._with_entity(
+                lambda entity: parse_artifact_path(artifact, entity=entity, project=self.settings.project)
+            )
+        if isinstance(artifact, Artifact):
+            return artifact.artifact_path
+        raise UsageError(f"name an artifact version by its path or give the version, not {_kind(artifact)}")
 
     @lazy
     def _default_entity(self) -> str:
@@ -142,7 +225,7 @@ class Connected:
             parse("entity")  # raises for what is wrong besides the entity, before a request is sent
             return parse(self._default_entity)
 
-    def _project_scope(self, path: str | ProjectScope) -> ProjectScope:
+    def _project_scope(self, path: ProjectLike | ProjectPattern) -> ProjectScope:
         if isinstance(path, ProjectPattern):
             return path
         found = self.project_path(path)
@@ -156,3 +239,8 @@ class Connected:
 
     def _downloader(self, threads: int, progress: Progress | None) -> Downloader:
         return Downloader(fetcher=self.fetcher, threads=threads, progress=progress or NoProgress())
+
+
+def _kind(thing: object) -> str:
+    """What was given instead of a name, without its content."""
+    return f"a {type(thing).__name__}"

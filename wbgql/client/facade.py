@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wbgql.client.artifacts import Artifacts
 from wbgql.client.histories import Histories
 from wbgql.client.operations import DESTRUCTIVE, PACKAGED
 from wbgql.client.reading import Reading
@@ -18,7 +17,7 @@ from wbgql.own_operations import destroying_fields, read_own_operation, send_own
 T = TypeVar("T")
 
 
-class Client(Reading, Histories, Artifacts, Writing):
+class Client(Reading, Histories, Writing):
     """A W&B server, seen through its GraphQL API.
 
     Settings are read as the wandb SDK reads them: arguments, then `WANDB_*` variables, then its

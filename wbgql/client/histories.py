@@ -20,8 +20,7 @@ from wbgql.history import (
     scan_history,
 )
 from wbgql.history import Source as HistorySource
-from wbgql.paths import RunPath
-from wbgql.runs import Run
+from wbgql.paths import ProjectLike, RunLike, is_one_run
 
 
 class Histories(Connected):
@@ -29,7 +28,7 @@ class Histories(Connected):
 
     def scan_history(
         self,
-        path: str | RunPath,
+        run: RunLike,
         *,
         keys: Iterable[str] | None = None,
         min_step: int = 0,
@@ -40,7 +39,7 @@ class Histories(Connected):
         """Return every logged row of a run, to be iterated, in order of steps; see `HistoryScan`."""
         return scan_history(
             self.session,
-            self.run_path(path),
+            self.run_path(run),
             keys=keys,
             min_step=min_step,
             max_step=max_step,
@@ -51,7 +50,7 @@ class Histories(Connected):
 
     def sample_history(
         self,
-        path: str | RunPath,
+        run: RunLike,
         keys: Iterable[str],
         *,
         samples: int = 500,
@@ -62,7 +61,7 @@ class Histories(Connected):
         """Return up to `samples` rows for each key, chosen by the server, joined by step. One request."""
         return sample_history(
             self.session,
-            self.run_path(path),
+            self.run_path(run),
             keys,
             samples=samples,
             min_step=min_step,
@@ -72,8 +71,9 @@ class Histories(Connected):
 
     def history(
         self,
-        runs: str | RunPath | Run | Iterable[str | RunPath | Run],
+        runs: RunLike | Iterable[RunLike],
         *,
+        project: ProjectLike | None = None,
         keys: Iterable[str] | None = None,
         min_step: int = 0,
         max_step: int | None = None,
@@ -82,13 +82,15 @@ class Histories(Connected):
         page_size: int = 1000,
         source: HistorySource = "server",
     ) -> HistorySelection:
-        """Select histories of runs, a selection of runs among them; see `HistorySelection`.
+        """Select histories of one run, a list of runs or a selection; see `HistorySelection`.
 
-        Sends nothing yet. All rows are read, or so many `samples` for each key.
+        Sends nothing yet. All rows are read, or up to `samples` for each key. Bare ids in a list need
+        `project`: the default project is not used for lists.
         """
+        home = None if project is None else self.project_path(project)
         return HistorySelection(
             self.session,
-            [runs] if isinstance(runs, (str, RunPath, Run)) else runs,
+            [self.run_path(runs)] if is_one_run(runs) else runs,
             keys=keys,
             min_step=min_step,
             max_step=max_step,
@@ -97,23 +99,23 @@ class Histories(Connected):
             page_size=page_size,
             source=source,
             downloader=self._downloader(DEFAULT_THREADS, None),
-            read_path=self.run_path,
+            read_path=lambda run: self._listed_run(run, home),
         )
 
-    def history_exports(self, path: str | RunPath) -> HistoryExports:
+    def history_exports(self, run: RunLike) -> HistoryExports:
         """Return where the Parquet files of a run's history are, if the server has any. One request."""
-        return get_history_exports(self.session, self.run_path(path))
+        return get_history_exports(self.session, self.run_path(run))
 
     def system_metrics(
-        self, path: str | RunPath, *, keys: Iterable[str] | None = None, samples: int | None = None
+        self, run: RunLike, *, keys: Iterable[str] | None = None, samples: int | None = None
     ) -> Iterator[Row]:
         """Yield what the machine of a run measured, in order of time. One request, or two."""
-        return iter_system_metrics(self.session, self.run_path(path), keys=keys, samples=samples)
+        return iter_system_metrics(self.session, self.run_path(run), keys=keys, samples=samples)
 
-    def console_lines(self, path: str | RunPath) -> Iterator[ConsoleLine]:
+    def console_lines(self, run: RunLike) -> Iterator[ConsoleLine]:
         """Yield every line that a run printed, in order. One request a page, lazily."""
-        return iter_console_lines(self.session, self.run_path(path))
+        return iter_console_lines(self.session, self.run_path(run))
 
-    def last_console_lines(self, path: str | RunPath, count: int) -> list[ConsoleLine]:
+    def last_console_lines(self, run: RunLike, count: int) -> list[ConsoleLine]:
         """Return the last `count` lines that a run printed. One request."""
-        return get_last_console_lines(self.session, self.run_path(path), count)
+        return get_last_console_lines(self.session, self.run_path(run), count)

@@ -9,9 +9,9 @@ from typing import Any
 from wbgql.client.connecting import Connected
 from wbgql.downloads import DEFAULT_THREADS, Download
 from wbgql.exports import Export, export_runs
-from wbgql.files import File, HasPath, download_files, iter_files
+from wbgql.files import File, download_files, iter_files
 from wbgql.frames import FileFormat
-from wbgql.paths import ProjectPath, RunPath
+from wbgql.paths import ProjectLike, RunLike, is_one_project, is_one_run
 from wbgql.progress import Progress
 from wbgql.projects import Project, ProjectField, iter_fields, iter_projects
 from wbgql.run_frames import Types
@@ -20,7 +20,6 @@ from wbgql.runs import (
     OnUnstable,
     OrderLike,
     ProjectPattern,
-    ProjectScope,
     Run,
     RunSelection,
     Select,
@@ -37,13 +36,13 @@ class Reading(Connected):
         """Yield the projects of an entity, by default one's own. One request a page, lazily."""
         return iter_projects(self.session, entity or self.settings.entity or self._default_entity)
 
-    def fields(self, path: str | ProjectPath, *, pattern: str | None = None) -> Iterator[ProjectField]:
+    def fields(self, path: ProjectLike, *, pattern: str | None = None) -> Iterator[ProjectField]:
         """Yield the typed keys that runs of a project hold. One request a page, lazily."""
         return iter_fields(self.session, self.project_path(path), pattern=pattern)
 
     def runs(
         self,
-        paths: str | ProjectScope | Sequence[str | ProjectScope] | None = None,
+        paths: ProjectLike | ProjectPattern | Sequence[ProjectLike | ProjectPattern] | None = None,
         *,
         where: Where = None,
         order: OrderLike = None,
@@ -65,10 +64,12 @@ class Reading(Connected):
         Raises:
             FilterError: an expression that the server would refuse or misread.
         """
-        named = [paths] if paths is None or isinstance(paths, (str, ProjectPath, ProjectPattern)) else paths
+        if paths is None:
+            paths = self._configured_project()
+        named = [paths] if isinstance(paths, ProjectPattern) or is_one_project(paths) else paths
         return RunSelection(
             self.session,
-            [self._project_scope(path or self._configured_project()) for path in named],
+            [self._project_scope(path) for path in named],
             where=where,
             order=order,
             select=select,
@@ -82,7 +83,7 @@ class Reading(Connected):
 
     def export_runs(
         self,
-        paths: str | ProjectScope | Sequence[str | ProjectScope] | None = None,
+        paths: ProjectLike | ProjectPattern | Sequence[ProjectLike | ProjectPattern] | None = None,
         *,
         to: Path | str,
         where: Where = None,
@@ -96,37 +97,39 @@ class Reading(Connected):
         selection = self.runs(paths, where=where, select=select, filters=filters)
         return export_runs(self.session, selection, Path(to), format=format, types=types, resume=resume)
 
-    def run(self, path: str | RunPath) -> Run:
-        """Return one run, whole. One request."""
-        return get_run(self.session, self.run_path(path))
+    def run(self, run: RunLike) -> Run:
+        """Return one run, whole, as the server has it now. One request."""
+        return get_run(self.session, self.run_path(run))
 
-    def files(self, path: str | RunPath, *, pattern: str | None = None) -> Iterator[File]:
+    def files(self, run: RunLike, *, pattern: str | None = None) -> Iterator[File]:
         """Yield the files of a run. One request a page, lazily."""
-        return iter_files(self.session, self.run_path(path), pattern=pattern)
+        return iter_files(self.session, self.run_path(run), pattern=pattern)
 
     def download_files(
         self,
-        runs: str | RunPath | Iterable[str | RunPath | HasPath],
+        runs: RunLike | Iterable[RunLike],
         to: Path | str,
         *,
+        project: ProjectLike | None = None,
         pattern: str | None = None,
         threads: int = DEFAULT_THREADS,
         progress: Progress | None = None,
     ) -> Download:
-        """Download files of one run, or of all runs of a selection; see `wbgql.files.download_files`.
+        """Download files of one run, of a list of runs or of a selection; see `wbgql.files.download_files`.
 
-        One run's files go into `to` itself, those of several into a folder for each run.
+        One run's files go into `to` itself, those of several into a folder for each run. Bare ids in a list
+        need `project`: the default project is not used for lists.
         """
-        one = isinstance(runs, (str, RunPath))
-        named: Iterable[str | RunPath | HasPath] = [runs] if isinstance(runs, (str, RunPath)) else runs
-        paths = (self.run_path(run) if isinstance(run, str) else run for run in named)
+        one = is_one_run(runs)
+        home = None if project is None else self.project_path(project)
+        paths = [self.run_path(runs)] if is_one_run(runs) else (self._listed_run(run, home) for run in runs)
         return download_files(
             self.session, self._downloader(threads, progress), paths, Path(to), pattern=pattern, flat=one
         )
 
     def storage(
         self,
-        paths: str | ProjectPath | Iterable[str | ProjectPath],
+        paths: ProjectLike | Iterable[ProjectLike],
         *,
         by: By = "user",
         manifests: bool = True,
@@ -135,7 +138,7 @@ class Reading(Connected):
         progress: Progress | None = None,
     ) -> Storage:
         """Count bytes by user, project, type or run; see `wbgql.storage.measure_storage`."""
-        named = [paths] if isinstance(paths, (str, ProjectPath)) else paths
+        named = [paths] if is_one_project(paths) else paths
         return measure_storage(
             self.session,
             self._downloader(threads, None),

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from wbgql.artifacts import Artifact, ArtifactLike, parse_artifact_path
 from wbgql.bars import terminal_bar
-from wbgql.client.connecting import Connected
+from wbgql.client.artifacts import Artifacts
 from wbgql.deletes import (
     ArtifactDeletion,
     Deletion,
@@ -23,19 +24,20 @@ from wbgql.deletes import (
     undelete_runs,
 )
 from wbgql.errors import UsageError
+from wbgql.files import File
 from wbgql.limiting import DEFAULT_RATE, Limits
-from wbgql.paths import ProjectPath, RunPath
+from wbgql.paths import ProjectLike, RunLike, check_url_host
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run
 from wbgql.upserts import Upsert, add_tags, remove_tags, set_config, set_summary, set_tags, upsert_run
 
 
-class Writing(Connected):
+class Writing(Artifacts):
     """Upserts, deletions, and bringing back."""
 
     def upsert_run(
         self,
-        path: str | RunPath,
+        run: RunLike,
         *,
         display_name: str | None = None,
         notes: str | None = None,
@@ -50,7 +52,7 @@ class Writing(Connected):
         """Create a run or change it; see `wbgql.upserts.upsert_run`. Three requests."""
         return upsert_run(
             self.session,
-            self.run_path(path),
+            self.run_path(run),
             display_name=display_name,
             notes=notes,
             tags=tags,
@@ -62,46 +64,52 @@ class Writing(Connected):
             force=force,
         )
 
-    def set_tags(self, path: str | RunPath, tags: Iterable[str], *, force: bool = False) -> Run:
+    def set_tags(self, run: RunLike, tags: Iterable[str], *, force: bool = False) -> Run:
         """Replace all tags of a run."""
-        return set_tags(self.session, self.run_path(path), tags, force=force)
+        return set_tags(self.session, self.run_path(run), tags, force=force)
 
-    def add_tags(self, path: str | RunPath, *tags: str, force: bool = False) -> Run:
+    def add_tags(self, run: RunLike, *tags: str, force: bool = False) -> Run:
         """Add tags to those a run has."""
-        return add_tags(self.session, self.run_path(path), *tags, force=force)
+        return add_tags(self.session, self.run_path(run), *tags, force=force)
 
-    def remove_tags(self, path: str | RunPath, *tags: str, force: bool = False) -> Run:
+    def remove_tags(self, run: RunLike, *tags: str, force: bool = False) -> Run:
         """Remove tags from those a run has."""
-        return remove_tags(self.session, self.run_path(path), *tags, force=force)
+        return remove_tags(self.session, self.run_path(run), *tags, force=force)
 
-    def set_config(self, path: str | RunPath, values: Mapping[str, Any], *, force: bool = False) -> Run:
+    def set_config(self, run: RunLike, values: Mapping[str, Any], *, force: bool = False) -> Run:
         """Set config keys of a run, keeping the others."""
-        return set_config(self.session, self.run_path(path), values, force=force)
+        return set_config(self.session, self.run_path(run), values, force=force)
 
-    def set_summary(self, path: str | RunPath, values: Mapping[str, Any], *, force: bool = False) -> Run:
+    def set_summary(self, run: RunLike, values: Mapping[str, Any], *, force: bool = False) -> Run:
         """Set summary keys of a run, keeping the others."""
-        return set_summary(self.session, self.run_path(path), values, force=force)
+        return set_summary(self.session, self.run_path(run), values, force=force)
 
-    def preview_delete(self, path: str | RunPath, *, force: bool = False) -> Preview:
+    def preview_delete(self, run: RunLike, *, force: bool = False) -> Preview:
         """Say what `delete_run` would do to a run now; sends no mutation."""
-        return preview_delete(self.session, self.run_path(path), holds=self.holds, force=force)
+        return preview_delete(self.session, self.run_path(run), holds=self.holds, force=force)
 
     def preview_deletes(
-        self, paths: Iterable[str | RunPath], *, force: bool = False, progress: Progress | bool = False
+        self,
+        runs: Iterable[RunLike],
+        *,
+        project: ProjectLike | None = None,
+        force: bool = False,
+        progress: Progress | bool = False,
     ) -> list[Preview]:
         """Say what `delete_runs` would do now; see `wbgql.deletes.preview_deletes`. A request for 25 runs."""
-        resolved = self._named_runs(paths)
+        paths = self.run_paths(runs, project=project)
         with _reporter(progress, "looking runs up") as reporter:
-            return preview_deletes(self.session, resolved, holds=self.holds, force=force, progress=reporter)
+            return preview_deletes(self.session, paths, holds=self.holds, force=force, progress=reporter)
 
-    def delete_run(self, path: str | RunPath, *, force: bool = False) -> Deletion:
+    def delete_run(self, run: RunLike, *, force: bool = False) -> Deletion:
         """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`."""
-        return delete_run(self.session, self.run_path(path), holds=self.holds, force=force)
+        return delete_run(self.session, self.run_path(run), holds=self.holds, force=force)
 
     def delete_runs(
         self,
-        paths: Iterable[str | RunPath],
+        runs: Iterable[RunLike],
         *,
+        project: ProjectLike | None = None,
         force: bool = False,
         rate: float = DEFAULT_RATE,
         progress: Progress | bool = False,
@@ -113,12 +121,19 @@ class Writing(Connected):
         At most `rate` requests per second are sent. `progress=True` draws a bar if stderr is a terminal. If
         some runs were not hidden, raise `PartialError`, or return their outcomes too with `check=False`. See
         `wbgql.deletes.delete_runs` for what each outcome means, what ends a batch, and what it costs.
+
+        `runs` are runs, paths or texts. Bare ids need `project`, the project that all of them are in: the
+        default project is not used for lists. A selection is refused, because a deletion takes explicit
+        runs: list them first, with `selection.verified()`.
+
+        Raises:
+            UsageError: a selection, one text in place of a list, or an id without a project.
         """
-        resolved = self._named_runs(paths)
+        paths = self.run_paths(runs, project=project)
         with _reporter(progress, "hiding runs") as reporter:
             return delete_runs(
                 self.session,
-                resolved,
+                paths,
                 holds=self.holds,
                 force=force,
                 limits=Limits(rate=rate),
@@ -127,22 +142,50 @@ class Writing(Connected):
                 check=check,
             )
 
-    def _named_runs(self, paths: Iterable[str | RunPath]) -> list[RunPath]:
-        if isinstance(paths, str):  # each of its letters could be a run's id
-            raise UsageError(f"give a list of runs, not the text {paths!r}; nothing was done")
-        return [self.run_path(path) for path in paths]
+    def delete_files(self, run: RunLike, files: Iterable[str | File], *, force: bool = False) -> FileDeletion:
+        """Delete files of a run, by name or as `files()` gives them; see `wbgql.deletes.delete_files`."""
+        return delete_files(self.session, self.run_path(run), files, holds=self.holds, force=force)
 
-    def delete_files(self, path: str | RunPath, names: Iterable[str], *, force: bool = False) -> FileDeletion:
-        """Delete files of a run by their names; see `wbgql.deletes.delete_files`."""
-        return delete_files(self.session, self.run_path(path), names, holds=self.holds, force=force)
+    def delete_artifact(self, artifact: ArtifactLike, *, delete_aliases: bool = False) -> ArtifactDeletion:
+        """Delete one artifact version; see `wbgql.deletes.delete_artifact`.
 
-    def delete_artifact(self, artifact_id: str, *, delete_aliases: bool = False) -> ArtifactDeletion:
-        """Delete one artifact version by its id; see `wbgql.deletes.delete_artifact`."""
+        Takes a version, its path, its storage id, or the whole `entity/project/collection:alias`. Neither
+        the default project nor `latest` completes it. A path costs one request more.
+
+        Raises:
+            UsageError: the path is not whole, or names a link to a version of another collection; nothing
+                was done.
+        """
+        artifact_id = self._artifact_id(artifact)
         return delete_artifact(self.session, artifact_id, holds=self.holds, delete_aliases=delete_aliases)
 
-    def undelete_runs(self, path: str | ProjectPath, run_ids: Iterable[str]) -> Undeletion:
-        """Bring hidden runs of a project back by their ids; see `wbgql.deletes.undelete_runs`."""
-        return undelete_runs(self.session, self.project_path(path), run_ids)
+    def undelete_runs(self, project: ProjectLike, runs: Iterable[RunLike]) -> Undeletion:
+        """Bring hidden runs of a project back, by ids or paths; see `wbgql.deletes.undelete_runs`.
+
+        Raises:
+            UsageError: a selection or one text in place of a list, or a run of another project.
+        """
+        home = self.project_path(project)
+        run_ids = [path.run_id for path in self.run_paths(runs, project=home)]
+        return undelete_runs(self.session, home, run_ids)
+
+    def _artifact_id(self, artifact: ArtifactLike) -> str:
+        """Return the storage id of the version that is named, and of no other."""
+        if isinstance(artifact, Artifact):
+            return artifact.id
+        if isinstance(artifact, str) and not {"/", ":"} & set(artifact):
+            return artifact
+        if isinstance(artifact, str):
+            check_url_host(artifact, self.settings.base_url)
+            artifact = parse_artifact_path(artifact, alias=None)
+        version = self.artifact(artifact)
+        found = version.artifact_path
+        if (found.project_path, found.collection) != (artifact.project_path, artifact.collection):
+            raise UsageError(
+                f"artifact {str(artifact)!r} is a link to {str(found)!r}: name that one to delete it; "
+                "nothing was done"
+            )
+        return version.id
 
 
 def _reporter(progress: Progress | bool, what: str) -> AbstractContextManager[Progress]:

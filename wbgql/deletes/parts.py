@@ -10,7 +10,7 @@ from wbgql.artifacts import ArtifactDetails, CreatedByRun, get_artifact
 from wbgql.deletes.sending import LOOK_UP_RUN, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, NotFound, PartialError, ResponseError, UsageError
-from wbgql.files import iter_files
+from wbgql.files import File, iter_files
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister, HoldTarget
 from wbgql.mutations import send_once
@@ -70,25 +70,35 @@ class ArtifactDeletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delete_files(
-    session: Session, path: RunPath, names: Iterable[str], *, holds: HoldRegister, force: bool = False
+    session: Session, path: RunPath, files: Iterable[str | File], *, holds: HoldRegister, force: bool = False
 ) -> FileDeletion:
-    """Delete files of a run by their names, and read the list again. Irreversible for users.
+    """Delete files of a run, and read the list again. Irreversible for users.
 
-    The ids that are sent are those of the run's own list, read just before.
+    `files` are names, or files as `iter_files` gives them. The ids that are sent are those of the run's
+    own list, read just before.
 
     Raises:
+        UsageError: one text in place of a list, or a file that is not the run's file of that name.
         PermissionDenied, StillLogging, Held: the gate; nothing was done.
         NotFound, NotVisible: the run or its project is missing or not visible.
         PartialError: some are still listed.
     """
-    if isinstance(names, str):
-        raise UsageError(f"give a list of file names, not the text {names!r}; nothing was done")
-    wanted = list(dict.fromkeys(names))
+    if isinstance(files, (str, File)):
+        one = f"the text {files!r}" if isinstance(files, str) else f"the file {files.name!r}"
+        raise UsageError(f"give a list of files, not {one}; nothing was done")
+    given = list(files)
+    wanted = list(dict.fromkeys(file if isinstance(file, str) else file.name for file in given))
     seen = look_up(session, path)
     if seen.run is None:
         raise NotFound.run(path, operation=LOOK_UP_RUN.name)
     Gate(session, holds).check(path, seen.run, read_only=bool(seen.read_only), force=force)
     before = {file.name: file.id for file in iter_files(session, path)}
+    for file in given:
+        if isinstance(file, File) and before.get(file.name, file.id) != file.id:
+            raise UsageError(
+                f"file {file.name!r} is not the one of that name in run {str(path)!r}: it is of another run, "
+                "or was replaced; nothing was done"
+            )
     present = [name for name in wanted if name in before]
     if present:
         project_id = get_project(session, path.project_path).number

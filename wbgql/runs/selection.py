@@ -11,7 +11,7 @@ from typing import Any, Self
 from wbgql.cautions import warn
 from wbgql.errors import FilterWarning, NotFound, PermissionDenied, RequestError
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
-from wbgql.paths import ProjectPath
+from wbgql.paths import ProjectPath, RunPath
 from wbgql.run_frames import RunFrames
 from wbgql.run_groups import RunGroups
 from wbgql.runs.coverage import Coverage, Tally
@@ -155,8 +155,15 @@ class RunSelection(RunFrames, RunGroups[Run]):
         return next(self._iter(replace(self.question, limit=1, stable=False)), None)
 
     def ids(self) -> list[str]:
-        """Return the ids of all runs that match (and fall under the limit), in order."""
+        """Return the ids of all runs that match, within the limit, in order.
+
+        An id says nothing of its project. For a call that changes or deletes runs, take `paths`.
+        """
         return [run.id for run in self]
+
+    def paths(self) -> list[RunPath]:
+        """Return the paths of all runs that match, within the limit, in order. Costs what iterating costs."""
+        return [run.path for run in self]
 
     def count(self) -> int:
         """Return how many runs match, whatever the limit. One request for each project.

@@ -168,7 +168,7 @@ def _count_project(
             reference_bytes=found.reference_bytes,
         )
         if found.error is not None:
-            coverage.unread[found.version.path] = found.error
+            coverage.unread[found.version.path or found.version.name] = found.error
     coverage.counted_bytes[str(path)] = tally.total.total_bytes - before
     meter = get_meter(session, path)
     coverage.metered_bytes[str(path)] = None if meter is None else meter.storage_bytes
