@@ -10,7 +10,17 @@ import pytest
 
 from tests.fakes import FakeClock, FakeTransport, error_reply, page
 from wbgql.client import Client
-from wbgql.deletes import Deletion, delete_run, delete_runs, group_by_reason, preview_delete, undelete_runs
+from wbgql.deletes import (
+    DELETE_FILES,
+    STOP_RUN,
+    UNLINK_ARTIFACT,
+    Deletion,
+    delete_run,
+    delete_runs,
+    group_by_reason,
+    preview_delete,
+    undelete_runs,
+)
 from wbgql.deletes.runs import DELETE_RUN
 from wbgql.documents import Operation
 from wbgql.errors import (
@@ -29,6 +39,7 @@ from wbgql.errors import (
 )
 from wbgql.holds import HoldRegister
 from wbgql.limiting import Limits
+from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
 from wbgql.settings import Settings
@@ -86,6 +97,17 @@ def seen(
     }
 
 
+def searched(project: str, *runs: str, created_at: str = "2026-01-01T00:00:00Z") -> list[Any]:
+    """Answers to a search: the entity's projects, of which one is another, and the runs found in that."""
+    fields = {"entityName": "acme", "createdAt": "2026-01-01T00:00:00Z", "readOnly": False}
+    projects = [fields | {"id": name, "name": name} for name in ("vision", project)]
+    found = [{"id": f"S-{project}-{run}", "name": run, "createdAt": created_at} for run in runs]
+    return [
+        {"projects": page(projects)},
+        {"project": {"name": project, "entityName": "acme", "runs": page(found)}},
+    ]
+
+
 @pytest.fixture
 def holds(tmp_path: Path) -> HoldRegister:
     return HoldRegister(tmp_path / "holds.json")
@@ -127,10 +149,12 @@ def test_the_undo_date_is_unknown_where_the_server_lacks_the_field(holds: HoldRe
 
 
 def test_null_before_with_a_control_was_not_there(holds: HoldRegister) -> None:
-    transport = FakeTransport(seen(None, controls=("r2",)))
+    transport = FakeTransport(seen(None, controls=("r2",)), *searched("speech"))
 
-    assert delete(transport, holds) == Deletion(path="acme/vision/r1", outcome="absent_before", control="r2")
-    assert names(transport) == ["LookUpRun"]
+    assert delete(transport, holds) == Deletion(
+        path="acme/vision/r1", outcome="absent_before", control="r2", searched=("acme/speech",)
+    )
+    assert names(transport) == ["LookUpRun", "ListProjects", "FindRuns"]
 
 
 def test_null_without_any_control_says_nothing(holds: HoldRegister) -> None:
@@ -175,6 +199,76 @@ def test_a_replica_that_lags_is_read_again(holds: HoldRegister) -> None:
     assert delete(transport, holds).outcome == "hidden"
 
 
+@pytest.mark.parametrize("lost", [ServerUnavailable("timed out"), {"deleteRun": None}], ids=["lost", "null"])
+def test_a_run_that_was_moved_before_the_deletion_arrived_is_not_hidden(
+    holds: HoldRegister, lost: Any
+) -> None:
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen(None), *searched("speech", "r1"))
+
+    deletion = delete(transport, holds)
+
+    assert (deletion.outcome, deletion.found_at) == ("elsewhere", "acme/speech/r1")
+    assert (deletion.answered, deletion.undo_until) == (False, None)
+
+
+def test_another_run_of_the_same_id_elsewhere_does_not_take_a_deletion_back(holds: HoldRegister) -> None:
+    lost = ServerUnavailable("timed out")
+    elsewhere = searched("speech", "r1", created_at="2025-05-05T00:00:00Z")
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen(None), *elsewhere)
+
+    assert delete(transport, holds).outcome == "hidden"
+
+
+def test_a_run_that_was_moved_before_it_was_read_is_named_where_it_stands(holds: HoldRegister) -> None:
+    transport = FakeTransport(seen(None, controls=("r2",)), *searched("speech", "r1"))
+
+    deletion = delete(transport, holds)
+
+    assert (deletion.outcome, deletion.found_at) == ("elsewhere", "acme/speech/r1")
+
+
+def test_many_absent_runs_are_searched_for_together(holds: HoldRegister) -> None:
+    transport = FakeTransport(seen(None), seen(None), *searched("speech", "b"))
+    told: list[str] = []
+
+    with pytest.raises(PartialError, match="acme/speech/b': name it there"):
+        delete_runs(
+            Session(transport), paths("a", "b"), holds=holds, on_result=lambda one: told.append(one.outcome)
+        )
+
+    assert told == ["absent_before", "elsewhere"]
+    assert names(transport).count("FindRuns") == 1
+    assert transport.sent[-1][1]["filters"] == '{"name":{"$in":["a","b"]}}'
+
+
+def test_a_project_that_cannot_be_read_is_not_called_searched(holds: HoldRegister) -> None:
+    projects, _ = searched("secret")
+    denied = error_reply("permission denied", status=403)
+    transport = FakeTransport(seen(None, controls=("r2",)), projects, denied)
+
+    assert delete(transport, holds).searched == ()
+
+
+@pytest.mark.parametrize("success", [False, None], ids=["false", "null"])
+@pytest.mark.parametrize(
+    ("operation", "field", "wanted"),
+    [
+        (DELETE_FILES, "deleteFiles", {"files": ["f"], "projectId": 1}),
+        (STOP_RUN, "stopRun", {"id": "i"}),
+        (UNLINK_ARTIFACT, "unlinkArtifact", {"id": "i", "portfolio": "p"}),
+    ],
+    ids=["files", "stop", "unlink"],
+)
+def test_a_mutation_is_done_only_where_the_server_says_so(
+    operation: Operation[Any], field: str, wanted: dict[str, Any], success: bool | None
+) -> None:
+    for answer in ({field: {"success": success}}, {field: None}):
+        error = send_once(Session(FakeTransport(answer)), operation, wanted)
+        assert isinstance(error, ResultError)
+
+    assert send_once(Session(FakeTransport({field: {"success": True}})), operation, wanted) is None
+
+
 LOST = [
     ServerUnavailable("timed out", timed_out=True),
     ServerUnavailable("bad gateway", status=502),
@@ -188,11 +282,12 @@ LOST_IDS = ["timeout", "502", "500", "200-with-errors", "200-with-html", "200-wi
 
 @pytest.mark.parametrize("lost", LOST, ids=LOST_IDS)
 def test_a_lost_answer_is_looked_up_and_never_sent_again(holds: HoldRegister, lost: Any) -> None:
-    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen(None))
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, lost, seen(None), *searched("speech"))
 
     deletion = delete(transport, holds)
 
     assert (deletion.outcome, deletion.answered) == ("hidden", False)
+    assert deletion.searched == ("acme/speech",)
     assert names(transport).count("DeleteRun") == 1
 
 

@@ -13,6 +13,7 @@ from wbgql.erasure.actions import Action, subject_of
 from wbgql.erasure.case import Case
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import save_case
+from wbgql.erasure.planning.facts import read_run_facts
 from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
 from wbgql.files import iter_files
 from wbgql.paths import RunPath
@@ -56,16 +57,23 @@ class AppliedJob:
         *,
         logs: Mapping[str, str] | None = None,
         keeps: Mapping[str, str] | None = None,
+        world: World | None = None,
         **fields: Any,
     ) -> None:
-        """Plan a run of the world; `logs` and `keeps` are versions (name: id) that go and stay."""
+        """Plan a run of the world; `logs` and `keeps` are versions (name: id) that go and stay.
+
+        `world`: another one, of the same server.
+        """
         artifacts = [self._artifact(name_, id_) for name_, id_ in (logs or {}).items()]
         artifacts += [
             self._artifact(name_, id_, decision="keep", reason="linked")
             for name_, id_ in (keeps or {}).items()
         ]
-        storage_id = self.world.caller.run(self.world.project, name)["id"]
-        fields = {"project": self.world.project, "storage_id": storage_id, "artifacts": artifacts} | fields
+        project = (world or self.world).project
+        facts = read_run_facts(self.world.client.session, RunPath("admin", project, name))
+        assert facts is not None
+        known = {"storage_id": facts.run.id, "created_at": facts.run.created_at}
+        fields = {"project": project, "artifacts": artifacts} | known | fields
         self._planned.append(planned_run(name, **fields))
 
     def files_of(self, name: str) -> list[PlannedFile]:

@@ -208,11 +208,11 @@ def test_d4_9_a_moved_run_is_found_and_not_booked_as_erased(stage: Stage, same, 
     def as_moved(answer):
         # A move keeps the instant at which a run was made; a new run of the same id has its own.
         project = answer["data"]["project"]
-        if same and project and project["name"] == elsewhere and project["run"]:
-            project["run"]["createdAt"] = case.plan.runs[0].created_at
+        if same and project["name"] == elsewhere:
+            project["runs"]["edges"][0]["node"]["createdAt"] = case.plan.runs[0].created_at
         return answer
 
-    stage.proxy.choose = always("LookUpRun", Fault(change=as_moved))
+    stage.proxy.choose = always("FindRuns", Fault(change=as_moved))
     stage.apply(case)
 
     assert [outcome for _, outcome, _ in outcomes(case)] == [word, "hidden"]

@@ -15,6 +15,8 @@ from wbgql.cli.app import App
 from wbgql.cli.main import main
 from wbgql.client import Client
 from wbgql.erasure.case import Case
+from wbgql.erasure.verifying.job import Care, Reader
+from wbgql.erasure.watching import watch_once
 
 
 @dataclass
@@ -175,3 +177,28 @@ def test_stop_is_no_error_where_nothing_runs(stage, erase):
     erase("apply", *given(case, stage))
     assert erase("stop", str(case.path)).code == 0
     assert json.loads(erase("status", str(case.path)).out)["stop_requested"] is True
+
+
+def test_after_a_verification_that_could_read_a_run_nothing_is_called_verified_or_done(stage, erase):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    quick = ("--equal-reads", "1", "--patience", "0s")
+    assert erase("apply", *given(case, stage)).code == 0
+    assert erase("verify", str(case.path), *quick).code in (0, 3, 15)
+    assert json.loads(erase("status", str(case.path)).out)["state"] == "verified"
+    restored = stage.world.client.undelete_runs(stage.world.path, ["a"])
+    assert restored.restored == ["a"]
+
+    verified = erase("verify", str(case.path), "--now", *quick)
+    status = json.loads(erase("status", str(case.path)).out)
+    applied = erase("apply", *given(case, stage))
+    care = Care(equal_reads=1, patience_s=0.0)
+    watched = watch_once(case, Reader(session=stage.client.session), care=care, sleep=lambda _: None)
+    again = erase("apply", *given(case, stage))
+
+    assert (verified.code, applied.code, watched.verdict, again.code) == (10, 10, "came_back", 0)
+    assert (status["state"], status["visible"], status["verified_at"]) == ("applied", 1, None)
+    assert "all is done" not in applied.err
+    assert "watch --once" in applied.err
+    assert "all is done" in again.err
+    assert stage.visible() == {"stays"}

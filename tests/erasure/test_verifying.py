@@ -85,6 +85,8 @@ def test_hidden_runs_and_deleted_versions_are_verified_and_written_down(job, wor
     assert made.controls.positive == made.controls.negative == 1
     assert made.equal_reads == 3
     del made.counts["requests"]
+    searched = made.counts.pop("projects_searched")
+    assert len(made.searched) == searched
     assert made.counts == {
         "runs": 2,
         "runs_absent": 2,
@@ -97,6 +99,8 @@ def test_hidden_runs_and_deleted_versions_are_verified_and_written_down(job, wor
         "forks": 0,
         "not_claimed": 0,
         "open": 0,
+        "projects_not_searched": 0,
+        "entities_not_searched": 0,
     }
     stored = case.ledger.verifications(case.job)
     assert [(one.kind, one.verdict) for one in stored] == [("reads", "hidden")]

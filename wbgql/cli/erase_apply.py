@@ -17,7 +17,7 @@ from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
-from wbgql.errors import Held, NotVisible, PartialError, Paused, PermissionDenied
+from wbgql.errors import Held, NotVerified, NotVisible, PartialError, Paused, PermissionDenied
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -129,7 +129,7 @@ def apply_command(
         done = _apply(app, case, client, ask, options, log)
         log.stage("applied", {str(kind): by for kind, by in done.counts.items()})
     write_list(_listing(done), format_, output)
-    _judge(app, done)
+    _judge(app, case, done)
 
 
 @click.command(
@@ -157,18 +157,22 @@ def status_command(
         app.tell("nothing was applied yet")
         write_object({"plan": case.plan.digest, "state": "planned"}, format_, output)
         return
-    job, stands = case.ledger.job(case.job), standing(case)
+    from wbgql.erasure.standings import still_visible
+
+    job, stands, visible = case.ledger.job(case.job), standing(case), still_visible(case)
+    is_refuted = bool(visible) and job.state == "verified"  # by a version that left the state as it was
     record = {
         "plan": job.digest,
-        "state": job.state,
+        "state": "applied" if is_refuted else job.state,
         "open": stands.open,
+        "visible": len(visible),
         "counts": stands.counts,
         "round": job.round,
         "generation": job.generation,
         "stop_requested": job.stop_requested,
         "batches": engine_of(case).status(case.job),
         "applied_at": job.applied_at,
-        "verified_at": job.verified_at,
+        "verified_at": None if is_refuted else job.verified_at,
         "journal": {"entries": job.head.seq, "head": job.head.hash},
     }
     flat = {
@@ -336,8 +340,9 @@ def _listing(done: Applied) -> Listing[tuple[str, str, int]]:
     )
 
 
-def _judge(app: App, done: Applied) -> None:
+def _judge(app: App, case: Case, done: Applied) -> None:
     from wbgql.erasure.actions import GONE
+    from wbgql.erasure.standings import still_visible
 
     if done.open:
         raise Paused(
@@ -359,5 +364,12 @@ def _judge(app: App, done: Applied) -> None:
         raise PartialError(
             f"{left} things were left where they are: held, denied, changed or failed (`wbgql erase status` "
             "counts them); when the reason is gone, the same command with --retry tries again"
+        )
+    visible = still_visible(case)
+    if visible:
+        raise NotVerified(
+            f"nothing was left to do, but the last verification could read {len(visible)} things that should "
+            "be gone: `wbgql erase watch --once` opens the runs of them again, and the same command then hides "
+            "them"
         )
     app.tell("all is done; `wbgql erase verify` proves it by independent reads")

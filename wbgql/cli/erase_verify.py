@@ -284,7 +284,8 @@ _CANNOT_TELL = "null proves nothing here: no control run could be seen, or answe
 def _tell(seen: Watched) -> Iterator[str]:
     for back in seen.came_back:
         more = f"; it has more {', '.join(back.grew)} than when it was planned" if back.grew else ""
-        yield f"run no. {back.run + 1} ({back.subject[:_PREFIX]}) can be seen again{more}"
+        where = " in another project of its entity" if back.is_elsewhere else ""
+        yield f"run no. {back.run + 1} ({back.subject[:_PREFIX]}) can be seen again{where}{more}"
     if seen.verdict == "cannot_tell":
         yield _CANNOT_TELL
     if seen.late:

@@ -6,6 +6,7 @@ and its bytes are removed later by the server alone. Nothing here says "deleted"
 
 from typing import Any
 
+from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
 from wbgql.deletes.many import delete_runs, group_by_reason, is_done
 from wbgql.deletes.parts import (
     DELETE_ARTIFACT,
@@ -26,6 +27,7 @@ from wbgql.documents import Operation
 OPERATIONS: tuple[Operation[Any], ...] = (
     LOOK_UP_RUN,
     LOOK_UP_MANY_RUNS,
+    FIND_RUNS,
     DELETE_RUN,
     UNDELETE_RUNS,
     DELETE_FILES,
@@ -43,6 +45,7 @@ __all__ = [
     "UNLINK_ARTIFACT",
     "ArtifactDeletion",
     "Deletion",
+    "Elsewhere",
     "FileDeletion",
     "LookUp",
     "Outcome",
@@ -57,5 +60,6 @@ __all__ = [
     "look_up",
     "preview_delete",
     "preview_deletes",
+    "search_elsewhere",
     "undelete_runs",
 ]

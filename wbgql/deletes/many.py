@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from wbgql.deletes.runs import Deletion, Outcome, delete_run
+import msgspec
+
+from wbgql.deletes.runs import Deletion, Outcome, delete_run, search_for
 from wbgql.errors import (
     AuthenticationError,
     ConfigError,
@@ -67,9 +69,11 @@ def delete_runs(
 
     The runs may be of several projects and entities. Each goes through the gate by itself and is looked up
     before and after: three requests per run that is hidden, one per run that is absent or refused, one per
-    entity for the rights, and one for the undelete window. `limits` pace the requests, 10 a second if not
-    given; the server's rate-limit headers are obeyed, and a 429 is waited out. `on_result` gets each outcome
-    as it is known, `progress` the number of runs that are done.
+    entity for the rights, and one for the undelete window. The other projects of the entities are searched
+    for the runs that are absent, all together: one request per project and 500 of them. `limits` pace the
+    requests, 10 a second if not given; the server's rate-limit headers are obeyed, and a 429 is waited out.
+    `on_result` gets each outcome as it is known, those of absent runs last; `progress` the number of runs
+    that are done.
 
     A run that is held, denied, still logging, or that the server fails on does not end the batch. These do,
     and the runs after them are "not_tried": a refused key, a 429 that asks to wait longer than
@@ -88,6 +92,7 @@ def delete_runs(
     gate = Gate(paced, holds)
     progress = progress or NoProgress()
     outcomes: dict[RunPath, Deletion] = {}
+    absent: list[tuple[RunPath, Deletion]] = []
     first: WbgqlError | None = None
     wanted = list(dict.fromkeys(paths))
     faults = 0
@@ -97,7 +102,9 @@ def delete_runs(
             outcome = Deletion(path=str(path), outcome="not_tried", reason=f"not tried: {end}")
         else:
             try:
-                outcome = delete_run(paced, path, holds=holds, force=force, gate=gate, sleep=sleep)
+                outcome = delete_run(
+                    paced, path, holds=holds, force=force, gate=gate, search=False, sleep=sleep
+                )
                 faults = 0
             except WbgqlError as error:
                 first = first or error
@@ -109,11 +116,37 @@ def delete_runs(
                     end = ServerFailing(faults, error)
             progress.report(number, len(wanted))
         outcomes[path] = outcome
+        if outcome.outcome == "absent_before":
+            absent.append((path, outcome))
+        else:
+            on_result(outcome)
+    searched, failure = _search(paced, absent, end)
+    first = first or failure
+    for path, outcome in searched:
+        outcomes[path] = outcome
         on_result(outcome)
+    elsewhere = next((one for one in outcomes.values() if one.outcome == "elsewhere"), None)
+    if elsewhere is not None:
+        first = first or NotVisible(f"run {elsewhere.path!r}: {elsewhere.reason}")
     result = [outcomes[path] for path in paths]
     if check and first is not None:
         _raise(list(outcomes.values()), first)
     return result
+
+
+def _search(
+    session: Session, absent: Sequence[tuple[RunPath, Deletion]], end: WbgqlError | None
+) -> tuple[list[tuple[RunPath, Deletion]], WbgqlError | None]:
+    """Search the other projects for absent runs; the error that kept this from being done, if one did."""
+    paths = [path for path, _ in absent]
+    if absent and end is None:
+        try:
+            return list(zip(paths, search_for(session, absent), strict=True)), None
+        except WbgqlError as error:
+            end = error
+    reason = f"absent from its project; the other projects were not searched for it: {end}"
+    told = [(path, msgspec.structs.replace(one, outcome="not_tried", reason=reason)) for path, one in absent]
+    return told, end if absent else None
 
 
 class ServerFailing(WbgqlError):

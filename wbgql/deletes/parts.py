@@ -20,7 +20,7 @@ from wbgql.session import Session
 
 
 class _Success(Result, frozen=True):
-    success: bool
+    success: bool | None
 
 
 class _DeleteFiles(Result, frozen=True):

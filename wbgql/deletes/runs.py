@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
+from wbgql.deletes.elsewhere import Elsewhere, search_elsewhere
 from wbgql.deletes.sending import LookUp, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, ResponseError, WbgqlError
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
 from wbgql.mutations import send_once
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
 
 _REREAD_AFTER_S = (0.5, 2.5)
@@ -23,6 +24,7 @@ _REREAD_AFTER_S = (0.5, 2.5)
 Outcome = Literal[
     "hidden",
     "absent_before",
+    "elsewhere",
     "not_visible",
     "held",
     "denied",
@@ -49,15 +51,17 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome`, where the run was looked up and nothing kept wbgql from its work:
     "hidden" (seen before, null afterwards while a control stayed visible), "absent_before" (null before
-    anything was sent, control visible), "not_visible" (null, and no other run of the project could be seen
-    to tell why). Only `delete_runs` has the others, and says in `reason` why: "held", "denied",
-    "still_logging" (the gate; nothing was sent), "failed" (the run is still there, or nothing was sent),
-    "unknown" (the deletion was sent, and no read could tell what became of it), "not_tried" (the batch ended
-    before this run).
+    anything was sent, control visible), "elsewhere" (null here, and a run of the same id stands in another
+    project of the entity, at `found_at`; it was not touched), "not_visible" (null, and no other run of the
+    project could be seen to tell why). Only `delete_runs` has the others, and says in `reason` why: "held",
+    "denied", "still_logging" (the gate; nothing was sent), "failed" (the run is still there, or nothing was
+    sent), "unknown" (the deletion was sent, and no read could tell what became of it), "not_tried" (the batch
+    ended before this run, or before an absent run was searched for).
 
     `undo_until`: when the run can no longer be restored, None if the server does not say. `control`: the run
     that stayed visible, None where the project had no other. `answered`: False where the answer to the
-    mutation was lost and the reads alone tell.
+    mutation was lost and the reads alone tell. `searched`: the projects that were searched for the id,
+    because it is absent and no success was read; projects of other entities never are.
     """
 
     path: str
@@ -65,6 +69,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     undo_until: datetime | None = None
     control: str | None = None
     answered: bool = True
+    found_at: str | None = None
+    searched: tuple[str, ...] = ()
     reason: str | None = None
 
 
@@ -75,6 +81,7 @@ def delete_run(
     holds: HoldRegister,
     force: bool = False,
     gate: Gate | None = None,
+    search: bool = True,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
 ) -> Deletion:
@@ -83,7 +90,9 @@ def delete_run(
     Five requests; three where the `gate` knows the rights and the undelete window already. The mutation is
     sent again in two cases only, each after the run was looked up and passed the gate again: after HTTP 429,
     which refused it, and once if its answer was lost and the reads show the run still there. A run that is
-    still visible is read up to three times over three seconds, because replicas lag.
+    still visible is read up to three times over three seconds, because replicas lag. Where it is absent and
+    no success was read, the other projects of its entity are searched, one request each; with `search` False,
+    not for a run that was absent before: the caller does that for many at once (`search_for`).
 
     Raises:
         PermissionDenied, StillLogging, Held: the gate; nothing was done.
@@ -96,7 +105,8 @@ def delete_run(
     gate = gate or Gate(session, holds)
     before = look_up(session, path)
     if before.run is None:
-        return _absent(path, before)
+        absent = _absent(path, before)
+        return search_for(session, [(path, absent)])[0] if search else absent
     gate.check(path, before.run, read_only=bool(before.read_only), force=force)
     window = gate.undo_window()
     storage_id = before.run.id
@@ -126,13 +136,51 @@ def delete_run(
             )
         if is_last:
             raise lost
-    return Deletion(
+    deletion = Deletion(
         path=str(path),
         outcome="hidden",
         undo_until=sent_at + window if window is not None else None,
         control=control,
         answered=lost is None,
     )
+    # Null and no success: the run may have been moved before the deletion arrived.
+    return search_for(session, [(path, deletion)], created_at=before.run.created_at)[0]
+
+
+def search_for(
+    session: Session, found: Sequence[tuple[RunPath, Deletion]], *, created_at: str | None = None
+) -> list[Deletion]:
+    """Search the other projects for the runs that are absent without a success, and say where they stand.
+
+    `created_at`: of all of them, where it is known; without, any run of the same id counts. One request for
+    each project of their entities and 500 ids; none where there is nothing to search for.
+    """
+    missing: dict[ProjectPath, list[str]] = {}
+    for path, one in found:
+        if _is_unconfirmed(one):
+            missing.setdefault(path.project_path, []).append(path.run_id)
+    seen = search_elsewhere(session, missing)
+    return [_told(path, one, seen, created_at) if _is_unconfirmed(one) else one for path, one in found]
+
+
+def _told(path: RunPath, deletion: Deletion, seen: Elsewhere, created_at: str | None) -> Deletion:
+    searched = tuple(str(project) for project in seen.searched if project.entity == path.entity)
+    at = seen.of(path, created_at)
+    if at is None:
+        return msgspec.structs.replace(deletion, searched=searched)
+    return msgspec.structs.replace(
+        deletion,
+        outcome="elsewhere",
+        undo_until=None,
+        found_at=str(at),
+        searched=searched,
+        reason=f"it is not in its project; a run of the same id stands at {str(at)!r}: name it there",
+    )
+
+
+def _is_unconfirmed(deletion: Deletion) -> bool:
+    """Whether a run is absent, and no answer said that this was done by the deletion."""
+    return deletion.outcome == "absent_before" or (deletion.outcome == "hidden" and not deletion.answered)
 
 
 def _but_first(check: Callable[[], None]) -> Callable[[], None]:

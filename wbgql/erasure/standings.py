@@ -15,8 +15,8 @@ from wbgql.erasure.journals import Entry, Head, find_break
 from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items
 from wbgql.erasure.stages import Evidence, Reached, Seen, last_looks, reached_stage
 from wbgql.erasure.trails import Trail, follow
-from wbgql.erasure.verifications import Residual, Verification
-from wbgql.errors import NotVerified, PlanChanged, UsageError
+from wbgql.erasure.verifications import Finding, Residual, Verification
+from wbgql.errors import NotVerified, PlanChanged, StoreError, UsageError
 
 _DECODER = msgspec.json.Decoder(Verification)
 
@@ -76,6 +76,24 @@ def read_standing(case: Case, now: datetime) -> Standing:
     return Standing(
         trail=trail, seen=seen, items=items, counts=counts, reached=reached, residuals=_residuals(seen)
     )
+
+
+def still_visible(case: Case) -> list[Finding]:
+    """What the last verification by reads could see of what should be gone, if nothing was changed since.
+
+    Reads the ledger only, and of the journal only where the last verification says `not_hidden`.
+    """
+    reads = [stored for stored in case.ledger.verifications(case.job) if stored.kind == "reads"]
+    if not reads or reads[-1].verdict != "not_hidden":
+        return []
+    try:
+        last = _DECODER.decode(reads[-1].results)
+    except ValueError as error:
+        raise StoreError(f"the ledger is damaged: verification {reads[-1].no} is none") from error
+    trail = follow(case.ledger.entries(case.job))
+    if trail.told.get(last.digest, 0) < trail.changed_seq:
+        return []
+    return [finding for finding in last.findings if finding.state == "visible"]
 
 
 def journal_until(case: Case, head: Head) -> Iterator[Entry]:

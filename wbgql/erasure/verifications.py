@@ -86,11 +86,13 @@ class Verification(_Part, frozen=True, kw_only=True):
     """One verification. `plan` is the plan's digest, `reader` whose eyes: the job's key or a second one.
 
     `counts` of reads: `runs`, `runs_absent`, `artifacts`, `artifacts_absent`, `files`, `files_absent`,
-    `kept`, `kept_present`, `forks`, `not_claimed`, `open`, `requests`; of storage: `subjects` (claimed runs
-    and versions), `absent`, `stored`, `not_looked_at`, `texts_found`.
+    `kept`, `kept_present`, `forks`, `not_claimed`, `open`, `requests`, and of the search for runs that were
+    moved `projects_searched`, `projects_not_searched`, `entities_not_searched`; of storage: `subjects`
+    (claimed runs and versions), `absent`, `stored`, `not_looked_at`, `texts_found`.
     `equal_reads`: how many equal answers in a row each result rests on. `probe`: what looked at the bytes
     (`local`, `fsspec`), None for reads. `clocks`: the four as they were read now. `limits`: what was not
-    looked at, in words.
+    looked at, in words. `searched`: the projects in which runs that may have been moved were searched for;
+    verifications of 2026-11 and before have no such field, and searched none.
     """
 
     schema: Literal["wbgql-erasure-verification/1"] = "wbgql-erasure-verification/1"
@@ -107,6 +109,7 @@ class Verification(_Part, frozen=True, kw_only=True):
     clocks: list[Clock] = []
     probe: str | None = None
     limits: list[str] = []
+    searched: list[str] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def digest(self) -> str:

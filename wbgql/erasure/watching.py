@@ -27,6 +27,7 @@ from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.job import Care, Reader
 from wbgql.erasure.verifying.judging import Names
 from wbgql.erasure.verifying.late import iter_late
+from wbgql.erasure.verifying.moved import find_moved
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.erasure.verifying.settling import State, make_waits, settle
 from wbgql.errors import NotVisible
@@ -36,11 +37,15 @@ Growth = Literal["history", "files", "artifacts"]
 
 
 class CameBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run that is visible again. `run`: its number in the plan. `grew`: what it has more of than then."""
+    """One run that is visible again. `run`: its number in the plan. `grew`: what it has more of than then.
+
+    `is_elsewhere`: it stands in another project of its entity. A new plan can name it there; this one cannot.
+    """
 
     run: int
     subject: str
     grew: list[Growth] = []
+    is_elsewhere: bool
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,10 +76,10 @@ def watch_once(
 ) -> Watched:
     """Ask once more for every hidden run; reopen exactly those that are visible again.
 
-    Sends what a verification sends for the runs alone, and reads the audit log where the reader has a fetcher
-    and the server the log. What was seen is in the journal when this returns; a run that came back is open
-    again in a new round, which `apply` of the same plan takes up, and a verification that says `not_hidden`
-    stands behind whatever was certified before.
+    Sends what a verification sends for the runs alone, and searches other projects for them; reads the audit
+    log where the reader has a fetcher and the server the log. What was seen is in the journal when this
+    returns; a run that came back is open again in a new round, which `apply` of the same plan takes up, and a
+    verification that says `not_hidden` follows whatever was certified before.
 
     Raises:
         UsageError: the job is unknown or closed, or its case key is missing.
@@ -95,6 +100,8 @@ def watch_once(
         waits_s=make_waits(care.equal_reads, care.patience_s),
         sleep=sleep,
     )
+    moved = find_moved(reader.session, case.plan, states)
+    states |= dict.fromkeys(moved.runs, "present")
     names = Names(case.plan, key, {})
     back = [item for item, state in states.items() if state == "present"]
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
@@ -102,7 +109,15 @@ def watch_once(
         at=format_datetime(now()),
         verdict=_verdict(states, controls),
         asked=len(states),
-        came_back=[_came_back(case, reader, item, names) for item in back],
+        came_back=[
+            CameBack(
+                run=item.run_no,
+                subject=names.of(item),
+                grew=_growth(reader, case.plan.runs[item.run_no]),
+                is_elsewhere=item in moved.runs,
+            )
+            for item in back
+        ],
         unsettled=sum(state in ("unsettled", "unknown") for state in states.values()),
         late=sorted(names.artifact(late.id) for late in _late(reader, claims, reads)),
         controls=controls,
@@ -110,8 +125,8 @@ def watch_once(
     )
     case.ledger.note(case.job, "watched", _body(seen))
     if back:
-        counts = judging.count(claims, states, reader.session.stats.requests - before)
-        _reopen(case, reader, seen, judging.find(states, names), counts, care)
+        counts = judging.count(claims, states, reader.session.stats.requests - before) | moved.counts
+        _reopen(case, reader, seen, judging.find(states, names), counts, care, list(moved.limits()))
     return seen
 
 
@@ -131,11 +146,6 @@ def _verdict(
     if "present" in states.values():
         return "came_back"
     return "quiet" if not states or judging.judge(states, controls) == "hidden" else "cannot_tell"
-
-
-def _came_back(case: Case, reader: Reader, item: Item, names: Names) -> CameBack:
-    planned = case.plan.runs[item.run_no]
-    return CameBack(run=item.run_no, subject=names.of(item), grew=_growth(reader, planned))
 
 
 def _growth(reader: Reader, planned: PlannedRun) -> list[Growth]:
@@ -191,6 +201,7 @@ def _reopen(
     findings: list[Finding],
     counts: dict[str, int],
     care: Care,
+    limits: list[str],
 ) -> None:
     made = Verification(
         plan=case.plan.digest,
@@ -203,7 +214,7 @@ def _reopen(
         controls=seen.controls,
         findings=findings,
         clocks=read_clocks(reader.session, case.plan, parse_datetime(seen.at)),
-        limits=["only the runs were asked for: this was a look, not a whole verification"],
+        limits=["only the runs were asked for: this was a look, not a whole verification", *limits],
     )
     case.ledger.add_verification(
         case.job, made.kind, made.verdict, made, note="verified", body=judging.journal_body(made)

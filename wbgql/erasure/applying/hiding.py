@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up
+from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up, search_elsewhere
 from wbgql.erasure.actions import Action
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, look_patiently, send
@@ -14,7 +14,6 @@ from wbgql.erasure.planning.fingerprints import is_run_as_planned
 from wbgql.erasure.plans import PlannedRun
 from wbgql.errors import NotVisible, UsageError
 from wbgql.paths import RunPath
-from wbgql.projects import iter_projects
 from wbgql.runs import LOGGING_STATES
 from wbgql.scalars import parse_datetime
 
@@ -30,7 +29,7 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
     if action.attempts:
         found = look_patiently(work, lambda: look_at_run(work, action.path))
         if found is Found.GONE:
-            return Ending("hidden", "found_on_resume")
+            return _unless_moved(work, action.run, Ending("hidden", "found_on_resume"))
         if found is Found.UNKNOWN:
             raise NotVisible(
                 f"run no. {action.shown_no}: a deletion was sent earlier, and null proves nothing now: "
@@ -109,23 +108,14 @@ def _absent(work: Work, planned: PlannedRun) -> Ending:
         return Ending("not_visible", "no_control")
     if found is Found.THERE:
         return Ending("changed", "came_back")
-    if _is_elsewhere(work, planned):
-        return Ending("moved", "other_project")
-    return Ending("erased_by_other")
+    return _unless_moved(work, planned, Ending("erased_by_other"))
 
 
-def _is_elsewhere(work: Work, planned: PlannedRun) -> bool:
-    """Whether the same run stands in another project of the entity: same id, made at the same instant."""
-    for project in iter_projects(work.session, planned.entity):
-        if project.name == planned.project:
-            continue
-        try:
-            run = look_up(work.session, RunPath(planned.entity, project.name, planned.id)).run
-        except (NotVisible, UsageError):
-            continue
-        if run is not None and run.created_at == planned.created_at:
-            return True
-    return False
+def _unless_moved(work: Work, planned: PlannedRun, ending: Ending) -> Ending:
+    """How it ends with a run that is absent and whose deletion nobody confirmed: it may have been moved."""
+    seen = search_elsewhere(work.session, {planned.path.project_path: [planned.id]})
+    at = seen.of(planned.path, planned.created_at)
+    return ending if at is None else Ending("moved", "other_project")
 
 
 def _stop(work: Work, action: Action, owner: str) -> None:
@@ -138,7 +128,7 @@ def _stop(work: Work, action: Action, owner: str) -> None:
 
 def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
     planned, tags = action.run, facts.run.tags or []
-    return destroy(
+    ending = destroy(
         work,
         action,
         owner,
@@ -148,3 +138,5 @@ def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
         gone="hidden",
         tags=tags,
     )
+    is_confirmed = ending.detail is None
+    return ending if is_confirmed or ending.outcome != "hidden" else _unless_moved(work, planned, ending)

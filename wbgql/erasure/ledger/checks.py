@@ -93,7 +93,8 @@ class Checks(Database):
             }
             connection.execute(sa.insert(table), row)
             if state is not None:
-                self._set(connection, job, {"state": state, "verified_at": row["at"]})
+                verified_at = row["at"] if state == "verified" else None
+                self._set(connection, job, {"state": state, "verified_at": verified_at})
             self._append(connection, job, head, note, body)
         return number
 

@@ -11,9 +11,10 @@ import msgspec
 
 from wbgql.downloads import Fetcher
 from wbgql.erasure.case import Case
+from wbgql.erasure.ledger import JobState
 from wbgql.erasure.server_clocks import ServerClock
 from wbgql.erasure.stages import binding_clock, ends_at
-from wbgql.erasure.verifications import Residual, Verification
+from wbgql.erasure.verifications import Residual, Verdict, Verification
 from wbgql.erasure.verifying import file_urls, judging
 from wbgql.erasure.verifying.asking import Asking, hoped_for
 from wbgql.erasure.verifying.claims import Claims, Item, read_claims
@@ -21,6 +22,7 @@ from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.file_urls import FileUrls
 from wbgql.erasure.verifying.judging import Names
 from wbgql.erasure.verifying.late import iter_late
+from wbgql.erasure.verifying.moved import find_moved
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.erasure.verifying.schedules import due_now, plan_checks
 from wbgql.erasure.verifying.settling import (
@@ -73,8 +75,10 @@ def verify(
 
     Every run is asked for by a list and by itself, each version by its id, each file by its URL, and the
     server's own artifacts by name; every answer counts only beside its controls, and only when it repeats.
-    For n runs with m versions about (n / 500 + n / 25 + m / 25 + 2 n / 25) requests for each of the equal
-    reads, and ceil(c / 200) for the c collections of each project. Memory: some hundred bytes a question.
+    Runs that are absent are searched for in the other projects of their entities. For n runs with m versions
+    about (n / 500 + n / 25 + m / 25 + 2 n / 25) requests for each of the equal reads, ceil(c / 200) for the
+    c collections of each project, and one for each project of the entities and 500 runs. Memory: some hundred
+    bytes a question.
 
     What was found is in the ledger and its journal when this returns, good or bad, and the next checks are
     planned. A job all of whose runs are done, and hidden, is "verified" from then on.
@@ -93,6 +97,8 @@ def verify(
     reads = Reads(reader.session, claims.runs, new_id)
     urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, case.plan.server.base_url)
     asking, states = _ask(case, claims, reads, urls, care or Care(), sleep)
+    moved = find_moved(reader.session, case.plan, states)
+    states |= dict.fromkeys(moved.runs, "present")
     _check_clock(reader.clock)
     names = Names(case.plan, key, claims.files)
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
@@ -107,10 +113,11 @@ def verify(
         findings=judging.find(states, names),
         residuals=_residuals(reader.session, claims, states, asking, names),
         clocks=read_clocks(reader.session, case.plan, now()),
-        limits=judging.limits(claims, states, _notes(reads, urls, claims)),
+        limits=judging.limits(claims, states, [*_notes(reads, urls, claims), *moved.limits()]),
         counts={},
+        searched=sorted(names.project(project) for project in moved.search.searched),
     )
-    counts = judging.count(claims, states, reader.session.stats.requests - before)
+    counts = judging.count(claims, states, reader.session.stats.requests - before) | moved.counts
     made = msgspec.structs.replace(made, counts=counts)
     _store(case, made, claims, now())
     return made
@@ -195,8 +202,6 @@ def _notes(reads: Reads, urls: FileUrls | None, claims: Claims) -> list[str | No
 
 
 def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> None:
-    complete = made.verdict == "hidden" and not claims.open
-    state = case.ledger.job(case.job).state
     case.ledger.add_verification(
         case.job,
         made.kind,
@@ -204,7 +209,7 @@ def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> Non
         made,
         note="verified",
         body=judging.journal_body(made),
-        state="verified" if complete and state in ("applied", "verified") else None,
+        state=_new_state(made.verdict, claims, case.ledger.job(case.job).state),
     )
     case.ledger.set_done(case.job, _whole(now))
     if claims.done_at is None:
@@ -213,6 +218,15 @@ def _store(case: Case, made: Verification, claims: Claims, now: datetime) -> Non
     window_end = ends_at(clock, format_datetime(claims.done_at))
     for kind, at in plan_checks(claims.done_at, window_end, now):
         case.ledger.set_due(case.job, kind, _whole(at + timedelta(seconds=1)))
+
+
+def _new_state(verdict: Verdict, claims: Claims, state: JobState) -> JobState | None:
+    if state not in ("applied", "verified") or claims.open:
+        return None
+    if verdict == "hidden":
+        return "verified"
+    # What cannot be told takes no proof back; what can be read does.
+    return "applied" if verdict == "not_hidden" else None
 
 
 def _verifications(case: Case) -> list[Verification]:

@@ -19,7 +19,7 @@ from wbgql.erasure.verifications import (
 from wbgql.erasure.verifying.claims import MUST_GO, Claims, Item
 from wbgql.erasure.verifying.controls import Control
 from wbgql.erasure.verifying.settling import State
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
 
 _BAD: Mapping[State, FindingState] = {"present": "visible", "unsettled": "unsettled", "unknown": "unknown"}
 SYSTEM_REASON = "the server's own copy of what the run logged: only the provider can remove it"
@@ -47,6 +47,10 @@ class Names:
     def run(self, path: RunPath) -> str:
         """The subject of a run."""
         return self._key.run(self._url, path)
+
+    def project(self, path: ProjectPath) -> str:
+        """The subject of a project."""
+        return self._key.project(self._url, path)
 
     def artifact(self, artifact_id: str) -> str:
         """The subject of an artifact version or collection."""

@@ -49,16 +49,21 @@ class Reads:
         self._new_id = new_id
         self._knows_deleted = True
         self._null_is_error = False
+        self._fresh: set[ProjectPath] = set()
 
     def renew_controls(self) -> None:
-        """Forget the controls: the next question about a project chooses one anew."""
-        self.controls.clear()
+        """Let the next question about a project choose its control anew.
+
+        What a project showed last stays in `controls`: where all has settled, nothing is asked there again.
+        """
+        self._fresh.clear()
 
     def control(self, project: ProjectPath) -> Control:
         """The control of a project, chosen when it is first asked for. See `find_control`."""
-        if project not in self.controls:
+        if project not in self._fresh:
             claimed = self._claimed.get(project, ())
             self.controls[project] = find_control(self.session, project, claimed, self._new_id)
+            self._fresh.add(project)
         return self.controls[project]
 
     def runs(self, project: ProjectPath, run_ids: Sequence[str]) -> dict[str, Answer]:
