@@ -91,10 +91,18 @@ def parse_run_storage_id(storage_id: str) -> tuple[str, str, str] | None:
 
     A run id may itself hold colons; project and entity are the last two parts.
     """
-    try:
-        parts = base64.b64decode(storage_id, validate=True).decode().split(":")
-    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
-        return None
-    if len(parts) < 5 or parts[0] not in ("Run", "BucketType") or parts[1] != "v1":
+    parts = parse_id(storage_id)
+    if parts is None or len(parts) < 5 or parts[0] not in ("Run", "BucketType") or parts[1] != "v1":
         return None
     return parts[-1], parts[-2], ":".join(parts[2:-2])
+
+
+def parse_id(text: str) -> list[str] | None:
+    """Return the parts of one of GraphQL's ids, or None if it cannot be decoded.
+
+    An id is base64 of `Type:rest`. Clients decode ids; no server promises the form.
+    """
+    try:
+        return base64.b64decode(text, validate=True).decode().split(":")
+    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
+        return None

@@ -9,7 +9,6 @@ import msgspec
 
 from wbgql.erasure.approvals import Approver, ApproversFile
 from wbgql.erasure.keys import PrivateKey
-from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import (
     Approvers,
     Caps,
@@ -24,6 +23,7 @@ from wbgql.erasure.plans import (
     Rule,
     Server,
     Tool,
+    make_totals,
 )
 from wbgql.erasure.subjects import CaseKey
 from wbgql.scalars import make_run_storage_id

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from wbgql.erasure.planning.assembling import make_totals
 from wbgql.erasure.plans import (
     Caps,
     Plan,
@@ -12,10 +12,12 @@ from wbgql.erasure.plans import (
     PlannedFile,
     PlannedRun,
     Planner,
+    Project,
     Request,
     Rule,
     Server,
     Tool,
+    make_totals,
 )
 from wbgql.erasure.subjects import CaseKey
 
@@ -73,9 +75,12 @@ def make_plan(*runs: PlannedRun, plan_id: str = "plan-1", **fields: Any) -> Plan
         "rule": Rule(scopes=["admin/vision"], where=None, filters=None, ids=len(runs)),
         "planner": Planner(username="admin"),
         "rights": [],
-        "projects": [],
+        "projects": [
+            Project(path=str(path), runs=40, matched=count, planned=count)
+            for path, count in Counter(run.path.project_path for run in runs).items()
+        ],
         "not_read": [],
-        "caps": Caps(max_runs=100, max_percent=100),
+        "caps": Caps(max_runs=100_000, max_percent=100),
         "canaries": [],
         "approvers": None,
         "clocks": [],

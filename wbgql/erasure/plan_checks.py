@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from wbgql.erasure.plan_ids import find_contradictions
 from wbgql.errors import UsageError
 from wbgql.paths import parse_project_path, parse_run_path
 from wbgql.scalars import parse_datetime
@@ -36,6 +38,8 @@ def _nonsense(plan: Plan) -> Iterator[str]:
     canaries = (text for text in plan.canaries if not text.startswith("tag:"))
     yield from _bad_paths("canaries", parse_run_path, canaries)
     yield from _bad_runs(plan.runs)
+    yield from find_contradictions(plan.runs)
+    yield from _bad_counts(plan)
 
 
 def _bad_clocks(clocks: Sequence[Clock]) -> Iterator[str]:
@@ -63,6 +67,18 @@ def _bad_runs(runs: Sequence[PlannedRun]) -> Iterator[str]:
         seen.add(parts)
         if any(not 0 <= other < len(runs) for artifact in run.artifacts for other in artifact.with_runs):
             yield f"`runs[{number}]` has a version that hangs on a run which is not in the plan"
+
+
+def _bad_counts(plan: Plan) -> Iterator[str]:
+    """What approvers read of a plan are its counts."""
+    if not plan.runs:
+        return  # the ledger's copy of a plan, which has no runs
+    planned = Counter(str(run.path.project_path) for run in plan.runs)
+    listed = {project.path: project.planned for project in plan.projects}
+    if planned != Counter(listed) or len(listed) != len(plan.projects):
+        yield "`projects` does not count the runs as they are listed"
+    if len(plan.runs) > plan.caps.max_runs:
+        yield "`runs` holds more than `caps.max_runs` allows"
 
 
 def _is_time(text: str) -> bool:

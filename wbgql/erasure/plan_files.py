@@ -69,8 +69,9 @@ def load_plan(path: Path) -> Plan:
 
     Raises:
         StoreError: the file cannot be read.
-        UsageError: it is no plan, or not written as plans are: a key given twice shows a reader another plan
-            than the one that is applied.
+        UsageError: it is no plan, its ids contradict its paths, or it is not written as plans are: a key
+            given twice shows a reader another plan than the one that is applied.
+        PlanChanged: its totals are not those of its runs.
     """
     content = _read(path, "plan")
     plan = parse_plan(content)
@@ -79,6 +80,7 @@ def load_plan(path: Path) -> Plan:
             f"{str(path)!r} is not written as `wbgql erase plan` writes it: keys are given twice or in "
             "another order, or there are blanks; take the file that was planned"
         )
+    plan.check_totals()
     return plan
 
 

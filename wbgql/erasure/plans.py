@@ -6,6 +6,7 @@ close` destroys it. What leaves the case (journal, certificate, report) names ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -281,6 +282,11 @@ class Plan(_Part, frozen=True, kw_only=True):
                 "or it is another plan; nothing was done"
             )
 
+    def check_totals(self) -> None:
+        """Raise `PlanChanged` if the totals, which approvers read, are not those of the plan's runs."""
+        if self.totals != make_totals(self.runs, self.excluded):
+            raise PlanChanged("the plan's totals are not those of its runs: it was edited; nothing was done")
+
     def check_address(self, base_url: str, origin: str = "the caller") -> None:
         """Pass quietly where this is the address that the plan was made against; `origin`: who named it.
 
@@ -302,6 +308,22 @@ class Plan(_Part, frozen=True, kw_only=True):
         """
         if now >= parse_datetime(self.expires_at):
             raise PlanChanged(f"the plan expired at {self.expires_at}: make a new one; nothing was done")
+
+
+def make_totals(runs: Sequence[PlannedRun], excluded: Sequence[ExcludedRun]) -> Totals:
+    """Sum up a plan. `excluded` but not matching does not count as matched."""
+    artifacts = [artifact for run in runs for artifact in run.artifacts]
+    going = [artifact for artifact in artifacts if artifact.goes]
+    return Totals(
+        matched=len(runs) + sum(run.reason != "not_matching" for run in excluded),
+        planned=len(runs),
+        excluded=len(excluded),
+        artifacts_erased=len(going),
+        artifacts_kept=len(artifacts) - len(going),
+        files=sum(len(run.files) for run in runs),
+        run_bytes=sum(run.size_bytes or 0 for run in runs),
+        artifact_bytes=sum(artifact.size_bytes for artifact in going),
+    )
 
 
 _DECODER = msgspec.json.Decoder(Plan)

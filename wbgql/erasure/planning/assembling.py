@@ -1,4 +1,4 @@
-"""Puts together what was read and decided into the runs of a plan, its totals and what stays. No I/O."""
+"""Puts together what was read and decided into the runs of a plan. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wbgql.erasure.planning.fingerprints import artifact_fingerprint, fingerprin
 from wbgql.erasure.planning.judging import Judged
 from wbgql.erasure.planning.ordering import Node, order_versions
 from wbgql.erasure.planning.surroundings import Surroundings
-from wbgql.erasure.plans import ExcludedRun, PlannedArtifact, PlannedFile, PlannedRun, Totals
+from wbgql.erasure.plans import PlannedArtifact, PlannedFile, PlannedRun
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.viewer import Rights
 
@@ -45,22 +45,6 @@ def make_runs(findings: Findings) -> list[PlannedRun]:
         for place, here in homes.items()
     }
     return [_make_run(run, findings, artifacts.get(place, [])) for place, run in enumerate(findings.details)]
-
-
-def make_totals(runs: Sequence[PlannedRun], excluded: Sequence[ExcludedRun]) -> Totals:
-    """Sum up a plan. `excluded` but not matching does not count as matched."""
-    artifacts = [artifact for run in runs for artifact in run.artifacts]
-    going = [artifact for artifact in artifacts if artifact.decision in ("erase", "unlink")]
-    return Totals(
-        matched=len(runs) + sum(run.reason != "not_matching" for run in excluded),
-        planned=len(runs),
-        excluded=len(excluded),
-        artifacts_erased=len(going),
-        artifacts_kept=len(artifacts) - len(going),
-        files=sum(len(run.files) for run in runs),
-        run_bytes=sum(run.size_bytes or 0 for run in runs),
-        artifact_bytes=sum(artifact.size_bytes for artifact in going),
-    )
 
 
 def _home(judged: Judged, places: Mapping[str, int]) -> int:

@@ -8,14 +8,12 @@ import msgspec
 
 from wbgql.connection import Connection, PageInfo, iter_pages
 from wbgql.documents import NOT_FETCHED, Operation, Result
+from wbgql.erasure.plan_ids import SYSTEM_PREFIX
 from wbgql.errors import NotVisible, ResponseError, UsageError
 from wbgql.paths import RunPath
 from wbgql.runs import LOGGING_STATES, RunNode
 from wbgql.session import Session
 
-# Versions of such types are the server's own: it makes them by itself, some of them days after a run has
-# ended. Source: W&B docs, artifact TTL; staff in wandb/server#160 (2026).
-SYSTEM_PREFIX = "wandb-"
 LATEST = "latest"
 _OUTPUTS_PER_PAGE = 1000
 _USERS_PER_PAGE = 1000

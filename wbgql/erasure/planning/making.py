@@ -10,8 +10,9 @@ from datetime import datetime
 
 from wbgql import __version__
 from wbgql.erasure.canonical import digest, digest_of_bytes
+from wbgql.erasure.plan_checks import find_nonsense
 from wbgql.erasure.planning.asking import Ask
-from wbgql.erasure.planning.assembling import Findings, make_runs, make_totals
+from wbgql.erasure.planning.assembling import Findings, make_runs
 from wbgql.erasure.planning.caps import Canaries, check_caps, refuse_whole, whole_projects
 from wbgql.erasure.planning.clocks import make_clocks
 from wbgql.erasure.planning.decisions import may_go
@@ -21,9 +22,19 @@ from wbgql.erasure.planning.judging import Judge
 from wbgql.erasure.planning.population import Found, Population, find_by_ids, find_by_rule
 from wbgql.erasure.planning.staying import say_what_stays
 from wbgql.erasure.planning.surroundings import Surroundings, read_surroundings
-from wbgql.erasure.plans import Plan, PlannedRun, Planner, Project, Rights, Rule, Server, Tool
+from wbgql.erasure.plans import (
+    Plan,
+    PlannedRun,
+    Planner,
+    Project,
+    Rights,
+    Rule,
+    Server,
+    Tool,
+    make_totals,
+)
 from wbgql.erasure.subjects import CaseKey
-from wbgql.errors import NotFound, RequestError
+from wbgql.errors import NotFound, RequestError, ResponseError
 from wbgql.expressions import Expr, compile_filter
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
@@ -78,6 +89,7 @@ def make_plan(session: Session, ask: Ask, holds: HoldRegister, surface: Surface)
         Held: all that match are held, or the register cannot be read.
         CapExceeded: more would go than may, all of a project, or something that must never.
         UnstablePopulation: the runs come and go while they are read.
+        ResponseError: ids that the server gave contradict the paths.
     """
     ask.check(surface.base_url)
     return _Planning(session, ask, holds, surface).plan()
@@ -105,7 +117,13 @@ class _Planning:
         projects = _count_projects(population, sifted)
         entire = self._check_size(projects)
         runs = self._read_runs(sifted, rights)
-        return self._assemble(population, sifted, rights, projects, runs, entire=bool(entire))
+        plan = self._assemble(population, sifted, rights, projects, runs, entire=bool(entire))
+        nonsense = find_nonsense(plan) if runs else None
+        if nonsense is not None:
+            raise ResponseError(
+                f"what the server answered does not fit together: {nonsense}; no plan was made"
+            )
+        return plan
 
     def _find(self) -> Population:
         if self._ask.ids is not None:
