@@ -78,6 +78,16 @@ def format_datetime(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def same_instant(one: str, other: str) -> bool:
+    """Whether two times are the same, however they are written. What is no time equals only itself."""
+    if one == other:
+        return True
+    try:
+        return parse_datetime(one) == parse_datetime(other)
+    except ValueError:
+        return False
+
+
 def make_run_storage_id(entity: str, project: str, run_id: str) -> str:
     """Build GraphQL's `Run.id`: base64 of `Run:v1:<run id>:<project>:<entity>`.
 

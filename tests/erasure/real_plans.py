@@ -44,13 +44,13 @@ def real_artifact(world: World, artifact_id: str, position: int, **fields: Any) 
     facts = read_artifact_facts(world.client.session, artifact_id)
     assert facts is not None
     users, links = fields.get("users", []), fields.get("links", [])
-    return planned_artifact(
-        artifact_id,
-        position,
-        digest=facts.version.digest,
-        fingerprint=artifact_fingerprint(facts, users=users, links=links),
-        **fields,
-    )
+    given = {
+        "name": facts.name,
+        "type": facts.type,
+        "digest": facts.version.digest,
+        "fingerprint": artifact_fingerprint(facts, users=users, links=links),
+    }
+    return planned_artifact(artifact_id, position, **{**given, **fields})
 
 
 def real_files(world: World, run_id: str) -> list[PlannedFile]:

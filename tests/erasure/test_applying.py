@@ -16,6 +16,7 @@ import pytest
 
 from tests.caller import new_project
 from tests.erasure.fault_proxy import Fault, always, on
+from tests.erasure.plans import KEY
 from tests.erasure.real_plans import real_artifact, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, kinds, outcomes
 from tests.server.artifact_logger import DELETE
@@ -555,7 +556,7 @@ def test_runs_that_came_back_are_hidden_again_in_a_round_of_their_own(stage: Sta
     case = stage.case(["a", "b"])
     stage.apply(case)
     stage.world.client.undelete_runs(stage.world.path, ["a"])
-    case.ledger.reopen(case.job, [0], {"subjects": []})
+    case.ledger.reopen(case.job, [0], {"subjects": [KEY.run(stage.proxy.base_url, case.plan.runs[0].path)]})
 
     done = stage.apply(case)
 

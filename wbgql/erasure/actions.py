@@ -52,9 +52,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """An action as the ledger has it. `outcome` None: open.
 
     `target` is the thing itself; `run` the planned run it belongs to (without its artifacts and files),
-    `run_outcome` what became of that, and `run_tags` its tags when it was hidden (None: never read).
-    `attempts` counts requests that may have reached the server, `sent_at`
-    is the last one; `stopped_at` when the run was told to stop. Open with `attempts` above 0: look first.
+    `run_outcome` what became of that, and `run_tags` its tags when it was hidden (None: never read in this
+    round). `run_seen`: this job has read the run, in any round, and found it and its parts as planned.
+    `attempts` counts requests of this round that may have reached the server, `earlier_attempts` those of
+    rounds before; `sent_at` is the last one; `stopped_at` when the run was told to stop. Open with `attempts`
+    above 0: look first.
     """
 
     number: int
@@ -65,7 +67,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     run: PlannedRun
     run_outcome: Outcome | None
     run_tags: tuple[str, ...] | None = None
+    run_seen: bool = False
     attempts: int = 0
+    earlier_attempts: int = 0
     sent_at: str | None = None
     stopped_at: str | None = None
     outcome: Outcome | None = None
@@ -92,6 +96,11 @@ def make_actions(plan: Plan) -> Iterator[NewAction]:
             number += 1
 
 
+def without_parts(run: PlannedRun) -> PlannedRun:
+    """The run itself, as an action names it: its versions and files have actions of their own."""
+    return msgspec.structs.replace(run, artifacts=[], files=[])
+
+
 _Target = PlannedRun | PlannedArtifact | PlannedFile
 
 
@@ -100,7 +109,7 @@ def _targets(plan: Plan, kind: ActionKind) -> Iterator[tuple[int, int, _Target]]
         goes = [artifact for artifact in run.artifacts if artifact.goes]
         match kind:
             case "run":
-                yield run_no, 0, msgspec.structs.replace(run, artifacts=[], files=[])
+                yield run_no, 0, without_parts(run)
             case "artifact":
                 yield from ((run_no, place, artifact) for place, artifact in enumerate(goes, 1))
             case "file":

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from wbgql.erasure.actions import GONE, Action, subject_of
+from wbgql.erasure.actions import GONE, Action, subject_of, without_parts
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.merkle import merkle_root
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
@@ -228,7 +228,7 @@ def _rows(plan: Plan, actions: Iterable[Action], namer: Namer) -> Iterator[Item]
     by_run = _grouped(actions)
     for run_no, run in enumerate(plan.runs):
         given = next(by_run, [])
-        if not given or given[0].run_no != run_no or given[0].target != _bare(run):
+        if not given or given[0].run_no != run_no or given[0].target != without_parts(run):
             raise NotVerified(f"the ledger's actions are not those of the plan, from run no. {run_no + 1} on")
         yield from _run_rows(run, given, namer)
     if next(by_run, None) is not None:
@@ -245,10 +245,6 @@ def _grouped(actions: Iterable[Action]) -> Iterator[list[Action]]:
         group.append(action)
     if group:
         yield group
-
-
-def _bare(run: PlannedRun) -> PlannedRun:
-    return msgspec.structs.replace(run, artifacts=[], files=[])
 
 
 def _run_rows(run: PlannedRun, actions: Sequence[Action], namer: Namer) -> Iterator[Item]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up, search_elsewhere
 from wbgql.erasure.actions import Action
+from wbgql.erasure.applying.identity import compare_parts, compare_run
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, look_patiently, send
 from wbgql.erasure.applying.work import Work
@@ -35,13 +36,12 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
                 f"run no. {action.shown_no}: a deletion was sent earlier, and null proves nothing now: "
                 "rights may have been lost; the same command looks again"
             )
-    planned = action.run
     facts = read_anew(work, action.path)
     if isinstance(facts, Ending):
         return facts
     if facts is None:
-        return _absent(work, planned)
-    refused = judge(work, planned, facts)
+        return _absent(work, action.run)
+    refused = judge(work, action, facts)
     if refused is not None:
         return refused
     if facts.is_logging and not is_quiet(work, facts):
@@ -60,10 +60,14 @@ def read_anew(work: Work, path: RunPath) -> RunFacts | Ending | None:
         return Ending("moved", "renamed")
 
 
-def judge(work: Work, planned: PlannedRun, facts: RunFacts) -> Ending | None:
-    """What keeps a run from being hidden: rights, holds, or not being what the plan saw; None: nothing."""
+def judge(work: Work, action: Action, facts: RunFacts) -> Ending | None:
+    """What keeps a run from being hidden: holds, rights, or not being what the plan saw; None: nothing."""
+    planned = action.run
     if work.is_held(planned, facts.run.tags or ()):
         return Ending("held", "hold")
+    another = compare_run(planned, facts)
+    if another is not None:
+        return another
     owner = facts.run.user.username if facts.run.user else None
     if facts.run.read_only:
         return Ending("denied", "read_only")
@@ -71,7 +75,7 @@ def judge(work: Work, planned: PlannedRun, facts: RunFacts) -> Ending | None:
         return Ending("denied", "not_owner")
     if not is_run_as_planned(planned, facts):
         return Ending("changed", "fingerprint")
-    return None
+    return compare_parts(work, action.run_no, facts)
 
 
 def is_quiet(work: Work, facts: RunFacts) -> bool:

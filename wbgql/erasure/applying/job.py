@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from wbgql.client import Client
-from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.actions import GONE, Action, subject_of
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.neighbours import Neighbours
@@ -24,8 +24,9 @@ from wbgql.erasure.case import Case
 from wbgql.erasure.ledger import JobState, Ledger, database_file
 from wbgql.erasure.limiting import JobLimiter
 from wbgql.erasure.locks import Hold, hold_job
+from wbgql.erasure.matching import ApprovedActions, check_journal
 from wbgql.erasure.plans import PlannedRun
-from wbgql.errors import NotVisible, Paused, StoreError, UsageError
+from wbgql.errors import NotVisible, Paused, PlanChanged, StoreError, UsageError
 from wbgql.gate import Gate
 from wbgql.jobs.engine import Engine, Worker
 from wbgql.jobs.ranges import cut, make_batches
@@ -73,14 +74,14 @@ def apply(
     changed or failed is tried again first. A program that runs a DBOS of its own cannot call this.
 
     Raises:
-        PlanChanged: another plan, or it has expired.
+        PlanChanged: another plan, or it has expired, or the ledger's rows are not those of the plan.
         NotApproved: not approved, another server, or clocks that disagree; nothing was done.
         NotVerified: the journal is not the one that the certificate beside it signed; nothing was done.
         PermissionDenied, Held: runs that may not be touched were found before anything was sent.
         Locked: another job is at work on the same project.
         Paused: it stopped before its end, by order or for its budget; call again.
         PartialError: a brake stopped it.
-        StoreError: the ledger cannot be written; nothing more was sent.
+        StoreError: the ledger cannot be written, or contradicts its journal; nothing more was sent.
     """
     options = options or Options()
     stopping = stopping or threading.Event()
@@ -96,6 +97,7 @@ def apply(
         with hold_job(
             ledger.engine, ledger.url, case.job, executor, targets, stamp=lambda: format_datetime(now())
         ) as hold:
+            _check_ledger(case, work, alone=hold.alone)
             if ask.retry and hold.alone:
                 _open_again(case)
             _check(case, client, work, limiter)
@@ -104,6 +106,29 @@ def apply(
             if standing(case).open:
                 _Drive(case, work, hold, executor, runner).run()
         return _settle(case)
+
+
+def _check_ledger(case: Case, work: Work, *, alone: bool) -> None:
+    """Compare what the ledger has of the job with the approved plan and, if nobody else works, the journal.
+
+    Raises:
+        PlanChanged: a row is not what the plan says.
+        StoreError: rows and journal disagree.
+    """
+    ledger, job = case.ledger, case.job
+    if not ledger.has(job):
+        return
+    row = ledger.job(job)
+    if row.digest != case.plan.digest:
+        raise PlanChanged(f"the ledger's job was made from plan {row.digest}, not from this one")
+    work.approved.check_round(ledger.actions(job), first=row.round == 1)
+    if alone:
+        subjects = {
+            place: subject_of(action.target, work.key, work.base_url)
+            for place, action in work.approved.by_place.items()
+        }
+        rows = work.approved.checked(ledger.latest(job))
+        check_journal(rows, list(ledger.entries(job)), row.head, row.round, subjects)
 
 
 def _check_time(case: Case, limiter: JobLimiter, now: datetime) -> None:
@@ -152,7 +177,7 @@ def open_runs(case: Case) -> Iterator[tuple[int, PlannedRun]]:
         return
     for action in case.ledger.actions(case.job, open_only=True):
         if action.kind == "run":
-            yield action.run_no, action.run
+            yield action.run_no, case.plan.runs[action.run_no]
 
 
 @contextmanager
@@ -185,6 +210,8 @@ def at_work(
     yield (
         Work(
             job=case.job,
+            plan=case.plan,
+            approved=ApprovedActions(case.plan),
             session=session,
             gate=Gate(session, client.holds),
             holds=client.holds,

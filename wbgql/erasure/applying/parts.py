@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
 from wbgql.erasure.actions import GONE, Action
+from wbgql.erasure.applying.identity import DELETED, compare_version
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, send
 from wbgql.erasure.applying.work import Work
@@ -16,7 +17,6 @@ from wbgql.erasure.plans import PlannedArtifact
 from wbgql.errors import NotVisible
 from wbgql.projects import get_project
 
-_DELETED = "DELETED"
 _NOT_HIDDEN = Ending("skipped", "run_not_hidden")
 LOGGED_ELSEWHERE = Ending("kept", "logged_elsewhere")
 
@@ -28,24 +28,28 @@ def delete_version(work: Work, action: Action, owner: str) -> Ending | None:
     """
     planned = action.target
     assert isinstance(planned, PlannedArtifact)
-    runs = work.ledger.runs(work.job, [action.run_no, *planned.with_runs])
+    runs = work.runs([action.run_no, *planned.with_runs])
     if any(run.outcome is None for run in runs):
         return None
     if any(run.outcome not in GONE for run in runs):
         return _NOT_HIDDEN
     facts = read_artifact_facts(work.session, planned.id)
-    if facts is None or facts.version.state == _DELETED:
+    if facts is None or facts.version.state == DELETED:
         return _gone_already(work, action)
     if work.neighbours.loggers(action.path.project_path, planned.id):
         return LOGGED_ELSEWHERE
-    return judge_version(planned, facts) or _Version(work, action, owner, planned, runs).delete(facts)
+    return (
+        judge_version(planned, facts)
+        or compare_version(work, planned, facts, runs)
+        or _Version(work, action, owner, planned, runs).delete(facts)
+    )
 
 
 def judge_version(planned: PlannedArtifact, facts: ArtifactFacts) -> Ending | None:
     """What keeps a version from being deleted; None where it is what the plan saw."""
     if is_artifact_as_planned(planned, facts):
         return None
-    if facts.version.digest == planned.digest and facts.version.state != _DELETED:
+    if facts.version.digest == planned.digest and facts.version.state != DELETED:
         return Ending("kept", "not_exclusive")
     return Ending("changed", "fingerprint")
 
@@ -62,6 +66,9 @@ def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
         return _NOT_HIDDEN
     if action.attempts:
         return Ending("failed", "unanswered")
+    if not action.run_seen:
+        # Its run was gone when this job first looked: no answer says whose file this id is.
+        return Ending("kept", "not_decidable")
     if work.is_held(action.run, action.run_tags):
         return Ending("held", "hold")
     project = get_project(work.session, action.path.project_path).number
@@ -128,7 +135,7 @@ class _Version:
 def _look(work: Work, action: Action) -> Found:
     facts = read_artifact_facts(work.session, action.target.id)
     if facts is not None:
-        return Found.GONE if facts.version.state == _DELETED else Found.THERE
+        return Found.GONE if facts.version.state == DELETED else Found.THERE
     try:
         look_up(work.session, action.path)
     except NotVisible:

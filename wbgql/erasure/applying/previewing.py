@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 
 from wbgql.client import Client
-from wbgql.erasure.actions import Action, NewAction, make_actions
+from wbgql.erasure.actions import Action, NewAction, make_actions, without_parts
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.hiding import is_quiet, judge, read_anew
 from wbgql.erasure.applying.job import Ask, at_work
@@ -46,7 +46,7 @@ def preview(
         work.holds.read()
         planned = frozenset(run.storage_id for run in case.plan.runs)
         blocked: set[int] = set()
-        for action in _open_actions(case):
+        for action in work.approved.checked(_open_actions(case)):
             found = _judge(work, action, planned, blocked)
             if action.kind == "run" and found.outcome != "hidden":
                 blocked.add(action.run_no)
@@ -73,7 +73,7 @@ def _as_action(case: Case, new: NewAction) -> Action:
         action_no=new.action_no,
         kind=new.kind,
         target=new.target,
-        run=case.plan.runs[new.run_no],
+        run=without_parts(case.plan.runs[new.run_no]),
         run_outcome=None,
     )
 
@@ -102,7 +102,7 @@ def _judge_run(work: Work, action: Action) -> Ending:
         return facts
     if facts is None:
         return Ending("not_visible", "absent")
-    refused = judge(work, action.run, facts)
+    refused = judge(work, action, facts)
     if refused is not None:
         return refused
     waits = facts.is_logging and not is_quiet(work, facts)

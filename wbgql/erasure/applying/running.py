@@ -66,7 +66,7 @@ class Runner:
             self.quarantined += 1
             return "quarantined"
         waiting = []
-        for action in work.ledger.actions(work.job, batch.lo, batch.hi, open_only=True):
+        for action in work.actions(batch.lo, batch.hi):
             if self._should_stop():
                 break
             if not self._do(action, owner):

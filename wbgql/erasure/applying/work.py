@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,8 @@ from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Ending, Options
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plans import PlannedRun
+from wbgql.erasure.matching import ApprovedActions
+from wbgql.erasure.plans import Plan, PlannedRun
 from wbgql.erasure.subjects import CaseKey
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
@@ -22,13 +23,15 @@ from wbgql.session import Session
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One process at work on one job.
+    """One process at work on one job. `plan` is the approved one, and `approved` its actions.
 
     `wait(seconds)` sleeps, and returns True at once when the job is to stop. `server_now` is our clock set
     right by the server's. `on_result` is told of each action as it is done.
     """
 
     job: str
+    plan: Plan
+    approved: ApprovedActions
     session: Session
     gate: Gate
     holds: HoldRegister
@@ -42,6 +45,22 @@ class Work:
     wait: Callable[[float], bool]
     server_now: Callable[[], datetime]
     on_result: Callable[[Action, Ending], None]
+
+    def actions(self, lo: int, hi: int) -> Iterator[Action]:
+        """Yield the open actions of a range of the present round, each compared with the approved plan.
+
+        Raises:
+            PlanChanged: a row of the ledger is not what the plan says.
+        """
+        return self.approved.checked(self.ledger.actions(self.job, lo, hi, open_only=True))
+
+    def runs(self, run_nos: Sequence[int]) -> list[Action]:
+        """Some runs as they stand, each compared with the approved plan.
+
+        Raises:
+            PlanChanged: a row of the ledger is not what the plan says.
+        """
+        return list(self.approved.checked(self.ledger.runs(self.job, run_nos)))
 
     def subject(self, action: Action) -> str:
         """What evidence calls the thing an action is about."""

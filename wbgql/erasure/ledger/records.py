@@ -313,6 +313,30 @@ class Ledger(Jobs):
             .correlate(hide)
             .scalar_subquery()
         )
+        before, seen = self._tables.actions.alias("before"), self._tables.actions.alias("seen")
+        earlier = (
+            sa.select(sa.func.coalesce(sa.func.sum(before.c.attempts), 0))
+            .where(
+                before.c.job == table.c.job,
+                before.c.run_no == table.c.run_no,
+                before.c.action_no == table.c.action_no,
+                before.c.round < table.c.round,
+            )
+            .correlate(table)
+            .scalar_subquery()
+        )
+        # Tags are written down when a run was read and is about to be hidden.
+        was_seen = (
+            sa.select(sa.func.count())
+            .where(
+                seen.c.job == table.c.job,
+                seen.c.run_no == table.c.run_no,
+                seen.c.action_no == 0,
+                seen.c.tags.is_not(None),
+            )
+            .correlate(table)
+            .scalar_subquery()
+        )
         own_run = sa.and_(hide.c.job == table.c.job, hide.c.run_no == table.c.run_no, hide.c.action_no == 0)
         query = (
             sa.select(
@@ -320,6 +344,8 @@ class Ledger(Jobs):
                 hide.c.target.label("run"),
                 hide.c.outcome.label("run_outcome"),
                 hide.c.tags.label("run_tags"),
+                earlier.label("earlier_attempts"),
+                was_seen.label("run_seen"),
             )
             .select_from(table)
             .join(hide, sa.and_(own_run, hide.c.round == last_hide))

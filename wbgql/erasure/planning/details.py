@@ -23,6 +23,7 @@ from wbgql.erasure.planning.facts import (
     RunState,
     VersionState,
     refuse_half,
+    version_name,
 )
 from wbgql.errors import NotFound, UnstablePopulation
 from wbgql.paths import ProjectPath, RunPath
@@ -53,8 +54,7 @@ class OutputFacts(Logged, VersionState, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """`collection:vN`, as the SDK writes it."""
-        version = "" if self.version_index is None else f":v{self.version_index}"
-        return f"{self.artifact_sequence.name}{version}"
+        return version_name(self, self.version_index)
 
     @property
     def own_aliases(self) -> tuple[str, ...]:
@@ -186,6 +186,25 @@ def read_details(
             )
         for node in nodes:
             yield _complete(session, path, node, with_files=with_files)
+
+
+def read_file_ids(session: Session, path: RunPath) -> dict[str, str]:
+    """Read which files a run has: names by id. One request for 500 files.
+
+    Raises:
+        UnstablePopulation: the run is not there any more.
+    """
+    names = {"entity": path.entity, "project": path.project, "run": path.run_id}
+
+    def fetch(first: int, after: str | None) -> Connection[FileName]:
+        project = session.execute(LIST_RUN_FILE_NAMES, **names, first=first, after=after).project
+        run = project.run if project else None
+        return _some(run.files if run else None, LIST_RUN_FILE_NAMES)
+
+    return {
+        file.id: file.name
+        for file in iter_nodes(fetch, page_size=_MORE, key=lambda file: file.id, on_warning=refuse_half)
+    }
 
 
 def read_users(session: Session, output: OutputFacts, planned: Collection[str]) -> list[str] | None:

@@ -10,7 +10,7 @@ from wbgql.connection import Connection, PageInfo, iter_pages
 from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.plan_ids import SYSTEM_PREFIX
 from wbgql.errors import NotVisible, ResponseError, UsageError
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import LOGGING_STATES, RunNode
 from wbgql.session import Session
 
@@ -153,6 +153,9 @@ class VersionState(Result, frozen=True, kw_only=True):
 
 
 class _VersionWithUsers(VersionState, frozen=True, kw_only=True):
+    artifact_type: Named
+    version_index: int | None
+    created_by: ByRun | ByUser | None
     used_by: Connection[Id]
 
 
@@ -181,12 +184,22 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One version as it was read. `users`: storage ids of the runs that use it, of those that are visible.
 
-    `hidden_users`: how many more there are.
+    `hidden_users`: how many more there are. `name` is `collection:vN`, `type` its type's name, `project` that
+    of its collection and `maker` the run that made it, None where the server names none.
     """
 
     version: VersionState
     users: tuple[str, ...]
     hidden_users: int
+    name: str = ""
+    type: str = ""
+    project: ProjectPath | None = None
+    maker: ByRun | None = None
+
+
+def version_name(version: VersionState, index: int | None) -> str:
+    """`collection:vN`, as the SDK writes it."""
+    return f"{version.artifact_sequence.name}{'' if index is None else f':v{index}'}"
 
 
 def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
@@ -239,7 +252,17 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
     if not found:
         return None
     total = found[-1].used_by.total_count or 0
-    return ArtifactFacts(version=found[-1], users=users, hidden_users=max(0, total - len(users)))
+    version = found[-1]
+    home = version.artifact_sequence.project
+    return ArtifactFacts(
+        version=version,
+        users=users,
+        hidden_users=max(0, total - len(users)),
+        name=version_name(version, version.version_index),
+        type=version.artifact_type.name,
+        project=None if home is None else ProjectPath(home.entity_name, home.name),
+        maker=version.created_by if isinstance(version.created_by, ByRun) else None,
+    )
 
 
 def _check_names(asked: RunPath, real: RunPath) -> None:

@@ -1,0 +1,152 @@
+"""Compares the ledger's rows with the approved plan, and with the job's own journal. No I/O.
+
+A row says what a job acts on, and others may write to the database that holds it. A row is acted on only if
+it says exactly what the plan says, and if the journal tells the same of what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from wbgql.erasure.actions import GONE, Action, NewAction, make_actions, without_parts
+from wbgql.erasure.journals import Entry, Head, find_break
+from wbgql.erasure.plans import Plan
+from wbgql.errors import PlanChanged, StoreError
+
+Place = tuple[int, int]
+"""`run_no` and `action_no`: where an action stands in the plan."""
+
+
+class ApprovedActions:
+    """The actions of a plan, to compare rows of the ledger with."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._runs = [without_parts(run) for run in plan.runs]
+        self.by_place: dict[Place, NewAction] = {
+            (action.run_no, action.action_no): action for action in make_actions(plan)
+        }
+
+    def check(self, action: Action) -> NewAction:
+        """Return the action as the plan gives it.
+
+        Raises:
+            PlanChanged: the row names another target, another kind or another run than the plan.
+        """
+        planned = self.by_place.get((action.run_no, action.action_no))
+        if (
+            planned is None
+            or planned.kind != action.kind
+            or planned.target != action.target
+            or self._runs[action.run_no] != action.run
+        ):
+            raise PlanChanged(
+                f"{_row(action)} is not what the approved plan says: somebody changed the ledger; nothing "
+                "was sent for it"
+            )
+        return planned
+
+    def checked(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """Yield actions as they come, each compared with the plan.
+
+        Raises:
+            PlanChanged: as `check`.
+        """
+        for action in actions:
+            self.check(action)
+            yield action
+
+    def check_round(self, actions: Iterable[Action], *, first: bool) -> None:
+        """Check the rows of a round, in their order. The first round has all actions of the plan.
+
+        Raises:
+            PlanChanged: a row is not what the plan says, is doubled, missing, or in another place.
+        """
+        last, count = -1, 0
+        for action in actions:
+            number = self.check(action).number
+            if number <= last or action.number != count or (first and number != count):
+                raise PlanChanged(
+                    f"{_row(action)} does not stand where the approved plan puts it: somebody changed the "
+                    "ledger; nothing was sent"
+                )
+            last, count = number, count + 1
+        if first and count != len(self.by_place):
+            raise PlanChanged(
+                "the ledger lacks rows that the approved plan has: somebody changed it; nothing was sent"
+            )
+
+
+def check_journal(
+    rows: Iterable[Action],
+    entries: Sequence[Entry],
+    head: Head,
+    round_: int,
+    subjects: Mapping[Place, str],
+) -> None:
+    """Check that the last row of each action says of attempts and outcome what the journal tells.
+
+    `subjects`: what the journal calls each action.
+
+    Raises:
+        StoreError: the journal is not whole, or row and journal disagree.
+    """
+    broken = find_break(entries, head)
+    if broken is not None:
+        raise StoreError(f"entry {broken.seq} of the job's journal: {broken.reason}; nothing was sent")
+    told = _Told(subjects)
+    for entry in entries:
+        told.follow(entry)
+    if round_ != told.round:
+        raise StoreError(
+            f"the ledger is in round {round_}, but its journal tells of {told.round}; nothing was sent"
+        )
+    for row in rows:
+        place = row.run_no, row.action_no
+        if (row.attempts, row.outcome) != (told.attempts[place], told.outcomes[place]):
+            raise StoreError(
+                f"{_row(row)} is not as the journal tells it: somebody changed the ledger, or it was "
+                "restored in part; nothing was sent"
+            )
+
+
+class _Told:
+    """What a journal tells of each action in the last round that names it."""
+
+    def __init__(self, subjects: Mapping[Place, str]) -> None:
+        self._places: dict[object, Place] = {subject: place for place, subject in subjects.items()}
+        self.round = 1
+        self.attempts = dict.fromkeys(subjects, 0)
+        self.outcomes: dict[Place, str | None] = dict.fromkeys(subjects)
+
+    def follow(self, entry: Entry) -> None:
+        """Take in one entry."""
+        if entry.kind == "intent":
+            self.attempts[self._place(entry, entry.body.get("subject"))] = entry.body.get("attempt", 0)
+        elif entry.kind == "outcome":
+            self.outcomes[self._place(entry, entry.body.get("subject"))] = entry.body.get("outcome")
+        elif entry.kind == "retried":
+            self._open(place for place, outcome in self.outcomes.items() if outcome not in GONE)
+        elif entry.kind == "reopened":
+            back = {self._place(entry, subject)[0] for subject in entry.body.get("subjects", ())}
+            self._open(
+                place
+                for place, outcome in self.outcomes.items()
+                if place[0] in back and (place[1] == 0 or outcome not in GONE)
+            )
+
+    def _place(self, entry: Entry, subject: object) -> Place:
+        if subject not in self._places:
+            raise StoreError(
+                f"entry {entry.seq} of the job's journal is about something that the plan does not have; "
+                "nothing was sent"
+            )
+        return self._places[subject]
+
+    def _open(self, places: Iterable[Place]) -> None:
+        self.round += 1
+        for place in list(places):
+            self.attempts[place], self.outcomes[place] = 0, None
+
+
+def _row(action: Action) -> str:
+    return f"the ledger's row for action {action.action_no} of run no. {action.run_no + 1}"
