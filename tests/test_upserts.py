@@ -8,10 +8,26 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeTransport
-from wbgql.errors import NotFound, PartialError, ServerUnavailable, StillLogging, UsageError
+from wbgql.errors import (
+    NotFound,
+    PartialError,
+    ServerUnavailable,
+    StillLogging,
+    UnknownKeyWarning,
+    UsageError,
+)
 from wbgql.paths import RunPath
 from wbgql.session import Session
-from wbgql.upserts import add_tags, remove_tags, set_config, set_summary, set_tags, upsert_run
+from wbgql.upserts import (
+    add_tags,
+    remove_tags,
+    set_config,
+    set_summary,
+    set_tags,
+    unset_config,
+    unset_summary,
+    upsert_run,
+)
 
 PATH = RunPath("acme", "vision", "r1")
 
@@ -148,10 +164,10 @@ def test_a_run_that_is_still_logged_is_refused_unless_forced(state: str) -> None
 def test_a_change_that_did_not_stay_is_told() -> None:
     transport = FakeTransport(run(), done(), run(tags=["other"], config={"lr": {"value": 9}}))
 
-    with pytest.raises(PartialError, match=r"tags, config\['lr'\]") as caught:
+    with pytest.raises(PartialError, match=r'tags, config\["lr"\]') as caught:
         upsert_run(Session(transport), PATH, tags=["x"], config={"lr": 1})
 
-    assert caught.value.failed == ("tags", "config['lr']")
+    assert caught.value.failed == ("tags", 'config["lr"]')
 
 
 def test_a_server_that_reorders_tags_is_no_failure() -> None:
@@ -184,7 +200,7 @@ def test_a_value_without_a_json_form_is_refused_before_it_is_sent() -> None:
 
     with pytest.raises(UsageError, match="no JSON form"):
         set_config(Session(transport), PATH, {"when": object()})
-    assert len(transport.sent) == 1
+    assert transport.sent == []
 
 
 LOST = ServerUnavailable("bad gateway", status=502)
@@ -224,3 +240,198 @@ def test_what_another_wrote_meanwhile_is_never_overwritten_by_a_second_request()
     with pytest.raises(PartialError, match="tags"):
         upsert_run(Session(transport), PATH, tags=["x"], notes="x")
     assert sends(transport) == 1
+
+
+# What is kept, what is lost
+
+
+def test_a_key_that_is_set_keeps_its_description() -> None:
+    before = {"lr": {"value": 0.1, "desc": "rate"}, "plain": 3}
+    after = {"lr": {"value": 0.2, "desc": "rate"}, "plain": {"value": 4}}
+    transport = FakeTransport(run(config=before), done(), run(config=after))
+
+    set_config(Session(transport), PATH, {"lr": 0.2, "plain": 4})
+
+    assert json.loads(transport.sent[1][1]["config"]) == after
+
+
+MODEL = {"model": {"value": {"depth": 2, "width": 5, "head": {"bias": True, "act": "relu"}}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "lost"),
+    [
+        ({"depth": 3}, "'width', 'head'"),
+        (3, "'depth'"),
+        ({**MODEL["model"]["value"], "head": {"bias": 1}}, "'head'"),
+    ],
+)
+def test_a_value_that_drops_keys_of_an_object_is_refused_unless_it_may_replace_it(
+    value: Any, lost: str
+) -> None:
+    refused = FakeTransport(run(config=MODEL))
+    with pytest.raises(UsageError, match=rf'config\["model"\] .*drops {lost}.*--replace'):
+        set_config(Session(refused), PATH, {"model": value})
+    assert sends(refused) == 0
+
+    after = {"model": {"value": value}}
+    replaced = FakeTransport(run(config=MODEL), done(), run(config=after))
+    set_config(Session(replaced), PATH, {"model": value}, replace=True)
+    assert json.loads(replaced.sent[1][1]["config"]) == after
+
+
+def test_a_tuple_sets_a_key_inside_an_object_and_keeps_the_others() -> None:
+    after = {
+        "model": {"value": {"depth": 3, "width": 5, "head": {"bias": True, "act": "gelu"}}},
+        "a": {"value": {"b": 1}},
+    }
+    transport = FakeTransport(run(config=MODEL), done(), run(config=after))
+
+    set_config(
+        Session(transport), PATH, {("model", "depth"): 3, ("model", "head", "act"): "gelu", ("a", "b"): 1}
+    )
+
+    assert json.loads(transport.sent[1][1]["config"]) == after
+
+
+def test_a_path_into_a_value_that_is_no_object_is_refused() -> None:
+    with pytest.raises(UsageError, match=r'config\["lr"\] is no object'):
+        set_config(Session(FakeTransport(run(config={"lr": {"value": 0.1}}))), PATH, {("lr", "max"): 1})
+
+
+def test_keys_are_removed_and_the_rest_stays() -> None:
+    before = {"person": {"value": "x"}, "keep": {"value": 1, "desc": "d"}, "_wandb": {"value": {"t": 1}}}
+    after = {"keep": before["keep"], "_wandb": before["_wandb"]}
+    config = FakeTransport(run(config=before), done(), run(config=after))
+    summary = FakeTransport(
+        run(summary={"a": {"b": 1, "c": 2}, "n": 1}), done(), run(summary={"a": {"c": 2}})
+    )
+
+    assert unset_config(Session(config), PATH, "person").config == {"keep": 1}
+    assert unset_summary(Session(summary), PATH, "n", ("a", "b")).summary == {"a": {"c": 2}}
+
+    assert json.loads(config.sent[1][1]["config"]) == after
+    assert json.loads(summary.sent[1][1]["summary"]) == {"a": {"c": 2}}
+
+
+def test_the_last_key_can_be_removed() -> None:
+    transport = FakeTransport(run(config={"person": {"value": None}}), done(), run())
+
+    unset_config(Session(transport), PATH, "person")
+
+    assert transport.sent[1][1]["config"] == "{}"
+
+
+def test_a_key_that_is_still_there_after_its_removal_is_an_error() -> None:
+    before = {"person": {"value": None}}
+    transport = FakeTransport(run(config=before), done(), run(config=before))
+
+    with pytest.raises(PartialError, match=r'config\["person"\]'):
+        unset_config(Session(transport), PATH, "person")
+
+
+def test_null_is_a_value_and_not_a_removal() -> None:
+    stored = FakeTransport(run(), done(), run(config={"x": {"value": None}}))
+    assert set_config(Session(stored), PATH, {"x": None}).config == {"x": None}
+
+    dropped = FakeTransport(run(), done(), run())
+    with pytest.raises(PartialError):
+        set_config(Session(dropped), PATH, {"x": None})
+
+
+def test_a_key_to_remove_that_is_not_there_names_near_ones() -> None:
+    transport = FakeTransport(
+        run(config={"person": {"value": 1}}), done(), run(config={"person": {"value": 1}})
+    )
+
+    with pytest.warns(
+        UnknownKeyWarning, match=r"has no config\[\"persn\"\] to remove; did you mean 'person'\?"
+    ):
+        unset_config(Session(transport), PATH, "persn")
+
+
+def test_an_empty_text_clears_an_attribute_whatever_the_server_makes_of_it() -> None:
+    for after in (None, ""):
+        transport = FakeTransport(
+            run(group="g", notes="n", jobType="j"),
+            done(),
+            run(group=after, notes=after, jobType=after, displayName="r1"),
+        )
+        upsert_run(Session(transport), PATH, group="", notes="", job_type="", display_name="")
+        cleared = {"group": "", "notes": "", "jobType": "", "displayName": ""}
+        assert transport.sent[1][1] == {"id": "S-r1", **cleared}
+
+    kept = FakeTransport(run(group="g"), done(), run(group="g"))
+    with pytest.raises(PartialError, match="group"):
+        upsert_run(Session(kept), PATH, group="")
+
+
+@pytest.mark.parametrize(
+    ("state", "hint"), [("done", "known are running, finished"), ("finish", "write 'finished'")]
+)
+def test_a_state_that_wandb_does_not_have_is_refused_before_anything_is_sent(state: str, hint: str) -> None:
+    transport = FakeTransport()
+
+    with pytest.raises(UsageError, match=f"no such state, {hint}"):
+        upsert_run(Session(transport), PATH, state=state)
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"config": {"_wandb": {"t": 1}}},
+        {"unset_config": ["_wandb"]},
+        {"config": {"": 1}},
+        {"config": {(): 1}},
+        {"config": {3: 1}},
+        {"unset_config": "person"},
+        {"config": {"a": 1}, "unset_config": ["a"]},
+        {"config": {("a", "b"): 1}, "unset_config": ["a"]},
+        {"summary": {"a": object()}},
+    ],
+    ids=str,
+)
+def test_a_change_that_cannot_be_meant_is_refused_before_anything_is_sent(wanted: dict[str, Any]) -> None:
+    transport = FakeTransport()
+
+    with pytest.raises(UsageError):
+        upsert_run(Session(transport), PATH, **wanted)
+    assert transport.sent == []
+
+
+def test_values_are_compared_as_they_are_stored() -> None:
+    after = {"m": {"value": {"1": [1, 2]}}, "flag": {"value": True}}
+    transport = FakeTransport(run(), done(), run(config=after))
+
+    set_config(Session(transport), PATH, {"m": {1: (1, 2)}, "flag": True})
+
+    changed = FakeTransport(run(), done(), run(config={"flag": {"value": 1}}))
+    with pytest.raises(PartialError):
+        set_config(Session(changed), PATH, {"flag": True})
+
+
+def test_an_upsert_says_what_it_changed() -> None:
+    before = run(config={**MODEL, "same": {"value": 1}}, group="g", tags=["a"])
+    after = {
+        "model": {"value": {**MODEL["model"]["value"], "depth": 3}},
+        "same": {"value": 1},
+        "new": {"value": "x"},
+    }
+    transport = FakeTransport(before, done(), run(config=after, summary={"acc": 1}, tags=["a"]))
+
+    upsert = upsert_run(
+        Session(transport),
+        PATH,
+        group="",
+        tags=["a"],
+        config={("model", "depth"): 3, "same": 1, "new": "x"},
+        summary={"acc": 1},
+    )
+
+    assert list(map(str, upsert.changes)) == [
+        'group: "g" -> ""',
+        'config["model"]["depth"]: 2 -> 3',
+        'config["new"]: (none) -> "x"',
+        'summary["acc"]: (none) -> 1',
+    ]

@@ -7,6 +7,7 @@ from wbgql.expressions.evaluating import RunDocument, matches
 from wbgql.expressions.fields import Field, Order
 from wbgql.expressions.freezing import freeze
 from wbgql.expressions.nodes import PRESENCE, RUN_KEYS, Expr, FieldPath, RelativeTime, ago, fields_of
+from wbgql.expressions.operands import check_state
 from wbgql.expressions.roots import config, run, step, summary
 from wbgql.expressions.text import parse_expression, parse_field, parse_order
 
@@ -26,6 +27,7 @@ __all__ = [
     "RunDocument",
     "compile_filter",
     "compile_order",
+    "check_state",
     "conjuncts",
     "split_filter",
     "freeze",
