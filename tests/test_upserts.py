@@ -390,7 +390,6 @@ def test_a_state_that_wandb_does_not_have_is_refused_before_anything_is_sent(sta
         {"config": {("a", "b"): 1}, "unset_config": ["a"]},
         {"summary": {"a": object()}},
     ],
-    ids=str,
 )
 def test_a_change_that_cannot_be_meant_is_refused_before_anything_is_sent(wanted: dict[str, Any]) -> None:
     transport = FakeTransport()

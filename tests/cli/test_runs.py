@@ -205,12 +205,73 @@ def test_update_sets_values_and_prints_the_run_as_read_back(command) -> None:
     changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a"}}}
     got = command(
         "runs", "update", "acme/vision/a", "--notes", "n", "--set-config", "lr=0.1",
-        answers=[one_run(before), one_run(before), changed, one_run(after)],
+        answers=[one_run(before), changed, one_run(after)],
     )  # fmt: skip
 
     assert got.code == 0
-    assert json.loads(got.sent[2][1]["config"]) == {"old": {"value": 1}, "lr": {"value": 0.1}}
+    assert json.loads(got.sent[1][1]["config"]) == {"old": {"value": 1}, "lr": {"value": 0.1}}
     assert json.loads(got.out)["config"] == {"old": 1, "lr": 0.1}
+    assert 'notes: null -> "n"\nconfig["lr"]: (none) -> 0.1\nchanged acme/vision/a\n' in got.err
+
+
+def test_update_removes_keys_and_clears_attributes(command) -> None:
+    before = run("a", group="g", config='{"person": {"value": "x"}, "m": {"value": {"a": 1, "b": 2}}}')
+    after = run("a", config='{"m": {"value": {"b": 3}}}')
+    changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a"}}}
+    got = command(
+        "runs", "update", "acme/vision/a", "--unset-config", "person", "--unset-config", 'm["a"]',
+        "--set-config", 'm["b"]=3', "--unset-group",
+        answers=[one_run(before), changed, one_run(after)],
+    )  # fmt: skip
+
+    assert got.code == 0
+    assert got.sent[1][1] == {"id": "storage-a", "group": "", "config": '{"m":{"value":{"b":3}}}'}
+    assert got.err.splitlines()[:4] == [
+        'group: "g" -> ""',
+        'config["m"]["b"]: 2 -> 3',
+        'config["person"]: "x" -> (none)',
+        'config["m"]["a"]: 1 -> (none)',
+    ]
+
+
+def test_update_shows_with_dry_run_what_it_would_do(command) -> None:
+    node = run("a", config='{"m": {"value": {"a": 1}}}')
+    asked = ("runs", "update", "acme/vision/a", "--dry-run")
+    shown = command(*asked, "--set-config", 'm["b"]=2', answers=[one_run(node)])
+    created = command(*asked, "--create", "--state", "finished", answers=[one_run(None)])
+
+    assert (shown.code, shown.operations, created.code, created.operations) == (0, ["GetRun"], 0, ["GetRun"])
+    assert json.loads(shown.out) == {
+        "path": "acme/vision/a",
+        "creates": False,
+        "changes": [{"field": 'config["m"]["b"]', "after": 2}],
+    }
+    assert json.loads(created.out)["creates"] is True
+    assert "nothing was sent" in shown.err
+
+
+def test_update_refuses_to_drop_keys_of_an_object(command) -> None:
+    node = run("a", config='{"m": {"value": {"a": 1, "b": 2}}}')
+    got = command("runs", "update", "acme/vision/a", "--set-config", 'm={"a": 3}', answers=[one_run(node)])
+
+    assert (got.code, got.operations) == (2, ["GetRun"])
+    assert (
+        """drops 'b'; name the key inside the object (('m', 'key'), on the command line m["key"])"""
+        in got.err
+    )
+
+
+def test_update_takes_the_state_of_a_run_that_it_creates(command) -> None:
+    made = {"upsertBucket": {"inserted": True, "run": {"id": "storage-a", "name": "a"}}}
+    asked = ("runs", "update", "acme/vision/a", "--create")
+    finished = command(*asked, "--state", "finished", answers=[one_run(None), made, one_run(run("a"))])
+    running = command(*asked, answers=[one_run(None), made, one_run(run("a", state="running"))])
+    wrong = command(*asked, "--state", "done")
+
+    assert finished.sent[1][1]["state"] == "finished"
+    assert "--state finished" in running.err
+    assert (finished.code, running.code, wrong.code, wrong.sent) == (0, 0, 2, [])
+    assert "--state finished" not in finished.err
 
 
 def test_update_of_a_run_that_is_not_there_makes_none(command) -> None:

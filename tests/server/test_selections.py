@@ -174,3 +174,18 @@ def test_reading_by_offset_tells_that_runs_were_missed(client: wb.Client, moving
 
     with pytest.warns(UnstableWarning, match="295 runs were read, 300 matched"):
         got += [node for page in pages for node in page]
+
+
+def test_what_was_cleared_and_removed_is_found_as_missing(client: wb.Client) -> None:
+    path = "admin/cleared/a"
+    client.upsert_run(
+        path, group="g", job_type="j", notes="n", config={"person": "x", "keep": 1}, state="finished"
+    )
+
+    client.upsert_run(path, group="", job_type="", notes="")
+    client.unset_config(path, "person")
+
+    missing = (wb.run.group == None) & (wb.run.job_type == None) & wb.config["person"].missing()  # noqa: E711
+    assert client.runs("admin/cleared", where=missing).ids() == ["a"]
+    run = client.run(path)
+    assert (run.notes, run.config) == (None, {"keep": 1})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from wbgql.artifacts import Artifact, ArtifactLike, parse_artifact_path
 from wbgql.bars import terminal_bar
@@ -23,13 +22,24 @@ from wbgql.deletes import (
     preview_deletes,
     undelete_runs,
 )
+from wbgql.edits import KeyPath, Values
 from wbgql.errors import UsageError
 from wbgql.files import File
 from wbgql.limiting import DEFAULT_RATE, Limits
 from wbgql.paths import ProjectLike, RunLike, check_url_host
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run
-from wbgql.upserts import Upsert, add_tags, remove_tags, set_config, set_summary, set_tags, upsert_run
+from wbgql.upserts import (
+    Upsert,
+    add_tags,
+    remove_tags,
+    set_config,
+    set_summary,
+    set_tags,
+    unset_config,
+    unset_summary,
+    upsert_run,
+)
 
 
 class Writing(Artifacts):
@@ -44,9 +54,12 @@ class Writing(Artifacts):
         tags: Iterable[str] | None = None,
         group: str | None = None,
         job_type: str | None = None,
-        config: Mapping[str, Any] | None = None,
-        summary: Mapping[str, Any] | None = None,
+        config: Values | None = None,
+        summary: Values | None = None,
+        unset_config: Iterable[KeyPath] = (),
+        unset_summary: Iterable[KeyPath] = (),
         state: str | None = None,
+        replace: bool = False,
         force: bool = False,
     ) -> Upsert:
         """Create a run or change it; see `wbgql.upserts.upsert_run`. Three requests."""
@@ -60,7 +73,10 @@ class Writing(Artifacts):
             job_type=job_type,
             config=config,
             summary=summary,
+            unset_config=unset_config,
+            unset_summary=unset_summary,
             state=state,
+            replace=replace,
             force=force,
         )
 
@@ -76,13 +92,21 @@ class Writing(Artifacts):
         """Remove tags from those a run has."""
         return remove_tags(self.session, self.run_path(run), *tags, force=force)
 
-    def set_config(self, run: RunLike, values: Mapping[str, Any], *, force: bool = False) -> Run:
-        """Set config keys of a run, keeping the others."""
-        return set_config(self.session, self.run_path(run), values, force=force)
+    def set_config(self, run: RunLike, values: Values, *, replace: bool = False, force: bool = False) -> Run:
+        """Set config keys of a run, keeping the others; see `wbgql.upserts.set_config`."""
+        return set_config(self.session, self.run_path(run), values, replace=replace, force=force)
 
-    def set_summary(self, run: RunLike, values: Mapping[str, Any], *, force: bool = False) -> Run:
-        """Set summary keys of a run, keeping the others."""
-        return set_summary(self.session, self.run_path(run), values, force=force)
+    def set_summary(self, run: RunLike, values: Values, *, replace: bool = False, force: bool = False) -> Run:
+        """Set summary keys of a run, keeping the others; see `wbgql.upserts.set_summary`."""
+        return set_summary(self.session, self.run_path(run), values, replace=replace, force=force)
+
+    def unset_config(self, run: RunLike, *keys: KeyPath, force: bool = False) -> Run:
+        """Remove config keys of a run; see `wbgql.upserts.unset_config`."""
+        return unset_config(self.session, self.run_path(run), *keys, force=force)
+
+    def unset_summary(self, run: RunLike, *keys: KeyPath, force: bool = False) -> Run:
+        """Remove summary keys of a run; see `wbgql.upserts.unset_summary`."""
+        return unset_summary(self.session, self.run_path(run), *keys, force=force)
 
     def preview_delete(self, run: RunLike, *, force: bool = False) -> Preview:
         """Say what `delete_run` would do to a run now; sends no mutation."""

@@ -82,6 +82,9 @@ _INPUT_COLUMNS = {
     "state": "state",
 }
 
+# An empty text takes these away, so that a filter for null finds the run. What W&B stores is not published.
+_CLEARABLE = frozenset({"groupName", "jobType", "notes", "description", "sweep"})
+
 
 def to_node(values: Row, project: Row, users: dict[int, Row]) -> Row:
     """Complete a row read with `node_sql`: ids, tags, and what is beside it."""
@@ -296,7 +299,7 @@ def _apply(context: Context, db: Connection, pk: int, fields: dict[str, Any]) ->
     changes: Row = {"updated_at": context.backend.now()}
     for name, column in _INPUT_COLUMNS.items():
         if fields.get(name) is not None:
-            changes[column] = fields[name]
+            changes[column] = None if fields[name] == "" and name in _CLEARABLE else fields[name]
     if fields.get("tags") is not None:
         changes["tags"] = json.dumps([tag for tag in fields["tags"] if tag is not None], ensure_ascii=False)
     assignments = ", ".join(f"{column} = ?" for column in changes)
