@@ -119,7 +119,7 @@ def check_allowed(operation: OwnOperation, *, allow_mutation: bool) -> None:
     if operation.is_mutation and not allow_mutation:
         raise NotApproved(
             f"{operation.name} is a mutation ({', '.join(operation.root_fields)}): "
-            "say so with --mutation (allow_mutation=True); nothing was sent"
+            "say so with allow_mutation=True; nothing was sent"
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError
+from wbgql.expressions import FieldPath
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 
@@ -74,6 +75,12 @@ class ProjectField(Result, frozen=True):
 
     path: str
     type: str
+
+    @property
+    def field(self) -> str:
+        """The key as an expression writes it: `summary["val/loss"]`; else the path."""
+        path = FieldPath.of_key(self.path)
+        return self.path if path is None else str(path)
 
 
 class _ListProjects(Result, frozen=True):

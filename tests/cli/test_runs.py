@@ -335,7 +335,7 @@ def test_projects_and_fields_are_lists_like_others(command) -> None:
 
     assert command("projects", "list", "acme", "--format", "ids", answers=[page]).out == "acme/vision\n"
     assert command("fields", "acme/vision", answers=[fields("config.lr.value")]).rows == [
-        {"path": "config.lr.value", "type": "number"}
+        {"field": 'config["lr"]', "type": "number", "path": "config.lr.value"}
     ]
 
 

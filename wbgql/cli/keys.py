@@ -129,23 +129,11 @@ def _project(client: Any, path: str | None) -> Any:
 
 
 def _texts(paths: Iterable[str]) -> list[str]:
-    """Fields as commands take them: `config.model.value.depth` is `config["model"]["depth"]`.
+    """Fields as commands take them: `config.model.value.depth` is `config["model"]["depth"]`."""
+    from wbgql.expressions import FieldPath
 
-    The server's dots do not tell nesting from a dot in a key; nesting is by far the more frequent.
-    """
-    from wbgql.expressions import config, summary
-
-    texts: dict[str, None] = {}
-    for path in paths:
-        section, *parts = path.split(".")
-        if section == "config" and parts[1:2] == ["value"]:
-            del parts[1]
-        if section in ("summary_metrics", "config") and all(parts) and parts and parts[0] != "_wandb":
-            field: Any = (config if section == "config" else summary)[parts[0]]
-            for part in parts[1:]:
-                field = field[part]
-            texts[str(field)] = None
-    return sorted(texts)
+    found = filter(None, map(FieldPath.of_key, paths))
+    return sorted({str(path) for path in found if path.parts[0] != "_wandb"})
 
 
 def _cache_file(app: App, path: str | None) -> Path:

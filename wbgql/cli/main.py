@@ -37,6 +37,7 @@ from wbgql.cli import (
 )
 from wbgql.cli.app import App, examples, global_options
 from wbgql.cli.output import standard_output
+from wbgql.cli.spelling import for_command_line
 from wbgql.cli.terminal import note
 from wbgql.errors import UsageError, WbgqlError
 
@@ -149,7 +150,7 @@ def _tell(error: Exception, app: App) -> int:
     if isinstance(error, ImportError):
         error = extras.missing(error) or error
     if isinstance(error, WbgqlError):
-        note("\n  ".join((f"error: {error}", *getattr(error, "__notes__", ()))))
+        note("\n  ".join((f"error: {for_command_line(str(error))}", *getattr(error, "__notes__", ()))))
     elif isinstance(error, OSError):
         _silence(sys.stdout)
         note(f"error: {error.strerror or error}".lower())
@@ -176,7 +177,7 @@ def _warnings_on_stderr() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *_where: Any, **_more: Any) -> None:
         if category is RuntimeWarning or category.__module__.startswith("wbgql."):
-            note(f"warning: {message}")
+            note(f"warning: {for_command_line(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

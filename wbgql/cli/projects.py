@@ -53,9 +53,16 @@ def list_command(app: App, entity_name: str | None, format_: str | None, output:
 def fields_command(
     app: App, path: str, pattern: str | None, format_: str | None, output: Path | None
 ) -> None:
-    """List the keys that runs of PATH hold, as the server's filters name them."""
+    """List the keys that runs of PATH hold.
+
+    `field` is written as --where, --order and --select take it, `path` as --filters does.
+    """
     listing = Listing(
         app.client().fields(path, pattern=pattern),
-        columns={"path": lambda field: field.path, "type": lambda field: field.type},
+        columns={
+            "field": lambda field: field.field,
+            "type": lambda field: field.type,
+            "path": lambda field: field.path,
+        },
     )
     write_list(listing, format_, output)

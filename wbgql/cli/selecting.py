@@ -85,21 +85,16 @@ def select_runs(client: Client, asked: dict[str, Any], *, select: Sequence[Any] 
         UsageError: a path, an expression or a field is malformed; the place in the text is shown.
     """
     paths: Sequence[str] = asked["paths"]
-    try:
-        return client.runs(
-            paths[0] if len(paths) == 1 else list(paths) or None,
-            where=asked["where"],
-            filters=_parse_filters(asked["filters"]),
-            select="*" if "*" in select else tuple(select),
-            order=asked.get("order"),
-            limit=asked.get("limit"),
-            client_side=asked["client_side"],
-            stable=asked.get("stable", False),
-        )
-    except FilterError as error:
-        if "client_side=True" in str(error):
-            error.add_note("on the command line: --client-side")
-        raise
+    return client.runs(
+        paths[0] if len(paths) == 1 else list(paths) or None,
+        where=asked["where"],
+        filters=_parse_filters(asked["filters"]),
+        select="*" if "*" in select else tuple(select),
+        order=asked.get("order"),
+        limit=asked.get("limit"),
+        client_side=asked["client_side"],
+        stable=asked.get("stable", False),
+    )
 
 
 def every_option(command: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.expressions.compiling import compile_filter, compile_order, conjuncts, split_filter
 from wbgql.expressions.evaluating import RunDocument, matches
-from wbgql.expressions.fields import Field, Order
+from wbgql.expressions.fields import Field, Order, check_filterable
 from wbgql.expressions.freezing import freeze
 from wbgql.expressions.nodes import PRESENCE, RUN_KEYS, Expr, FieldPath, RelativeTime, ago, fields_of
 from wbgql.expressions.operands import check_state
@@ -23,6 +23,7 @@ __all__ = [
     "Field",
     "FieldPath",
     "Order",
+    "check_filterable",
     "RelativeTime",
     "RunDocument",
     "compile_filter",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from wbgql.errors import FilterError
-from wbgql.expressions.fields import Field, Order
+from wbgql.expressions.fields import Field, Order, check_filterable
 from wbgql.expressions.nodes import And, Condition, Expr, Not, Op, Or, RelativeTime, Scalar, join
 from wbgql.scalars import format_datetime
 
@@ -81,6 +81,7 @@ def compile_order(order: Order) -> str:
     """Return the server's order string; the sign is always there, servers differ without it."""
     if not isinstance(order, Order):
         raise FilterError(f"{order!r} is not a sort order: write -field or +field")
+    check_filterable(order.path)
     key = order.path.key
     return f"{'-' if order.descending else '+'}{_ORDER_KEYS.get(key, key)}"
 
@@ -104,8 +105,8 @@ def _compile(expr: Expr, now: datetime, *, negated: bool) -> _Part:
     if isinstance(expr, Condition):
         if expr.refusal is not None:
             raise FilterError(
-                f"{expr.refusal}; ask with client_side=True to compare it here, which reads every run that"
-                " matches the rest"
+                f"{expr.refusal}; the client can compare it, with client_side=True in the call, which reads"
+                " every run that matches the rest"
             )
         return _RULES[expr.op](expr, now, negated)
     raise FilterError(f"{expr!r}: not an expression of this package")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from wbgql.errors import FilterError
@@ -21,6 +21,7 @@ from wbgql.expressions.nodes import (
     Op,
     Scalar,
     join,
+    quoted,
 )
 from wbgql.expressions.operands import check_key, check_text, make_operand, make_operands, make_text
 
@@ -76,6 +77,8 @@ class Order:
 
     path: FieldPath
     descending: bool
+    client_side: bool = field(default=False, compare=False)
+    """The client may sort by it, where the server cannot."""
 
     def __post_init__(self) -> None:
         if self.path.section == "run" and self.path.parts[0] not in DATE_ATTRIBUTES:
@@ -83,7 +86,8 @@ class Order:
                 f"{self.path}: the server cannot sort by it, use created_at, heartbeat_at, updated_at,"
                 " config[...] or summary[...]"
             )
-        check_filterable(self.path)
+        if not self.client_side:
+            check_filterable(self.path)
 
     def __bool__(self) -> NoReturn:
         raise FilterError(f"{self}: a sort order has no truth value, give it to order=")
@@ -307,8 +311,8 @@ class JsonField(_Searchable):
                 )
             if name.startswith("has"):
                 raise UnknownFieldError(
-                    f"{self}: only tags have .{name}, the server cannot look into lists; the client can,"
-                    " with client_side=True"
+                    f"{self}: only tags have .{name}, the server cannot look into lists; the client can:"
+                    f" write {_on_the_client(self.path)}.has(...), with client_side=True in the call"
                 )
             raise UnknownFieldError(f'{self}: no {name!r} here, write {self}["{name}"] for a key inside it')
 
@@ -335,6 +339,12 @@ class ClientField(JsonField):
             return self._where(Op.NOT_NULL) & ~(self == other)
         return super().__ne__(other)
 
+    def __pos__(self) -> Order:
+        return Order(self.path, descending=False, client_side=True)
+
+    def __neg__(self) -> Order:
+        return Order(self.path, descending=True, client_side=True)
+
     def has(self, member: object) -> Expr:
         """Hold where the value is a list with `member` in it."""
         return self._where(Op.HAS, make_operand(self.path, Op.EQ, member))
@@ -343,16 +353,22 @@ class ClientField(JsonField):
         return Condition(self.path, op, operand)
 
 
+def _on_the_client(path: FieldPath) -> str:
+    """How a field is written that the client may compare."""
+    first, *rest = path.parts
+    return f"{path.section}({quoted(first)}, client_side=True)" + "".join(f"[{quoted(one)}]" for one in rest)
+
+
 def check_filterable(path: FieldPath) -> None:
     """Raise FilterError for a key with a dot in it: it can be selected, not filtered or sorted by."""
-    dotted = path.dotted
-    if dotted is None:
+    if path.dotted is None:
         return
-    nested = "".join(f'["{part}"]' for part in dotted.split("."))
+    nested = FieldPath(path.section, tuple(name for part in path.parts for name in part.split(".") if name))
     raise FilterError(
-        f"{path}: the server reads a dot in a key as nesting (wandb/wandb#3087), write {nested} if the"
-        " value is nested; or let the client compare it, with client_side=True (every run that matches the"
-        " rest is then read)"
+        f"{path}: the server reads a dot in a key as nesting (wandb/wandb#3087), write {nested} if the value"
+        " is nested; if it is not, the client can compare it and sort by it: write"
+        f" {_on_the_client(path)}, with client_side=True in the call, which reads every run that matches the"
+        " rest"
     )
 
 

@@ -112,6 +112,19 @@ class FieldPath:
             raise FilterError(f"{self}: no server searches histories, give it to client.history(...).where()")
         return ".".join(("config", self.parts[0], "value", *self.parts[1:]))
 
+    @classmethod
+    def of_key(cls, key: str) -> FieldPath | None:
+        """Return the field that the server calls `key`; None for what is neither config nor summary.
+
+        The key does not tell a dot in a name from nesting, which is by far the more frequent.
+        """
+        section, *parts = key.split(".")
+        if section not in ("summary_metrics", "config") or not all(parts) or not parts:
+            return None
+        if section == "config" and len(parts) > 1 and parts[1] == "value":
+            del parts[1]
+        return cls("config" if section == "config" else "summary", tuple(parts))
+
     @property
     def is_tags(self) -> bool:
         """Whether the value is the list of tags."""
@@ -139,7 +152,7 @@ class FieldPath:
     def __str__(self) -> str:
         if self.section == "run":
             return self.parts[0]
-        return self.section + "".join(f"[{_quoted(part)}]" for part in self.parts)
+        return self.section + "".join(f"[{quoted(part)}]" for part in self.parts)
 
 
 class Op(StrEnum):
@@ -394,7 +407,8 @@ def _checked(depth: int) -> int:
     return depth
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Write a key or a text as expressions have it."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -402,7 +416,7 @@ def _literal(value: Scalar | tuple[Scalar, ...] | None) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_literal(item) for item in value)}]"
     if isinstance(value, datetime):
-        return _quoted(format_datetime(value))
+        return quoted(format_datetime(value))
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     return str(value) if isinstance(value, RelativeTime) else repr(value)

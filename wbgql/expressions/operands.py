@@ -18,6 +18,7 @@ STATES = ("running", "finished", "crashed", "failed", "killed", "pending", "pree
 
 ORDERINGS = frozenset({Op.GT, Op.GE, Op.LT, Op.LE})
 _INT64 = 2**63
+_INFINITIES = {math.inf: '"Infinity"', -math.inf: '"-Infinity"'}
 
 
 def make_operand(path: FieldPath, op: Op, value: object) -> Scalar:
@@ -123,7 +124,8 @@ def _number(where: str, op: Op, value: numbers.Real) -> int | float | str:
         raise FilterError(f"{where} nan: nothing equals NaN, write .is_nan()")
     if math.isinf(number) and op in ORDERINGS:
         raise FilterError(
-            f"{where} {number!r}: infinities are stored as text and have no order, write == {number!r}"
+            f"{where} {number!r}: infinities are stored as text and have no order, write =="
+            f" {_INFINITIES[number]}"
         )
     if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
@@ -142,8 +144,8 @@ def _refusal(where: str, value: object) -> FilterError:
         )
     if isinstance(value, (list, tuple, set, frozenset)):
         return FilterError(
-            f"{where} {value!r}: the server cannot compare lists, write f.in_([...]); the client can, with"
-            " client_side=True"
+            f"{where} {value!r}: the server cannot compare lists, write .in_([...]) for one of several;"
+            " the client can, with client_side=True in the field and in the call"
         )
     if isinstance(value, dict):
         return FilterError(f'{where} {value!r}: the server cannot compare objects, go into it with f["key"]')

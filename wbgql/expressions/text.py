@@ -57,6 +57,7 @@ _EXAMPLES = {
 }
 # What people bring from other languages, in the order in which it is looked for.
 _SLIPS = (
+    (re.compile(r"ago\(\s*[0-9]+\s*[smhdw]\s*\)"), 'write ago("7d")'),
     (re.compile(r"&&"), "write and"),
     (re.compile(r"\|\|"), "write or"),
     (re.compile(r"===?=+"), "write =="),
@@ -66,6 +67,9 @@ _SLIPS = (
     (re.compile(r"(?<![=!<>:])=(?!=)"), "write == to compare"),
     (re.compile(r"!(?!=)"), "write not"),
 )
+# What people write for a metric without its quotes: val/acc, metrics/mAP_0.5, val-loss.
+_BARE_KEY = re.compile(r"[A-Za-z_][\w.]*(?:[/-][\w.]+)+")
+_BARE_KEY_WITH_SLASH = re.compile(r"(?:^|[\s(,])(?P<sign>[+-]?)(?P<name>[A-Za-z_][\w.]*(?:/[\w.-]+)+)")
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 
@@ -92,13 +96,15 @@ def parse_field(text: str) -> Field:
     return reader.field(reader.tree)
 
 
-def parse_order(text: str) -> Order:
+def parse_order(text: str, *, client_side: bool = False) -> Order:
     """Read a sort order: `-summary["val/acc"]` is descending, `created_at` ascending.
+
+    With `client_side`, a key with a dot may be sorted by, on the client.
 
     Raises:
         FilterError: with `text` and `column`, and what to write.
     """
-    reader = _Reader.of(text)
+    reader = _Reader.of(text, client_side=client_side)
     tree = reader.tree
     signed = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, (ast.USub, ast.UAdd))
     field = reader.field(tree.operand if signed and isinstance(tree, ast.UnaryOp) else tree)
@@ -292,7 +298,7 @@ class _Reader:
                 node, "& and | bind tighter than comparisons: write (a > 1) & (b < 2), or and, or"
             )
         if isinstance(node, ast.BinOp):
-            return self.error(node, "the server does not calculate: write a field and a literal value")
+            return self.error(node, self._no_calculation(node))
         if isinstance(node, ast.Subscript):
             return self.error(node, 'a key is text in quotes: write summary["loss"]')
         if isinstance(node, ast.Attribute):
@@ -302,6 +308,14 @@ class _Reader:
                 node, f".{node.attr}: no such field, {hint}a key inside a value is written in brackets"
             )
         return self.error(node, 'not a field: write state, created_at, summary["key"], config["key"], ...')
+
+    def _no_calculation(self, node: ast.BinOp) -> str:
+        """Say what to write for `val/acc`, which reads as a division."""
+        name = ast.get_source_segment(self.text, node) or ""
+        sign, name = name[: len(name) - len(name.lstrip("+-"))], name.lstrip("+-")
+        if _BARE_KEY.fullmatch(name):
+            return f"{name} is no calculation here: a key is text in quotes, write {_in_quotes(sign, name)}"
+        return "the server does not calculate: write a field and a literal value"
 
     def _operand(self, node: ast.expr) -> _Literal:
         match node:
@@ -358,9 +372,17 @@ def _diagnosis(line: str, error: SyntaxError) -> tuple[str, int]:
         found = slip.search(bare)
         if found is not None:
             return f"{found[0]!r} is not understood here: {advice}", found.start()
+    found = _BARE_KEY_WITH_SLASH.search(bare)
+    if found is not None:
+        sign, name = found["sign"], found["name"]
+        return f"a key is text in quotes: write {_in_quotes(sign, name)}", found.start("sign")
     # Without an offset, the text ended too early.
     column = min(error.offset - 1, len(line)) if error.offset else len(line)
     return f"cannot read the expression: {error.msg}", column
+
+
+def _in_quotes(sign: str, name: str) -> str:
+    return f'{sign}summary["{name}"] for a metric, {sign}config["{name}"] for a setting'
 
 
 def _column(line: str, node: ast.AST) -> int:

@@ -103,7 +103,7 @@ def explain(session: Session, scope: Scope, question: Question, tally: Tally) ->
         projects=tuple(ExplainedProject(str(path), count) for path, count in counts.items()),
         unread=tuple(f"{missing.path}: {missing.reason}" for missing in tally.coverage().unread),
         filters=question.filters,
-        order=question.order_text,
+        order=f"{question.order} by the client" if question.sorts_here else question.order_text,
         select=_select_text(question),
         fields=tuple(_fields(used, known)),
         client_filter=None if question.rest is None else str(question.rest),
@@ -146,7 +146,7 @@ def _sample(readers: Iterable[PageReader], evident: Question) -> tuple[int, int]
 
 def _reads(question: Question, counts: Iterable[int]) -> tuple[int, int]:
     """How many runs travel, and on how many pages; an empty project costs a page as well."""
-    limit = question.limit if question.rest is None else None
+    limit = question.limit if question.rest is None and not question.sorts_here else None
     listed = [count if limit is None else min(count, limit) for count in counts]
     return sum(listed), sum(max(1, -(-count // question.page_size)) for count in listed)
 

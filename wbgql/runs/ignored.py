@@ -38,7 +38,7 @@ class Evidence:
 
     def __init__(self, question: Question) -> None:
         self._projection = question.sent
-        self._order = question.order
+        self._order = None if question.sorts_here else question.order
         self._tests = [] if question.rechecked else list(_tests(question))
 
     def unwanted(self, nodes: Sequence[RunNode], project: ProjectPath) -> RunNode | None:

@@ -90,7 +90,9 @@ def key_warnings(
 
 def nearest(path: FieldPath, listed: Iterable[str], write: Write = str) -> list[str]:
     """Return the listed keys that look most like `path`, at most three, as the question writes them."""
-    found = {".".join(one.parts): one for name in sorted(listed) if (one := path_of(name)) is not None}
+    found = {
+        ".".join(one.parts): one for name in sorted(listed) if (one := FieldPath.of_key(name)) is not None
+    }
     wanted = ".".join(path.parts)
     names = get_close_matches(wanted, found, n=_NAMED_AT_MOST, cutoff=0.6)
     return [write(found[name]) for name in names]
@@ -129,19 +131,6 @@ def server_keys(path: FieldPath) -> tuple[str, str]:
     section = "summary_metrics" if path.section == "summary" else "config"
     flat = ".".join((section, *path.parts))
     return flat, flat if section != "config" else ".".join((section, path.parts[0], "value", *path.parts[1:]))
-
-
-def path_of(name: str) -> FieldPath | None:
-    """Return the field that a project's list calls `name`; None for what is neither config nor summary.
-
-    The name does not tell a dot in a key from nesting, which is by far the more frequent.
-    """
-    section, *parts = name.split(".")
-    if section not in ("summary_metrics", "config") or not parts:
-        return None
-    if section == "config" and parts[1:2] == ["value"]:
-        del parts[1]
-    return FieldPath("config" if section == "config" else "summary", tuple(parts))
 
 
 def write_raw(path: FieldPath) -> str:

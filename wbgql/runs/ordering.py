@@ -16,8 +16,8 @@ from wbgql.runs.projections import Projection
 from wbgql.runs.run import Run
 
 
-def first_in_order(pages: Iterable[RunPage], order: Order, limit: int) -> Iterator[RunPage]:
-    """Yield the `limit` runs that come first over all pages. Keeps no more than that many.
+def first_in_order(pages: Iterable[RunPage], order: Order, limit: int | None) -> Iterator[RunPage]:
+    """Yield the `limit` runs that come first over all pages, by default all. Keeps no more than that many.
 
     Numbers come before text, and runs without a value last, whichever way it goes. Where two are
     equal, the project that was read first comes first.
@@ -29,7 +29,7 @@ def first_in_order(pages: Iterable[RunPage], order: Order, limit: int) -> Iterat
         return _rank(Run(item[1], item[0], projection)[field], order.descending)
 
     nodes = chain.from_iterable(((page.project, node) for node in page) for page in pages)
-    first = nsmallest(limit, nodes, key=rank)
+    first = sorted(nodes, key=rank) if limit is None else nsmallest(limit, nodes, key=rank)
     for project, found in groupby(first, key=itemgetter(0)):
         yield RunPage(project, (node for _, node in found))
 

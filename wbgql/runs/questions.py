@@ -15,6 +15,7 @@ from wbgql.expressions import (
     Field,
     FieldPath,
     Order,
+    check_filterable,
     compile_filter,
     compile_order,
     fields_of,
@@ -24,7 +25,7 @@ from wbgql.expressions import (
     split_filter,
 )
 from wbgql.filters import keys_of, lint_filter
-from wbgql.runs.keys import Write, path_of, write_raw
+from wbgql.runs.keys import Write, write_raw
 from wbgql.runs.nodes import DEFAULT_ORDER, MAX_PAGE_SIZE
 from wbgql.runs.projections import EVERYTHING, NOTHING, Projection
 
@@ -65,8 +66,10 @@ class Question:
         sent = shown | self.extra
         if not self.bare or self.rest is not None:
             sent = replace(sent, parts=True)
-        if self.rest is not None:
-            paths = fields_of(self.rest)
+        paths = set() if self.rest is None else set(fields_of(self.rest))
+        if self.order is not None and self.sorts_here:
+            paths.add(self.order.path)
+        if paths:
             sent = (sent | Projection.of(sorted(paths, key=str))).widened(paths)
         object.__setattr__(self, "shown", shown)
         object.__setattr__(self, "sent", sent)
@@ -85,9 +88,14 @@ class Question:
         return replace(self, select=tuple(more.values()))
 
     @property
+    def sorts_here(self) -> bool:
+        """Whether the client sorts: the server cannot, by a key with a dot."""
+        return self.order is not None and self.order.path.dotted is not None
+
+    @property
     def order_text(self) -> str:
         """The order as it is sent."""
-        return DEFAULT_ORDER if self.order is None else compile_order(self.order)
+        return DEFAULT_ORDER if self.order is None or self.sorts_here else compile_order(self.order)
 
     @property
     def filtered(self) -> dict[FieldPath, bool]:
@@ -98,7 +106,7 @@ class Question:
                 found[condition.path] = found.get(condition.path, False) or condition.op not in PRESENCE
             return found
         for key, valued in keys_of(self.filters):
-            path = path_of(key)
+            path = FieldPath.of_key(key)
             if path is not None:
                 found[path] = found.get(path, False) or valued
         return found
@@ -150,8 +158,11 @@ def make_question(
     if on_unstable not in ("raise", "warn"):
         raise UsageError(f"on_unstable is 'raise' or 'warn', not {on_unstable!r}")
     expr = _as_expr(where, client_side)
-    ordered = _as_order(order)
-    if stable and ordered is not None and compile_order(ordered) != DEFAULT_ORDER:
+    ordered = _as_order(order, client_side)
+    here = ordered is not None and ordered.path.dotted is not None
+    if here and ordered is not None and not client_side:
+        check_filterable(ordered.path)
+    if stable and ordered is not None and (here or compile_order(ordered) != DEFAULT_ORDER):
         raise UsageError(
             f"stable=True reads by creation time: leave out order={str(ordered)!r}, or sort after"
         )
@@ -196,13 +207,13 @@ def _as_expr(where: Where, client_side: bool) -> Expr | None:
     )
 
 
-def _as_order(order: OrderLike) -> Order | None:
+def _as_order(order: OrderLike, client_side: bool) -> Order | None:
     if order is None or isinstance(order, Order):
         return order
     if isinstance(order, Field):
         return +order
     if isinstance(order, str):
-        return parse_order(order)
+        return parse_order(order, client_side=client_side)
     raise FilterError(f"`order` wants a field such as -wb.summary['acc'], or its text, not {order!r}")
 
 

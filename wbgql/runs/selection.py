@@ -224,7 +224,10 @@ class RunSelection(RunFrames, RunGroups[Run]):
         if question.order is not None and question.order.path.section != "run":
             # A server ignores an order by a key that no run has (wandb/wandb#8924): its values are looked at.
             question = question.with_order_sent()
-        if self.scope.single is None and question.order is not None and left is not None:
+        if question.order is not None and question.sorts_here:
+            everything = replace(question, limit=None)
+            pages = first_in_order(self._read(everything, tally, each=None), question.order, left)
+        elif self.scope.single is None and question.order is not None and left is not None:
             pages = first_in_order(
                 self._read(question.with_order_sent(), tally, each=left), question.order, left
             )
