@@ -559,7 +559,7 @@ def test_five_failures_in_a_row_end_the_batch(holds: HoldRegister) -> None:
     outcomes = delete_many(transport, holds, *"abcdefg", check=False)
 
     assert [one.outcome for one in outcomes] == ["failed"] * 5 + ["not_tried"] * 2
-    assert "failed on 5 runs in a row" in str(outcomes[-1].reason)
+    assert "failed 5 times in a row" in str(outcomes[-1].reason)
 
 
 def test_what_the_gate_refuses_never_ends_the_batch(holds: HoldRegister) -> None:

@@ -16,6 +16,7 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 │   └── ResultError              data does not fit the result type; the message has the JSON path
 ├── SafetyError                  nothing was done
 │   ├── Held                     a hold stands in the way, or the register cannot be read
+│   ├── Kept                     an artifact version is the server's own, aliased or linked
 │   ├── NotApproved              no confirmation, or not for this target
 │   ├── StillLogging             the run is still being logged; the SDK would overwrite the change
 │   ├── NotVisible               null may be a typo, a move or missing rights: a control failed
@@ -238,6 +239,10 @@ class SafetyError(WbgqlError):
 
 class Held(SafetyError):
     """A hold stands in the way, or the hold register cannot be read."""
+
+
+class Kept(SafetyError):
+    """An artifact version that is not deleted for what it is: the server's own, aliased, or linked."""
 
 
 class NotApproved(SafetyError):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-from wbgql.artifacts import Artifact, ArtifactLike, parse_artifact_path
+from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
 from wbgql.bars import terminal_bar
 from wbgql.client.artifacts import Artifacts
 from wbgql.deletes import (
     ArtifactDeletion,
     Deletion,
     FileDeletion,
+    FoundVersion,
     Preview,
     Undeletion,
     delete_artifact,
+    delete_artifacts,
     delete_files,
     delete_run,
     delete_runs,
@@ -170,18 +172,61 @@ class Writing(Artifacts):
         """Delete files of a run, by name or as `files()` gives them; see `wbgql.deletes.delete_files`."""
         return delete_files(self.session, self.run_path(run), files, holds=self.holds, force=force)
 
-    def delete_artifact(self, artifact: ArtifactLike, *, delete_aliases: bool = False) -> ArtifactDeletion:
-        """Delete one artifact version; see `wbgql.deletes.delete_artifact`.
+    def delete_artifact(
+        self,
+        artifact: ArtifactLike,
+        *,
+        delete_aliases: bool = False,
+        delete_links: bool = False,
+    ) -> ArtifactDeletion:
+        """Delete one artifact version and prove it; see `wbgql.deletes.delete_artifact`.
 
-        Takes a version, its path, its storage id, or the whole `entity/project/collection:alias`. Neither
-        the default project nor `latest` completes it. A path costs one request more.
+        Takes a version, its path, its storage id, or the whole `entity/project/collection:alias`. Neither the
+        default project nor `latest` completes it. Three requests.
 
         Raises:
             UsageError: the path is not whole, or names a link to a version of another collection; nothing
                 was done.
         """
-        artifact_id = self._artifact_id(artifact)
-        return delete_artifact(self.session, artifact_id, holds=self.holds, delete_aliases=delete_aliases)
+        return delete_artifact(
+            self.session,
+            self._named_version(artifact),
+            holds=self.holds,
+            delete_aliases=delete_aliases,
+            delete_links=delete_links,
+        )
+
+    def delete_artifacts(
+        self,
+        artifacts: Iterable[ArtifactLike | FoundVersion],
+        *,
+        delete_aliases: bool = False,
+        delete_links: bool = False,
+        rate: float = DEFAULT_RATE,
+        progress: Progress | bool = False,
+        on_result: Callable[[ArtifactDeletion], object] = lambda _: None,
+        check: bool = True,
+    ) -> list[ArtifactDeletion]:
+        """Delete artifact versions; return one outcome per version, in order.
+
+        A version that is held, the server's own, aliased or linked does not keep the others. See
+        `delete_runs` for `rate`, `progress` and `check`, and `wbgql.deletes.delete_artifacts`.
+        """
+        if isinstance(artifacts, str):
+            raise UsageError(f"give a list of versions, not the text {artifacts!r}; nothing was done")
+        named = [one if isinstance(one, FoundVersion) else self._named_version(one) for one in artifacts]
+        with _reporter(progress, "deleting versions") as reporter:
+            return delete_artifacts(
+                self.session,
+                named,
+                holds=self.holds,
+                delete_aliases=delete_aliases,
+                delete_links=delete_links,
+                limits=Limits(rate=rate),
+                progress=reporter,
+                on_result=on_result,
+                check=check,
+            )
 
     def undelete_runs(self, project: ProjectLike, runs: Iterable[RunLike]) -> Undeletion:
         """Bring hidden runs of a project back, by ids or paths; see `wbgql.deletes.undelete_runs`.
@@ -193,23 +238,16 @@ class Writing(Artifacts):
         run_ids = [path.run_id for path in self.run_paths(runs, project=home)]
         return undelete_runs(self.session, home, run_ids)
 
-    def _artifact_id(self, artifact: ArtifactLike) -> str:
-        """Return the storage id of the version that is named, and of no other."""
+    def _named_version(self, artifact: ArtifactLike) -> str | ArtifactPath:
+        """Return the storage id or the whole path of one version; an id has neither a slash nor a colon."""
         if isinstance(artifact, Artifact):
             return artifact.id
         if isinstance(artifact, str) and not {"/", ":"} & set(artifact):
             return artifact
         if isinstance(artifact, str):
             check_url_host(artifact, self.settings.base_url)
-            artifact = parse_artifact_path(artifact, alias=None)
-        version = self.artifact(artifact)
-        found = version.artifact_path
-        if (found.project_path, found.collection) != (artifact.project_path, artifact.collection):
-            raise UsageError(
-                f"artifact {str(artifact)!r} is a link to {str(found)!r}: name that one to delete it; "
-                "nothing was done"
-            )
-        return version.id
+            return parse_artifact_path(artifact, alias=None)
+        return artifact
 
 
 def _reporter(progress: Progress | bool, what: str) -> AbstractContextManager[Progress]:

@@ -6,20 +6,28 @@ and its bytes are removed later by the server alone. Nothing here says "deleted"
 
 from typing import Any
 
-from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
-from wbgql.deletes.many import delete_runs, group_by_reason, is_done
-from wbgql.deletes.parts import (
+from wbgql.deletes.artifacts import (
     DELETE_ARTIFACT,
-    DELETE_FILES,
-    STOP_RUN,
+    FIND_VERSION,
+    FIND_VERSION_BY_NAME,
+    LIST_OUTPUTS_TO_DELETE,
+    LOOK_UP_VERSION,
     UNLINK_ARTIFACT,
     ArtifactDeletion,
-    FileDeletion,
+    ArtifactPreview,
+    FoundVersion,
     delete_artifact,
-    delete_files,
+    delete_artifacts,
+    find_version,
+    iter_outputs,
+    preview_artifact,
 )
+from wbgql.deletes.batches import group_by_reason
+from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
+from wbgql.deletes.files import DELETE_FILES, FileDeletion, delete_files
+from wbgql.deletes.many import delete_runs
 from wbgql.deletes.previewing import Preview, preview_delete, preview_deletes
-from wbgql.deletes.runs import DELETE_RUN, Deletion, Outcome, delete_run
+from wbgql.deletes.runs import DELETE_RUN, STOP_RUN, Deletion, Outcome, delete_run
 from wbgql.deletes.sending import LOOK_UP_MANY_RUNS, LOOK_UP_RUN, LookUp, look_up
 from wbgql.deletes.undeleting import UNDELETE_RUNS, Undeletion, undelete_runs
 from wbgql.documents import Operation
@@ -31,6 +39,10 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     DELETE_RUN,
     UNDELETE_RUNS,
     DELETE_FILES,
+    FIND_VERSION,
+    FIND_VERSION_BY_NAME,
+    LOOK_UP_VERSION,
+    LIST_OUTPUTS_TO_DELETE,
     DELETE_ARTIFACT,
     STOP_RUN,
     UNLINK_ARTIFACT,
@@ -44,20 +56,25 @@ __all__ = [
     "STOP_RUN",
     "UNLINK_ARTIFACT",
     "ArtifactDeletion",
+    "ArtifactPreview",
     "Deletion",
     "Elsewhere",
     "FileDeletion",
+    "FoundVersion",
     "LookUp",
     "Outcome",
     "Preview",
     "Undeletion",
     "delete_artifact",
+    "delete_artifacts",
     "delete_files",
     "delete_run",
     "delete_runs",
+    "find_version",
     "group_by_reason",
-    "is_done",
+    "iter_outputs",
     "look_up",
+    "preview_artifact",
     "preview_delete",
     "preview_deletes",
     "search_elsewhere",

@@ -43,7 +43,16 @@ class _DeleteRun(Result, frozen=True):
     delete_run: _Payload | None
 
 
+class _Success(Result, frozen=True):
+    success: bool | None
+
+
+class _StopRun(Result, frozen=True):
+    stop_run: _Success | None
+
+
 DELETE_RUN = Operation("DeleteRun", _DeleteRun, destructive=True)
+STOP_RUN = Operation("StopRun", _StopRun, destructive=True)
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
