@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,13 +27,14 @@ class Erase:
     folder: Path
     now: datetime = NOW
     api_key: str | None = None
+    environ: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *argv: str, stdin: str = "", interactive: bool = False) -> Outcome:
         app = App(
             make_client=self._make_client,
             is_interactive=lambda: interactive,
             shows_bars=lambda: False,
-            environ={},
+            environ={"WBGQL_STATE": str(self.folder)} | self.environ,
             now=lambda: self.now,
         )
         with CliRunner().isolation(input=stdin) as (out, err, _):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.conftest import Command, Outcome
@@ -15,11 +16,17 @@ from tests.cli.erasing import NOW, Erase
 from tests.erasure.planner import Team
 from tests.stored import World
 from wbgql.cli import exit_codes
+from wbgql.erasure.applying.starting import check_plan
+from wbgql.erasure.approvals import read_approvers
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.plan_files import load_plan
+from wbgql.erasure.planning import Ask, make_plan
+from wbgql.erasure.plans import Request
 from wbgql.erasure.profiles import Profile, parse_profile
 from wbgql.erasure.showing import write_out
 from wbgql.erasure.subjects import CaseKey
+from wbgql.errors import NotApproved
+from wbgql.paths import parse_run_path
 from wbgql.server import RunningServer, audit_log
 
 
@@ -342,3 +349,69 @@ def test_show_refuses_what_is_no_plan_and_tells_an_expired_one(
     written = load_plan(tmp_path / "plan.json")
     assert "has passed" not in write_out(written, NOW)
     assert "has passed" in write_out(written, NOW + timedelta(seconds=1))
+
+
+@pytest.fixture
+def configured(erase: Erase, tmp_path: Path) -> Path:
+    """An approvers file that `$WBGQL_APPROVERS` names from now on."""
+    officer, listed = str(tmp_path / "officer.pem"), tmp_path / "approvers.json"
+    assert erase("key", "new", officer).code == 0
+    made = erase("approvers", "make", "-o", str(listed), "--key", f"{officer}.pub", "--role", "officer")
+    assert made.code == 0, made.err
+    erase.environ["WBGQL_APPROVERS"] = str(listed)
+    return listed
+
+
+def test_a_plan_names_the_approvers_that_are_configured(plan, configured: Path, tmp_path: Path) -> None:
+    got = plan()
+
+    assert got.code == exit_codes.OK, got.err
+    written = load_plan(tmp_path / "plan.json").approvers
+    assert written is not None
+    assert (written.digest, written.required) == (read_approvers(configured).digest, 1)
+    assert json.loads(got.out)["next"] == f"wbgql erase approve {tmp_path / 'plan.json'} --key KEY"
+
+
+def test_a_plan_without_approvers_is_neither_approved_nor_applied_where_they_are_configured(
+    plan, erase: Erase, stage: World, tmp_path: Path
+) -> None:
+    assert plan().code == exit_codes.OK
+    path = tmp_path / "plan.json"
+    digest = load_plan(path).digest
+    officer, listed = str(tmp_path / "officer.pem"), str(tmp_path / "approvers.json")
+    erase("key", "new", officer)
+    erase("approvers", "make", "-o", listed, "--key", f"{officer}.pub", "--role", "officer")
+    meant = ["--digest", digest, "--yes"]
+    host = stage.client.settings.base_url.removeprefix("http://")
+    erase.environ["WBGQL_APPROVERS"] = listed
+
+    approved = erase("approve", str(path), "--key", officer, *meant)
+    applied = erase("apply", str(path), *meant, "--host", host)
+    tried = erase("apply", str(path), "--digest", digest, "--dry-run")
+
+    assert [approved.code, applied.code, tried.code] == [exit_codes.NOT_APPROVED] * 3
+    assert "names no approvers" in applied.err
+    assert len(list(stage.client.runs(stage.path))) == 20
+
+
+def test_an_approvers_file_that_is_configured_and_missing_stops_everything(
+    plan, configured: Path, tmp_path: Path
+) -> None:
+    configured.unlink()
+
+    assert plan().code == exit_codes.STORE
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_the_python_calls_use_the_approvers_that_are_configured(
+    monkeypatch, plan, configured: Path, stage: World, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WBGQL_APPROVERS", str(configured))
+    ids = [parse_run_path(f"{stage.path}/r00")]
+
+    made, _ = make_plan(stage.client, Ask(request=Request(reference="R-1", basis="b"), ids=ids))
+
+    assert made.approvers is not None
+    without = msgspec.structs.replace(made, approvers=None)
+    with pytest.raises(NotApproved):
+        check_plan(without, without.digest, [], None, datetime.now(UTC))

@@ -136,6 +136,21 @@ def test_a_sweep_plans_what_is_still_marked_when_the_day_has_passed_and_deletes_
     assert stage.caller.run(stage.project, "r00") is not None
 
 
+def test_a_sweep_names_the_approvers_that_are_configured(
+    today: Erase, later: Erase, stage: World, policy: Path, tmp_path: Path
+) -> None:
+    assert today("policy", "mark", str(policy), "--apply").code == 0
+    officer, listed = str(tmp_path / "officer.pem"), str(tmp_path / "approvers.json")
+    today("key", "new", officer)
+    today("approvers", "make", "-o", listed, "--key", f"{officer}.pub", "--role", "officer")
+    later.environ["WBGQL_APPROVERS"] = listed
+
+    swept = later("policy", "sweep", str(policy), "-o", str(tmp_path / "plans"))
+
+    assert swept.code == exit_codes.OK, swept.err
+    assert load_plan(tmp_path / "plans" / "failed.json").approvers is not None
+
+
 def test_one_rule_that_fails_does_not_keep_the_others_from_their_work(
     today: Erase, stage: World, policy: Path
 ) -> None:

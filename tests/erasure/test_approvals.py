@@ -59,6 +59,11 @@ def test_a_plan_without_approvers_needs_none():
     assert check_approvals(make_plan(), [], None, LATER) == []
 
 
+def test_a_plan_without_approvers_is_refused_where_they_are_configured():
+    with pytest.raises(NotApproved, match="names no approvers"):
+        check_approvals(make_plan(), [], FILE, LATER)
+
+
 def test_one_key_counts_once():
     plan = make_plan(required=2)
 

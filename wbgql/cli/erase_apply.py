@@ -13,10 +13,11 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty, switches
 from wbgql.cli.approval import Act, announce, approval_options, approve, check_host
-from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers
+from wbgql.cli.erase_keys import find_approvers, open_approvers
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, check_server, database_option, open_the_case, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
+from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.errors import Held, NotVerified, NotVisible, PartialError, Paused, PermissionDenied
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def _ask(app: App, case: Case, digest: str, approvers: Path | None, *, retry: bo
     from wbgql.erasure.approvals import read_approvals
     from wbgql.erasure.plan_files import approvals_path
 
-    listed = open_approvers(app, approvers) if case.plan.approvers is not None else None
+    needed = case.plan.approvers is not None
+    listed = open_approvers(app, approvers) if needed else find_approvers(app, approvers)
     return Ask(
         digest=digest, approvals=read_approvals(approvals_path(case.path)), approvers=listed, retry=retry
     )
@@ -369,7 +371,7 @@ def _judge(app: App, case: Case, done: Applied) -> None:
     if visible:
         raise NotVerified(
             f"nothing was left to do, but the last verification could read {len(visible)} things that should "
-            "be gone: `wbgql erase watch --once` opens the runs of them again, and the same command then hides "
-            "them"
+            "be gone: `wbgql erase watch --once` opens the runs of them again, and the same command then "
+            "hides them"
         )
     app.tell("all is done; `wbgql erase verify` proves it by independent reads")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wbgql.cli.app import App, examples, not_empty, switches
-from wbgql.cli.erase_keys import APPROVERS_VARIABLE, open_approvers, open_key
+from wbgql.cli.erase_keys import open_approvers, open_key
 from wbgql.cli.erase_log import log_option, open_log
 from wbgql.cli.erase_options import FILE, database_option, open_the_case, plan_argument
 from wbgql.cli.output import OBJECT_FORMATS, Listing, format_option, list_options, write_list, write_object
+from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.errors import NotVerified
 
 if TYPE_CHECKING:

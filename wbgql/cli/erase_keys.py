@@ -11,6 +11,7 @@ from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.erase_options import FILE, confirm_plan, meant_options, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
 from wbgql.cli.terminal import note
+from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from wbgql.erasure.plans import Plan
 
 PASSPHRASE_VARIABLE = "WBGQL_KEY_PASSPHRASE"  # noqa: S105  # the name of a variable
-APPROVERS_VARIABLE = "WBGQL_APPROVERS"
 
 
 @click.group(
@@ -233,11 +233,24 @@ def open_approvers(app: App, file: Path | None) -> ApproversFile:
         UsageError: neither does, or it is not one.
         StoreError: it cannot be read.
     """
-    from wbgql.erasure.approvals import read_approvers
+    found = find_approvers(app, file)
+    if found is None:
+        raise UsageError(f"which keys may approve? Name the file: --approvers FILE, or ${APPROVERS_VARIABLE}")
+    return found
 
+
+def find_approvers(app: App, file: Path | None) -> ApproversFile | None:
+    """Read the approvers file that an option or the environment names; None where neither does.
+
+    Raises:
+        UsageError: it is not one.
+        StoreError: it cannot be read.
+    """
     named = file or app.environ.get(APPROVERS_VARIABLE)
     if not named:
-        raise UsageError(f"which keys may approve? Name the file: --approvers FILE, or ${APPROVERS_VARIABLE}")
+        return None
+    from wbgql.erasure.approvals import read_approvers
+
     return read_approvers(Path(named).expanduser())
 
 

@@ -12,7 +12,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, host_of, not_empty
 from wbgql.cli.approval import ask_for
 from wbgql.cli.bars import bar
-from wbgql.cli.erase_keys import open_approvers, open_key
+from wbgql.cli.erase_keys import find_approvers, open_key
 from wbgql.cli.output import OBJECT_FORMATS, format_option, write_object
 from wbgql.cli.run_ids import read_ids
 from wbgql.cli.selecting import no_misspelt_key
@@ -50,7 +50,7 @@ def approval_plan_options(command: F) -> F:
             "approvers_path",
             type=_FILE,
             metavar="FILE",
-            help="Keys that may approve; without, the typed phrase alone is asked for.",
+            help="Keys that may approve; with none, a typed phrase is enough  [default: $WBGQL_APPROVERS]",
         ),
     ):
         command = option(command)
@@ -173,8 +173,9 @@ def plan_record(plan: Plan, plan_path: Path, approvers_path: Path | None) -> dic
     """The summary of a plan that was just made: what is in it, and the next command."""
     totals = plan.totals
     following = None
+    listed = "" if approvers_path is None else f" --approvers {approvers_path}"
     if plan.runs and plan.approvers is not None:
-        following = f"wbgql erase approve {plan_path} --key KEY --approvers {approvers_path or 'FILE'}"
+        following = f"wbgql erase approve {plan_path} --key KEY{listed}"
     elif plan.runs:
         following = f"wbgql erase apply {plan_path} --digest {plan.digest}"
     return {
@@ -251,20 +252,14 @@ def approval_fields(app: App, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _approvers(app: App, path: Path | None, required: int | None, key_id: str | None) -> Approvers | None:
-    from wbgql.erasure.plans import Approvers
+    from wbgql.erasure.approvals import require
 
-    if path is None:
-        if required is not None:
-            raise click.UsageError("--required says how many of the --approvers must sign: name their file")
-        return None
-    listed = open_approvers(app, path)
-    able = [one for one in listed.key_ids if one != key_id]
-    if len(able) < (required or 1):
-        raise UsageError(
-            f"{required or 1} must approve, but {str(path)!r} lists {len(able)} keys that can (the planner's "
-            "own does not count)"
-        )
-    return Approvers(digest=listed.digest, required=required or 1)
+    listed = find_approvers(app, path)
+    if listed is not None:
+        return require(listed, required, key_id)
+    if required is not None:
+        raise click.UsageError("--required says how many of the --approvers must sign: name their file")
+    return None
 
 
 def _profile(path: Path) -> Profile:

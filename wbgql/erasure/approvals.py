@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.erasure.canonical import digest, encode, is_digest
 from wbgql.erasure.keys import KEY_ID, PrivateKey, PublicKey
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.plans import Approvers, Plan
 from wbgql.erasure.small_files import read_small
 from wbgql.errors import NotApproved, StoreError, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
@@ -24,6 +25,10 @@ from wbgql.scalars import format_datetime, parse_datetime
 MAX_FILE_BYTES = 1024 * 1024
 # How far the clocks of two machines may be apart before an approval counts as given at an impossible time.
 CLOCK_SKEW = timedelta(minutes=5)
+_NO_APPROVERS = (
+    f"the plan names no approvers, but an approvers file is given (${APPROVERS_VARIABLE} or --approvers): "
+    "plan again, so that the plan names who must approve; nothing was done"
+)
 
 
 class Approver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +137,32 @@ def read_approvers(path: Path) -> ApproversFile:
     return parse_approvers(read_small(path, MAX_FILE_BYTES, "an approvers file"), repr(str(path)))
 
 
+def configured_approvers() -> ApproversFile | None:
+    """Read the approvers file that `$WBGQL_APPROVERS` names; None where it names none.
+
+    Raises:
+        UsageError: as `parse_approvers`.
+        StoreError: it cannot be read.
+    """
+    named = os.environ.get(APPROVERS_VARIABLE)
+    return read_approvers(Path(named).expanduser()) if named else None
+
+
+def require(listed: ApproversFile, required: int | None, planner_key_id: str | None) -> Approvers:
+    """What a plan says of who must approve it: `required` (default 1) of the keys that are listed.
+
+    Raises:
+        UsageError: fewer keys than that can sign; the planner's own cannot.
+    """
+    able = sum(key_id != planner_key_id for key_id in listed.key_ids)
+    if able < (required or 1):
+        raise UsageError(
+            f"{required or 1} must approve, but the approvers file lists {able} keys that can (the planner's "
+            "own does not count)"
+        )
+    return Approvers(digest=listed.digest, required=required or 1)
+
+
 def make_approval(plan: Plan, key: PrivateKey, approvers: ApproversFile, now: datetime) -> Approval:
     """Sign a plan.
 
@@ -152,15 +183,19 @@ def check_approvals(
 ) -> list[Approved]:
     """Return the approvals that count, one per key, in the order given; enough, or an error.
 
-    A plan without approvers needs none and gives an empty list. One bad approval among good ones refuses all:
-    somebody tried, and a person should look.
+    `approvers`: the file that is named or configured, None if there is none. A plan without approvers then
+    needs none and gives an empty list. One bad approval among good ones refuses all: somebody tried, and a
+    person should look.
 
     Raises:
-        NotApproved: too few, or one by a key that is not listed or is the planner's, for another plan, given
-            at an impossible time, or with a signature that does not fit. Names key ids, never people.
+        NotApproved: the plan names no approvers and a file is given; too few; or one by a key that is not
+            listed or is the planner's, for another plan, given at an impossible time, or with a signature
+            that does not fit. Names key ids, never people.
         PlanChanged: the plan has expired.
     """
     plan.check_fresh(now)
+    if plan.approvers is None and approvers is not None:
+        raise NotApproved(_NO_APPROVERS)
     return check_given(plan, approvals, approvers, now)
 
 
@@ -242,7 +277,7 @@ def _signed(plan: str, key_id: str, role: str, at: str) -> dict[str, str]:
 
 def _check_file(plan: Plan, approvers: ApproversFile) -> None:
     if plan.approvers is None:
-        raise NotApproved("the plan names no approvers: it needs no signature, and none would count")
+        raise NotApproved(_NO_APPROVERS)
     if approvers.digest != plan.approvers.digest:
         raise NotApproved(
             f"the approvers file is {approvers.digest}, but the plan was made with {plan.approvers.digest}: "

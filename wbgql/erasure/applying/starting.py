@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from wbgql.erasure.applying.holding import is_held
-from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals
+from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals, configured_approvers
 from wbgql.erasure.limiting import JobLimiter
 from wbgql.erasure.plans import Plan, PlannedRun
 from wbgql.errors import Held, NotApproved, PermissionDenied
@@ -28,7 +28,7 @@ def check_plan(
     approvers: ApproversFile | None,
     now: datetime,
 ) -> list[Approved]:
-    """Return the approvals of the plan that is meant.
+    """Return the approvals of the plan that is meant, by the `approvers` given, else by those configured.
 
     Raises:
         PlanChanged: it is another one, it has expired, or its totals are not those of its runs.
@@ -37,7 +37,7 @@ def check_plan(
     plan.check_digest(digest)
     plan.check_fresh(now)
     plan.check_totals()
-    return check_approvals(plan, approvals, approvers, now)
+    return check_approvals(plan, approvals, approvers or configured_approvers(), now)
 
 
 def check_server(plan: Plan, client: Client, limiter: JobLimiter) -> None:

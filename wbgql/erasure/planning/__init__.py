@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.caps import Canaries
 from wbgql.erasure.planning.clocks import Declared
@@ -47,8 +50,15 @@ __all__ = [
 def make_plan(client: Client, ask: Ask, *, now: datetime | None = None) -> tuple[Plan, CaseKey]:
     """Make a plan with this client's key and holds; see `making.make_plan` for cost and errors.
 
+    Where `ask` names no approvers and `$WBGQL_APPROVERS` names a file, one of its keys must approve the plan.
     Write both with `plan_files.create_case`: without the key, nothing can be named in the evidence later.
     """
+    if ask.approvers is None and os.environ.get(APPROVERS_VARIABLE):
+        from wbgql.erasure.approvals import configured_approvers, require  # noqa: PLC0415  # of an extra
+
+        listed = configured_approvers()
+        if listed is not None:
+            ask = replace(ask, approvers=require(listed, None, ask.planner_key_id))
     surface = open_surface(client.settings.base_url, now or datetime.now(UTC))
     return _make_plan(client.session, ask, client.holds, surface), surface.case_key
 
