@@ -213,7 +213,7 @@ def test_a_file_that_was_replaced_since_it_was_listed_is_not_deleted(world, clie
     client.delete_files(run, ["a.txt"])
     world.store("r1", {"a.txt": b"2"})
 
-    with pytest.raises(UsageError, match="replaced since they were listed"):
+    with pytest.raises(UsageError, match="or was replaced since it was listed"):
         client.delete_files(run, [listed])
     assert proxy.applied("DeleteFiles") == 1
 

@@ -17,7 +17,15 @@ from wbgql.server import RunningServer, add_user, start
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-PAGES = ("querying.md", "exporting.md", "history.md", "artifacts.md", "changing.md", "operations.md", "erasure.md")
+PAGES = (
+    "querying.md",
+    "exporting.md",
+    "history.md",
+    "artifacts.md",
+    "changing.md",
+    "operations.md",
+    "erasure.md",
+)
 
 
 def make_run(number: int) -> BulkRun:
