@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time as unix_time
 from typing import Any
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
@@ -15,8 +16,11 @@ from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import save_case
 from wbgql.erasure.planning.facts import read_run_facts
 from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
+from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+from wbgql.erasure.verifying.job import Reader
 from wbgql.files import iter_files
 from wbgql.paths import RunPath
+from wbgql.session import Session
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -125,6 +129,12 @@ class AppliedJob:
         if kind == "artifact":
             self.world.logger.delete(target.id, aliases=True)
         return "deleted"
+
+
+def clocked(session: Session) -> Reader:
+    """A reader that learns the server's time, as the command's does."""
+    clock = ServerClock(unix_time)
+    return Reader(session=session.through(lambda sender: ClockedTransport(sender, clock)), clock=clock)
 
 
 def _subject(case: Case, action: Action) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -98,6 +99,20 @@ class HandMadeCase:
         )
 
 
+def _counts(plan: Plan, findings: Sequence[Finding]) -> dict[str, int]:
+    """Everything was asked for, with the server's time known, and is absent but for the findings."""
+    totals = {
+        "run": len(plan.runs),
+        "artifact": sum(artifact.goes for run in plan.runs for artifact in run.artifacts),
+        "file": sum(len(run.files) for run in plan.runs),
+    }
+    found = Counter(finding.kind for finding in findings if finding.state != "missing")
+    counts = {"clock_known": 1, "projects_searched": 1, "projects_not_searched": 0}
+    for kind, total in totals.items():
+        counts |= {f"{kind}s": total, f"{kind}s_absent": total - found[kind]}
+    return counts
+
+
 def make_verification(
     plan: Plan,
     verdict: Any,
@@ -116,7 +131,7 @@ def make_verification(
         kind=kind,
         at=format_datetime(at),
         verdict=verdict,
-        counts={"runs": len(plan.runs)},
+        counts=fields.pop("counts", _counts(plan, findings)),
         controls=controls,
         findings=list(findings),
         residuals=list(residuals),

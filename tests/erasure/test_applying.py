@@ -123,6 +123,18 @@ def test_files_go_by_their_frozen_ids(stage: Stage):
     assert sorted(sent) == sorted([file.id] for file in files)
 
 
+@pytest.mark.parametrize("success", ["false", "null"])
+def test_a_file_is_not_deleted_where_the_server_does_not_say_so(stage: Stage, success: str):
+    stage.make("a", "stays")
+    stage.world.store("a", {"x.txt": b"1"})
+    case = stage.case([real_run(stage.world, "a", files=real_files(stage.world, "a"))])
+    answer = f'{{"data": {{"deleteFiles": {{"success": {success}}}}}}}'.encode()
+    stage.proxy.choose = on("DeleteFiles", Fault(forward=False, status=200, body=answer))
+
+    assert stage.apply(case).state == "partial"
+    assert outcomes(case) == [HIDDEN, ("file", "failed", "not_confirmed")]
+
+
 def test_a_run_that_is_logging_is_told_to_stop_once_and_hidden_when_it_has(stage: Stage):
     stage.make("stays")
     stage.world.run("a")

@@ -100,6 +100,16 @@ def test_the_servers_own_window_has_no_margin(days, stage):
     assert _stage(("hidden", days)).stage == stage
 
 
+def test_a_server_that_does_not_say_its_time_lets_no_window_pass():
+    blind = {"counts": {"runs": 1, "runs_absent": 1, "clock_known": 0}}
+
+    reached = _stage(("hidden", 8, blind), ("absent", 9))
+
+    assert reached.stage == "HIDDEN"
+    assert "did not say its time" in NEWEST.lacking(reached.missing)
+    assert _stage(("hidden", 8, blind), ("hidden", 9)).stage == "WINDOW_PASSED"
+
+
 @pytest.mark.parametrize(("days", "stage"), [(7, "HIDDEN"), (8, "WINDOW_PASSED")])
 def test_a_declared_window_has_a_day_of_margin(days, stage):
     assert _stage(("hidden", days), plan=make_plan(clocks=_declared(7))).stage == stage

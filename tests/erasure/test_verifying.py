@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.erasure.applied import AppliedJob, Time
+from tests.erasure.applied import AppliedJob, Time, clocked
 from tests.erasure.plans import KEY
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+from wbgql.erasure.standings import read_standing
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.verifying.job import Care, Reader, is_due, next_due, verify
 from wbgql.errors import NotVerified, UsageError
@@ -101,6 +102,7 @@ def test_hidden_runs_and_deleted_versions_are_verified_and_written_down(job, wor
         "open": 0,
         "projects_not_searched": 0,
         "entities_not_searched": 0,
+        "clock_known": 0,
     }
     stored = case.ledger.verifications(case.job)
     assert [(one.kind, one.verdict) for one in stored] == [("reads", "hidden")]
@@ -221,6 +223,33 @@ def test_files_that_cannot_be_told_are_a_limit_and_no_proof(job, world, time):
     assert made.verdict == "hidden"
     assert (made.counts["files"], made.counts["files_absent"]) == (1, 0)
     assert "no file of a live run opened" in made.limits[0]
+    assert [(one.kind, one.state) for one in made.findings] == [("file", "not_looked_at")]
+    assert [(item.kind, item.proof) for item in read_standing(case, time.now).items] == [
+        ("run", "absent"),
+        ("file", "not_looked_at"),
+    ]
+
+
+def test_files_of_a_verification_without_urls_are_not_looked_at(job, world, time):
+    for name in ("r1", "control"):
+        world.run(name)
+        world.store(name, {"a.txt": b"x"})
+    job.add("r1", files=job.files_of("r1"))
+    case = job.open()
+
+    made = _verify(case, time, world.client)
+
+    assert made.verdict == "hidden"
+    assert [item.proof for item in read_standing(case, time.now).items] == ["absent", "not_looked_at"]
+
+
+def test_the_servers_time_is_known_where_it_says_it(job, world, time):
+    for name in ("r1", "control"):
+        world.run(name)
+    job.add("r1")
+    case = job.open()
+
+    assert _verify(case, time, world.client, reader=clocked(world.client.session)).counts["clock_known"] == 1
 
 
 def test_runs_that_were_held_are_not_claimed_and_not_asked(job, world, time):

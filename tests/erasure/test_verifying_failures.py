@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.erasure.applied import AppliedJob, Time
+from tests.erasure.applied import AppliedJob, Time, clocked
 from tests.stored import World
 from wbgql.documents import Prepared
 from wbgql.erasure.case import Case
@@ -69,7 +69,7 @@ def _given(time: Time, patience_s: float = 10.0) -> dict[str, Any]:
 
 
 def _verify(case: Case, session: Session, time: Time, **more: Any) -> Verification:
-    return verify(case, Reader(session=session), **_given(time, **more))
+    return verify(case, clocked(session), **_given(time, **more))
 
 
 def _stale(before: dict[str, Reply], until: datetime, time: Time) -> Callable[..., Reply]:

@@ -47,6 +47,27 @@ def _facts(**fields: Any) -> Facts:
     return Facts(**values | fields)
 
 
+def test_runs_that_were_named_matched_no_rule_and_the_reader_is_named():
+    named = " ".join(statement("HIDDEN", _facts(by_ids=True, reader="second"), is_test=False))
+    found = " ".join(statement("HIDDEN", _facts(), is_test=False))
+
+    assert "named by their ids" in named
+    assert "rule" not in named
+    assert "with a second key" in named
+    assert "with the job's key" in found
+    assert "independent" not in found
+    assert "matched one rule" in found
+
+
+@pytest.mark.parametrize("source", ["server", "declared"])
+def test_a_window_is_called_what_it_rests_on_and_nothing_more_is_claimed(source):
+    window = Clock(name="undelete_window", seconds=86_400, source=source)
+    said = " ".join(statement("WINDOW_PASSED", _facts(window=window), is_test=False))
+
+    assert f"after the {'served' if source == 'server' else 'declared'} undelete window" in said
+    assert "Whether the server restores runs after it was not tried" in said
+
+
 @pytest.mark.parametrize("words", WORDS.values(), ids=[f"version {number}" for number in WORDS])
 @pytest.mark.parametrize("stage", STAGES)
 @given(

@@ -114,6 +114,25 @@ def _looks(certificate: Certificate, words: Words) -> Iterator[str]:
         yield words.limitation("no_profile")
     if not any(look.reader == "second" for look in certificate.verifications):
         yield words.limitation("one_key")
+    reads = [look for look in certificate.verifications if look.kind == "reads"]
+    if not reads:
+        return
+    counts = reads[-1].counts
+    files = counts.get("files", 0) - counts.get("files_absent", 0)
+    if files > 0:
+        one = files == 1
+        yield words.limitation(
+            "files", files=count_of(files, "file"), are="is" if one else "are", them="it" if one else "them"
+        )
+    if "projects_searched" in counts:
+        unread = counts.get("projects_not_searched", 0)
+        yield words.limitation(
+            "moved", projects=count_of(counts["projects_searched"], "project"), unread=unread
+        )
+    else:
+        yield words.limitation("moved_not_searched")
+    if not counts.get("clock_known", 1):
+        yield words.limitation("no_clock")
 
 
 def _trust(certificate: Certificate, words: Words) -> Iterator[str]:

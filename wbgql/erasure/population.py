@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from wbgql.errors import NotVerified
 from wbgql.paths import RunPath
 
 ItemKind = Literal["run", "artifact", "file"]
+ITEM_KINDS: tuple[ItemKind, ...] = ("run", "artifact", "file")
 ItemOutcome = Literal[
     "open",
     "excluded",
@@ -50,7 +51,7 @@ Proof = Literal[
     "unknown",
     "missing",
     "stored",
-    "not_looked_at",
+    "not_looked_at",  # nobody asked for it since; of a file, the server's word is all there is
 ]
 
 _IS_CODE = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
@@ -86,19 +87,26 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Proved(msgspec.Struct, frozen=True, kw_only=True):
-    """What verifications say of claimed things: `findings` by subject; `read` and `stored`: one was made."""
+    """What verifications say of claimed things.
+
+    `findings` by subject; `read`: a verification by reads was made; `asked`: the kinds of which it asked for
+    everything that was claimed; `in_store`: a look at the store was made, which knows no files.
+    """
 
     read: bool = False
+    asked: Collection[ItemKind] = ()
     in_store: bool = False
     findings: Mapping[str, Proof] = {}
 
-    def of(self, subject: str) -> Proof:
-        """What was proved of one claimed thing."""
+    def of(self, kind: ItemKind, subject: str) -> Proof:
+        """What was proved of one claimed thing. Only an answer makes it more than not looked at."""
         if subject in self.findings:
             return self.findings[subject]
         if not self.read:
             return "not_verified"
-        return "absent_in_store" if self.in_store else "absent"
+        if kind not in self.asked:
+            return "not_looked_at"
+        return "absent_in_store" if self.in_store and kind != "file" else "absent"
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,7 +160,9 @@ def make_items(plan: Plan, actions: Iterable[Action], key: CaseKey, proved: Prov
     namer = Namer(plan, key)
     for number, row in enumerate(_rows(plan, actions, namer), 1):
         gone = row.outcome in GONE
-        yield msgspec.structs.replace(row, no=number, proof=proved.of(row.subject) if gone else "not_claimed")
+        yield msgspec.structs.replace(
+            row, no=number, proof=proved.of(row.kind, row.subject) if gone else "not_claimed"
+        )
 
 
 def count_items(items: Iterable[Item], *, matched: int) -> Counts:

@@ -139,10 +139,17 @@ def _hidden(evidence: Evidence, _window: datetime | None, _now: datetime) -> _An
 def _window_passed(evidence: Evidence, window: datetime | None, now: datetime) -> _Answer:
     if window is None:
         return None, Missing("window_unknown")
-    for seen in _good_reads(evidence):
-        at = parse_datetime(seen.verification.at)
-        if window <= at <= now + _SKEW:
+    in_time = [
+        seen
+        for seen in _good_reads(evidence)
+        if window <= parse_datetime(seen.verification.at) <= now + _SKEW
+    ]
+    for seen in in_time:
+        # Verifications of version 1 do not count it: they were refused only where the clocks were far apart.
+        if seen.verification.counts.get("clock_known", 1):
             return Step(stage="WINDOW_PASSED", at=seen.verification.at, by=seen.no), None
+    if in_time:
+        return None, Missing("clock_unknown")
     return None, Missing("window_open", at=format_datetime(window))
 
 

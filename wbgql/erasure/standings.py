@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ import msgspec
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import Entry, Head, find_break
-from wbgql.erasure.population import Counts, Item, Proved, count_items, make_items
+from wbgql.erasure.population import ITEM_KINDS, Counts, Item, ItemKind, Proved, count_items, make_items
 from wbgql.erasure.stages import Evidence, Reached, Seen, last_looks, reached_stage
 from wbgql.erasure.trails import Trail, follow
 from wbgql.erasure.verifications import Finding, Residual, Verification
@@ -149,7 +150,23 @@ def _proved(seen: Sequence[Seen], trail: Trail) -> Proved:
         for one in (*stores, *reads)  # what can be read outweighs what is stored
         for finding in one.verification.findings
     }
-    return Proved(read=bool(reads), in_store=bool(stores), findings=findings)
+    return Proved(
+        read=bool(reads),
+        asked=_asked(reads[-1].verification) if reads else (),
+        in_store=bool(stores),
+        findings=findings,
+    )
+
+
+def _asked(verification: Verification) -> list[ItemKind]:
+    """The kinds of which a verification has an answer, or says that it has none, for everything claimed."""
+    found = Counter(finding.kind for finding in verification.findings if finding.state != "missing")
+    counts = verification.counts
+    return [
+        kind
+        for kind in ITEM_KINDS
+        if counts.get(f"{kind}s_absent", 0) + found[kind] >= counts.get(f"{kind}s", 0)
+    ]
 
 
 def _residuals(seen: Sequence[Seen]) -> list[Residual]:

@@ -31,7 +31,7 @@ FindingState = Literal[
     "unknown",  # null, and no control says why
     "missing",  # should be there (kept on purpose), and is not
     "stored",  # bytes or rows of it are in the store
-    "not_looked_at",  # the probe could not look
+    "not_looked_at",  # nobody asked for it, or the probe could not look
 ]
 ResidualKind = Literal[
     "system_artifact",  # `wandb-history` and its like: only the provider can remove them
@@ -87,7 +87,8 @@ class Verification(_Part, frozen=True, kw_only=True):
 
     `counts` of reads: `runs`, `runs_absent`, `artifacts`, `artifacts_absent`, `files`, `files_absent`,
     `kept`, `kept_present`, `forks`, `not_claimed`, `open`, `requests`, and of the search for runs that were
-    moved `projects_searched`, `projects_not_searched`, `entities_not_searched`; of storage: `subjects`
+    moved `projects_searched`, `projects_not_searched`, `entities_not_searched`; `clock_known` is 1 where the
+    server's time agreed with the machine's, 0 where the server did not say it; of storage: `subjects`
     (claimed runs and versions), `absent`, `stored`, `not_looked_at`, `texts_found`.
     `equal_reads`: how many equal answers in a row each result rests on. `probe`: what looked at the bytes
     (`local`, `fsspec`), None for reads. `clocks`: the four as they were read now. `limits`: what was not

@@ -126,7 +126,7 @@ def watch_once(
     case.ledger.note(case.job, "watched", _body(seen))
     if back:
         counts = judging.count(claims, states, reader.session.stats.requests - before) | moved.counts
-        _reopen(case, reader, seen, judging.find(states, names), counts, care, list(moved.limits()))
+        _reopen(case, reader, seen, judging.find(claims, states, names), counts, care, list(moved.limits()))
     return seen
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -185,7 +185,35 @@ _FIRST: Mapping[str, _Table] = {
 }
 _CHANGED: Mapping[int, Mapping[str, _Table]] = {
     2: {
-        "limitations": {"excluded": "{runs} matched the rule and {were} left out; the counts say why."},
+        "outcomes": {"deleted": "deletion requested by this job"},
+        "proofs": {"not_looked_at": "nobody looked whether it is gone"},
+        "missing": {
+            "clock_unknown": "the server did not say its time when the runs were read after the undelete "
+            "window, so nobody can say that the window had ended",
+        },
+        "sentences": {
+            "subject_ids": "This certifies runs that were named by their ids, in {projects}, as the plan "
+            "lists them: {claimed} of the {matched} that were found. It does not certify that these are all "
+            "data about a person or a subject.",
+            "hidden": "At {at} the server's API answered {all} as absent, to reads in a session of their own "
+            "{reader}, while the controls held: {controls}.",
+            "reader_job": "with the job's key",
+            "reader_second": "with a second key",
+            "window": "They were absent again at {at}, after the {kind} undelete window, which ended at "
+            "{ended} ({source}). Whether the server restores runs after it was not tried.",
+        },
+        "limitations": {
+            "excluded": "{runs} matched the rule and {were} left out; the counts say why.",
+            "files": "Nobody could look whether {files} {are} gone: the server said that it deleted {them}, "
+            "and a file of a hidden run cannot be listed.",
+            "moved": "{projects} of the runs' entities were searched for runs that may have been moved, "
+            "{unread} could not be. Other entities were not searched: a run that was moved to one looks like "
+            "one that is gone.",
+            "moved_not_searched": "Other projects were not searched: a run that was moved to one looks like "
+            "one that is gone.",
+            "no_clock": "The server did not say its time when the runs were last read: the machine's clock "
+            "was not compared with it.",
+        },
     },
 }
 
@@ -245,14 +273,17 @@ NEWEST = WORDS[max(WORDS)]
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers and times that the statement is made of.
 
-    `claimed` of `matched` runs; `by_others` of these were gone before.
+    `claimed` of `matched` runs, which a rule found or, `by_ids`, somebody named; `by_others` of these were
+    gone before. `reader`: whose key the proof was read with.
     `controls`: those of the proof. `hidden_at`, `window_at`, `store_at`:
     when each stage was proved. `window`: the binding clock, `window_ends_at` when it ends.
     """
 
     matched: int
     claimed: int
+    by_ids: bool = False
     controls: Controls
+    reader: Literal["job", "second"] = "job"
     by_others: int
     projects: int
     hidden_at: str
@@ -281,7 +312,9 @@ def facts_of(certificate: Certificate) -> Facts:
     return Facts(
         matched=certificate.population.matched,
         claimed=certificate.population.claimed,
+        by_ids=certificate.scope.ids is not None,
         controls=proof.controls,
+        reader=proof.reader,
         by_others=certificate.population.runs.get("erased_by_other", 0),
         projects=len(certificate.scope.projects),
         hidden_at=hidden.at,
@@ -300,17 +333,13 @@ def statement(stage: Stage, facts: Facts, *, is_test: bool, words: Words = NEWES
     """Say in whole sentences what is certified."""
     return _said(
         words.sentence("test") if is_test else "",
-        words.sentence(
-            "subject",
-            projects=count_of(facts.projects, "project"),
-            claimed=facts.claimed,
-            matched=count_of(facts.matched, "run"),
-        ),
+        _subject(facts, words),
         words.sentence(
             "hidden",
             at=when(facts.hidden_at),
             all="it" if facts.claimed == 1 else f"all {facts.claimed} of them",
             controls=_controls(facts.controls, words),
+            reader=words.sentence(f"reader_{facts.reader}"),
         ),
         words.sentence("by_others", were=_were(facts.by_others)) if facts.by_others else "",
         *_LATER[stage](facts, words),
@@ -358,6 +387,16 @@ def _said(*sentences: str) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def _subject(facts: Facts, words: Words) -> str:
+    values = {
+        "projects": count_of(facts.projects, "project"),
+        "claimed": facts.claimed,
+        "matched": count_of(facts.matched, "run"),
+    }
+    by_ids = words.sentence("subject_ids", **values) if facts.by_ids else ""
+    return by_ids or words.sentence("subject", **values)
+
+
 def _controls(controls: Controls, words: Words) -> str:
     said = []
     if controls.positive:
@@ -382,6 +421,7 @@ def _absent_again(facts: Facts, words: Words) -> str:
         at=when(facts.window_at),
         ended=when(facts.window_ends_at),
         source=_source(facts.window, words),
+        kind="served" if facts.window.source == "server" else "declared",
     )
 
 

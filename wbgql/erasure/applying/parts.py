@@ -9,12 +9,12 @@ from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_u
 from wbgql.erasure.actions import GONE, Action
 from wbgql.erasure.applying.identity import DELETED, compare_version
 from wbgql.erasure.applying.options import Ending
-from wbgql.erasure.applying.sending import Found, destroy, send
+from wbgql.erasure.applying.sending import Found, destroy, refusal, send
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.planning.facts import ArtifactFacts, read_artifact_facts
 from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
 from wbgql.erasure.plans import PlannedArtifact
-from wbgql.errors import NotVisible
+from wbgql.errors import NotVisible, ResultError
 from wbgql.projects import get_project
 
 _NOT_HIDDEN = Ending("skipped", "run_not_hidden")
@@ -57,8 +57,8 @@ def judge_version(planned: PlannedArtifact, facts: ArtifactFacts) -> Ending | No
 def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
     """Delete one file of a hidden run; None while its run has no outcome.
 
-    The run cannot be read any more, so that no look can show the file: the server's word is all there is, and
-    a request without an answer is not sent again.
+    The run cannot be read any more, so that no look can show the file: the server's word (`success`) is all
+    there is, and a request without an answer is not sent again.
     """
     if action.run_outcome is None:
         return None
@@ -74,7 +74,11 @@ def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
     project = get_project(work.session, action.path.project_path).number
     work.intend(action, owner)
     lost = send(work, DELETE_FILES, {"files": [action.target.id], "projectId": project})
-    return Ending("deleted", "acknowledged") if lost is None else Ending("failed", "unanswered")
+    if lost is None:
+        return Ending("deleted", "acknowledged")
+    if isinstance(lost, ResultError):
+        return Ending("failed", "not_confirmed")
+    return refusal(lost) or Ending("failed", "unanswered")
 
 
 def _gone_already(work: Work, action: Action) -> Ending:

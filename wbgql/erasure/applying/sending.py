@@ -61,7 +61,7 @@ def destroy(
             return Ending("held", "hold")
         work.intend(action, owner, tags)
         lost = send(work, *request)
-        refused = _refusal(lost)
+        refused = refusal(lost)
         found = look() if refused is not None else look_patiently(work, look)
         if found is Found.GONE:
             return Ending(gone, None if lost is None else "answer_lost")
@@ -109,7 +109,7 @@ def send(work: Work, operation: Operation[Any], variables: dict[str, Any]) -> Re
         return error
 
 
-def _refusal(lost: RequestError | None) -> Ending | None:
+def refusal(lost: RequestError | None) -> Ending | None:
     """What an answer comes to that says plainly that nothing was done, if a look agrees; else None."""
     match lost:
         case RateLimited() | None:

@@ -49,7 +49,8 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
     """Whose eyes: a fresh session and, for files, a fetcher. `second`: its key is not the job's.
 
-    `clock`: what learns the server's time from the session's answers.
+    `clock`: what learns the server's time from the session's answers. Without it, or where the server sends
+    no `Date` that can be read, a verification does not prove that the undelete window has passed.
     """
 
     session: Session
@@ -99,7 +100,7 @@ def verify(
     asking, states = _ask(case, claims, reads, urls, care or Care(), sleep)
     moved = find_moved(reader.session, case.plan, states)
     states |= dict.fromkeys(moved.runs, "present")
-    _check_clock(reader.clock)
+    is_clock_known = _check_clock(reader.clock)
     names = Names(case.plan, key, claims.files)
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
     made = Verification(
@@ -110,7 +111,7 @@ def verify(
         reader="second" if reader.second else "job",
         equal_reads=(care or Care()).equal_reads,
         controls=controls,
-        findings=judging.find(states, names),
+        findings=judging.find(claims, states, names),
         residuals=_residuals(reader.session, claims, states, asking, names),
         clocks=read_clocks(reader.session, case.plan, now()),
         limits=judging.limits(claims, states, [*_notes(reads, urls, claims), *moved.limits()]),
@@ -118,6 +119,7 @@ def verify(
         searched=sorted(names.project(project) for project in moved.search.searched),
     )
     counts = judging.count(claims, states, reader.session.stats.requests - before) | moved.counts
+    counts["clock_known"] = int(is_clock_known)
     made = msgspec.structs.replace(made, counts=counts)
     _store(case, made, claims, now())
     return made
@@ -158,13 +160,17 @@ def _ask(
     return asking, states
 
 
-def _check_clock(clock: ServerClock | None) -> None:
-    """When a verification was made decides whether it lies behind the undelete window."""
+def _check_clock(clock: ServerClock | None) -> bool:
+    """Whether the server's time is known, and so whether the machine's clock is right.
+
+    When a verification was made decides whether that was after the undelete window.
+    """
     if clock is not None and clock.is_far_off:
         raise NotVerified(
             f"{clock}: nobody can say when this was read, so nothing was written down; set the clock, then "
             "verify again"
         )
+    return clock is not None and clock.skew_s is not None
 
 
 def _residuals(

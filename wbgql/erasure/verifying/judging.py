@@ -66,9 +66,13 @@ def count_controls(controls: Iterable[Control]) -> Controls:
     return Controls(**seen)
 
 
-def find(states: Mapping[Item, State], names: Names) -> list[Finding]:
-    """What is not as it should be, by run."""
-    found: list[Finding] = []
+def find(claims: Claims, states: Mapping[Item, State], names: Names) -> list[Finding]:
+    """What is not as it should be, by run. What must be gone and was not asked for was not looked at."""
+    found = [
+        _finding(item, "not_looked_at", names)
+        for item in claims.items
+        if item.kind in MUST_GO and item not in states
+    ]
     for item, state in states.items():
         if item.kind in MUST_GO and state != "absent":
             found.append(_finding(item, _BAD[state], names))
