@@ -20,7 +20,15 @@ from wbgql.artifacts import (
 )
 from wbgql.artifacts.manifests import parse_manifest
 from wbgql.downloads import Downloader
-from wbgql.errors import NotFetched, NotFound, PartialError, ResultError, UsageError
+from wbgql.errors import (
+    FilterError,
+    NotFetched,
+    NotFound,
+    PartialError,
+    ResultError,
+    UnknownKeyWarning,
+    UsageError,
+)
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 
@@ -59,6 +67,58 @@ def test_versions_are_found_by(world, asked, names):
     world.log("net", {"w": b"3"}, artifactTypeName="model")
 
     assert sorted(one.name for one in world.client.artifacts(world.path, **asked)) == names
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"metadata": {"acc": 0.5}}, "v0"),
+        ({"metadata": {"acc": {"$gt": 0.4}}}, "v0 v1"),
+        ({"metadata": {"acc": {"$gt": 0.4, "$lt": 0.6}}}, "v0"),
+        ({"metadata": {"acc": {"$in": [0.1, 0.9]}}}, "v1 v2"),
+        ({"metadata": {"acc": {"$exists": True}}}, "v0 v1 v2"),
+        ({"metadata": {"only": {"$exists": False}}}, "v0 v2"),
+        ({"metadata": {"a.b": 3}}, "v0 v1 v2"),
+        ({"metadata": {"nested.inner": {"$gte": 1}}}, "v1 v2"),
+        ({"metadata": {"nested": {"inner": 2}}}, "v2"),
+        ({"metadata": {"tags": "x"}}, "v0 v1 v2"),
+        ({"metadata": {"tags": ["x"]}}, "v0 v1 v2"),
+        ({"metadata": {"ok": True}}, "v1"),
+        ({"alias": "v2"}, "v2"),
+        ({"alias": "v1", "metadata": {"acc": {"$gt": 0.4}}}, "v1"),
+    ],
+    ids=str,
+)
+def test_metadata_and_versions_are_compared_by_what_is_asked(world, asked, found):
+    for number, acc in enumerate((0.5, 0.9, 0.1)):
+        metadata = {"acc": acc, "a.b": 3, "tags": ["x"], "nested": {"inner": number}, "ok": number == 1}
+        metadata |= {"only": 1} if number == 1 else {}
+        world.log("m", {"w": str(acc).encode()}, metadata=metadata)
+
+    names = [one.name.partition(":")[2] for one in world.client.artifacts(world.path, **asked)]
+
+    assert sorted(names) == found.split()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"acc": {"$near": 1}}, r"metadata 'acc'\.\$near: unknown operator"),
+        ({"acc": {"$in": 3}}, "metadata 'acc'"),
+        ({"$gt": 3}, "is no key of metadata"),
+    ],
+    ids=str,
+)
+def test_a_test_of_metadata_that_is_not_known_is_refused(world, metadata, said):
+    with pytest.raises(FilterError, match=said):
+        list(world.client.artifacts(world.path, metadata=metadata))
+
+
+def test_a_misspelt_key_of_metadata_is_told(world):
+    world.log("m", {"w": b"1"}, metadata={"accuracy": 1})
+
+    with pytest.warns(UnknownKeyWarning, match="has metadata 'acuracy'; did you mean 'accuracy'"):
+        assert list(world.client.artifacts(world.path, metadata={"acuracy": {"$gt": 0}})) == []
 
 
 def test_a_server_that_ignores_the_filter_changes_nothing():

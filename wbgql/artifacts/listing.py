@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, TypeVar
 
+from wbgql.artifacts.conditions import (
+    check_metadata,
+    metadata_holds,
+    served_conditions,
+    unknown_metadata,
+)
 from wbgql.artifacts.nodes import (
     Artifact,
     ArtifactDetails,
@@ -14,6 +22,7 @@ from wbgql.artifacts.nodes import (
     CollectionVersions,
     Version,
 )
+from wbgql.cautions import warn
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotFound, UsageError
@@ -120,15 +129,24 @@ OPERATIONS: tuple[Operation[Any], ...] = (
 )
 
 
+# A version is named so, and no alias may be.
+_VERSION = re.compile(r"v[0-9]+")
+# So many versions are looked at for a key of metadata that matched nothing.
+_LOOKED_AT = 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionQuery:
     """Which versions are asked for. Where several conditions are given, all must hold.
 
-    `metadata` maps keys (dots go into objects) to the values they must equal. The server filters, and
-    what comes back is checked again, so that a server which ignores a condition changes nothing.
+    `alias` is an alias or a version such as `v3`. `metadata` maps keys to the values they must equal, or to
+    tests such as `{"$gt": 0.4}`; a key with dots is looked up as it is, then as nesting. The server decides
+    aliases, tags and plain metadata; what comes back is checked again, so that a server which ignores a
+    condition changes nothing. Other conditions are decided here, and all versions travel for them.
 
     Raises:
         UsageError: an empty alias or tag.
+        FilterError: a test of metadata that is not known.
     """
 
     type: str | None = None
@@ -143,6 +161,7 @@ class VersionQuery:
         for name in ("type", "collection", "alias", "tag"):
             if getattr(self, name) == "":
                 raise UsageError(f"{name} must not be empty: leave it out for any")
+        check_metadata(self.metadata)
 
     def filters(self) -> dict[str, Any]:
         """The filter as the server takes it.
@@ -151,19 +170,19 @@ class VersionQuery:
         search, 2026-11); `{"state": "COMMITTED"}` is what the SDK always sends.
         """
         found: dict[str, Any] = {"state": "COMMITTED"}
-        if self.alias is not None:
+        if self.alias is not None and not _VERSION.fullmatch(self.alias):
             found["alias"] = self.alias
         if self.tag is not None:
             found["tag"] = self.tag
-        return found | {f"metadata.{key}": value for key, value in self.metadata.items()}
+        return found | served_conditions(self.metadata)
 
     def matches(self, version: Version) -> bool:
         """Whether a version that came back is one that was asked for."""
         return (
             (self.type is None or version.type == self.type)
-            and (self.alias is None or self.alias in version.alias_names)
+            and (self.alias is None or self.alias in (*version.alias_names, f"v{version.version_index}"))
             and (self.tag is None or self.tag in version.tag_names)
-            and all(_equal(_dig(version.values, key), value) for key, value in self.metadata.items())
+            and (not self.metadata or metadata_holds(self.metadata, version.values))
         )
 
     def variables(self) -> dict[str, Any]:
@@ -211,17 +230,42 @@ def iter_versions(
     """Yield the committed versions of a project that `query` asks for, each once.
 
     By collection, in the server's order, the newest version of each first. Lazily; sends one request
-    for 50 collections, and one for each 100 versions beyond the first 50 of a collection.
+    for 50 collections, and one for each 100 versions beyond the first 50 of a collection. Where conditions
+    on metadata match nothing, up to 1000 versions are read once more, and an `UnknownKeyWarning` names
+    the keys that none of them has.
 
     Raises:
         NotFound: the project, or the type or collection that was named, is missing or not visible.
     """
     query = query or VersionQuery()
+    return _warning_of_unknown(session, path, query, filter(query.matches, _iter_any(session, path, query)))
+
+
+def _iter_any(session: Session, path: ProjectPath, query: VersionQuery) -> Iterator[Version]:
+    """Yield what the server gives for `query`."""
     if query.collection is not None:
-        found = _iter_collection(session, path, query, query.collection, None)
-    else:
-        found = _iter_project(session, path, query)
-    return (version for version in found if query.matches(version))
+        return _iter_collection(session, path, query, query.collection, None)
+    return _iter_project(session, path, query)
+
+
+def _warning_of_unknown(
+    session: Session, path: ProjectPath, query: VersionQuery, found: Iterator[Version]
+) -> Iterator[Version]:
+    """Pass versions on; where there are none, warn of keys of metadata that others lack as well."""
+    first = next(found, None)
+    if first is not None:
+        yield first
+        yield from found
+    elif query.metadata:
+        others = replace(query, metadata={}, alias=None, tag=None, with_metadata=True)
+        seen: dict[str, Any] = {}
+        looked_at = list(islice(_iter_any(session, path, others), _LOOKED_AT))
+        for version in looked_at:
+            seen.update(version.values)
+        many = len(looked_at) == _LOOKED_AT
+        whose = f"the first {_LOOKED_AT} in {str(path)!r}" if many else repr(str(path))
+        for warning in unknown_metadata(query.metadata, seen, whose) if looked_at else ():
+            warn(warning)
 
 
 def get_artifact_by_name(session: Session, path: ProjectPath, name: str) -> Version:
@@ -365,15 +409,3 @@ def _some(connection: T | None, path: ProjectPath, operation: Operation[Any]) ->
     if connection is None:
         raise NotFound(f"no artifacts of {str(path)!r} are visible to this key", operation=operation.name)
     return connection
-
-
-def _dig(values: Any, key: str) -> Any:
-    if isinstance(values, dict) and key in values:
-        return values[key]
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
-
-
-def _equal(found: Any, wanted: Any) -> bool:
-    return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)

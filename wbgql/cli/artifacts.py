@@ -12,6 +12,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.bars import bar, write_counted
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
+from wbgql.cli.selecting import no_misspelt_key
 from wbgql.errors import PartialError
 
 if TYPE_CHECKING:
@@ -47,7 +48,12 @@ def artifacts_group() -> None:
 @click.option("--collection", metavar="NAME", callback=not_empty, help="Only of this collection.")
 @click.option("--alias", metavar="NAME", callback=not_empty, help="Only with this alias.")
 @click.option("--tag", metavar="NAME", callback=not_empty, help="Only with this tag.")
-@click.option("--metadata", multiple=True, metavar="KEY=JSON", help="Only where the metadata says so.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=JSON",
+    help='Only with this metadata; JSON may be a test, {"$gt": 0.4}.',
+)
 @click.option("--logged-by", metavar="RUNPATH", callback=not_empty, help="Those a run logged.")
 @click.option("--used-by", metavar="RUNPATH", callback=not_empty, help="Those a run used.")
 @list_options("ids")
@@ -285,7 +291,8 @@ def _write_versions(
 
     if format_ == "ids":
         listing = replace(listing, items=named(listing.items))
-    write_counted(app, "reading versions", listing, format_, output)
+    with no_misspelt_key():
+        write_counted(app, "reading versions", listing, format_, output)
     if unnamed:
         raise PartialError(
             f"{len(unnamed)} versions are left out, because no path names them: {', '.join(unnamed)}; they "
