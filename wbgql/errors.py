@@ -119,6 +119,10 @@ class ProjectionWarning(RuntimeWarning):
     """The server sends more than was asked for."""
 
 
+class SampledWarning(RuntimeWarning):
+    """Keys that were sampled apart: where a row lacks one, it may have been logged all the same."""
+
+
 class InsecureTransportWarning(UserWarning):
     """A key is about to travel unencrypted to a host that is not this machine."""
 

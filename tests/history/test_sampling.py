@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 
 import wbgql as wb
 from tests.caller import Caller
-from wbgql.errors import NotFound, UsageError
+from wbgql.errors import NotFound, SampledWarning, UsageError
 
 
 def test_samples_of_several_keys_are_the_union_joined_by_step(
@@ -27,6 +28,39 @@ def test_together_asks_for_rows_that_hold_all_keys(client: wb.Client, caller: Ca
     caller.log(project, "r1", {"_step": 0, "a": 1}, {"_step": 1, "b": 2}, {"_step": 2, "a": 3, "b": 4})
 
     assert client.sample_history(f"{project}/r1", ["a", "b"], together=True) == [{"_step": 2, "a": 3, "b": 4}]
+
+
+def test_a_key_thinned_out_apart_from_another_is_named(
+    client: wb.Client, caller: Caller, project: str
+) -> None:
+    rows = [{"_step": step, "loss": step} | ({"acc": step} if step % 10 == 0 else {}) for step in range(1000)]
+    caller.log(project, "r1", *rows)
+    selection = client.history([f"{project}/r1"], keys=["loss", "acc"], samples=200)
+
+    with pytest.warns(SampledWarning, match="^'loss': thinned out to 200 rows") as told:
+        found = client.sample_history(f"{project}/r1", ["loss", "acc"], samples=200)
+    with pytest.warns(SampledWarning, match="^'loss': thinned out") as told_of_many:
+        table = selection.to_arrow()
+
+    # The step has a loss, which was not sampled; that no row hides an accuracy is sure.
+    assert any("loss" not in row for row in found)
+    assert table["loss"].null_count > 0
+    assert sum("acc" in row for row in found) == 100
+    assert [one.filename for one in (*told, *told_of_many)] == [__file__] * 2
+
+
+@pytest.mark.parametrize("keys", [["loss"], ["loss", "other"]])
+def test_keys_that_came_whole_or_at_the_same_steps_are_not_named(
+    client: wb.Client, caller: Caller, project: str, keys: list[str]
+) -> None:
+    caller.log(project, "r1", *({"_step": step, "loss": step, "other": step} for step in range(1000)))
+    caller.upsert(project, name="r2")
+    caller.log(project, "r2", *({"_step": step, keys[step % len(keys)]: step} for step in range(100)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SampledWarning)
+        client.sample_history(f"{project}/r1", keys, samples=200)
+        list(client.history([f"{project}/r1", f"{project}/r2"], keys=keys, samples=200))
 
 
 def test_at_most_so_many_samples_come_from_the_range(client: wb.Client, caller: Caller, project: str) -> None:

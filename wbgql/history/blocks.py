@@ -57,11 +57,15 @@ def group_runs(paths: Iterable[RunPath], rows_per_run: int) -> Iterator[list[Run
 
 
 def sample_blocks(
-    session: Session, entries: Sequence[HistoryCoverage], specs: Sequence[str]
+    session: Session,
+    entries: Sequence[HistoryCoverage],
+    specs: Sequence[str],
+    on_lists: Callable[[list[list[Row]]], object] = lambda _lists: None,
 ) -> Iterator[Block]:
     """Yield the samples of each run among `entries`, all of one project. One request.
 
-    A run that does not come is noted in its entry.
+    A run that does not come is noted in its entry. `on_lists` is called with the answers of each run, one
+    for each spec.
     """
     paths = [entry.run for entry in entries]
     try:
@@ -77,6 +81,7 @@ def sample_blocks(
         if node is None:
             entry.fail("no such run: deleted, never there, or not visible to this key")
             continue
+        on_lists(node.sampled_history)
         rows = merge_samples(node.sampled_history)
         entry.rows = len(rows)
         yield entry.run, rows

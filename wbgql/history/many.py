@@ -15,8 +15,8 @@ from wbgql.frames.writing import FileFormat, replacing, write_file
 from wbgql.history.blocks import Block, SmallScan, gather_small, group_runs, sample_blocks, scan_blocks
 from wbgql.history.coverage import HistoryCoverage
 from wbgql.history.reading_ahead import iter_in_order
-from wbgql.history.rows import TIMESTAMP, Row, check_keys
-from wbgql.history.sampling import make_sample_specs
+from wbgql.history.rows import TIMESTAMP, Row, check_keys, keys_with_gaps
+from wbgql.history.sampling import make_sample_specs, warn_of_gaps
 from wbgql.history.scanning import DEFAULT_PAGE_SIZE, HistoryScan, Source, check_page_size, check_range
 from wbgql.history.searching import RowFilter
 from wbgql.history.tables import HistoryBatches
@@ -46,7 +46,8 @@ class HistorySelection:
     Without `samples`, every row of each run is read: one request for each 100 runs asks how many rows they
     hold; histories of up to 1000 rows are then read together, up to 100 runs a request, longer ones by
     themselves, `workers` at once. See `HistoryScan` for what `keys`, steps and `source` do. With `samples`,
-    the server chooses so many for each key, and one request brings those of up to 100 runs of a project.
+    the server chooses so many for each key, and one request brings those of up to 100 runs of a project. A
+    `SampledWarning` at the end names keys that a row may lack although they were logged at its step.
 
     Rows come run by run, in the order of `runs`, by step within a run. A run that is gone or hidden is no
     error here: `coverage` has an entry for each run, in the same order.
@@ -74,6 +75,8 @@ class HistorySelection:
         self.samples = samples
         self.coverage: list[HistoryCoverage] = []
         self._session = session
+        # Keys that some row lacks although they may have been logged there, of the latest iteration.
+        self._gaps: dict[str, None] = {}
         # A list can be read twice, an iterator cannot.
         self._runs = tuple(runs) if isinstance(runs, Iterator) else runs
         self._steps = (min_step, max_step)
@@ -114,13 +117,18 @@ class HistorySelection:
         )
 
     def __iter__(self) -> Iterator[HistoryRow]:
-        for path, rows in self.blocks():
+        for path, rows in self._told_of_gaps(self.blocks()):
             for row in rows:
                 yield HistoryRow(path, row)
 
     def blocks(self) -> Iterator[Block]:
         """Yield (run, rows) block by block: a page of a run's rows, never an empty one."""
         return self._blocks(self.keys)
+
+    def _told_of_gaps(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Pass blocks on; warn at the end of keys that a row may lack although they were logged there."""
+        yield from blocks
+        warn_of_gaps(list(self._gaps), self.samples or 0)
 
     def stamped_blocks(self) -> Iterator[Block]:
         """Yield the blocks with `_timestamp` in each row, unless they are samples taken without it."""
@@ -163,7 +171,7 @@ class HistorySelection:
 
         `_timestamp` is null in samples that were taken without it.
         """
-        return HistoryBatches(self.stamped_blocks, self.keys, text)
+        return HistoryBatches(lambda: self._told_of_gaps(self.stamped_blocks()), self.keys, text)
 
     def to_arrow(self, *, text: Iterable[str] = ()) -> pa.Table:
         """Return the rows as one Arrow table; columns as `HistoryBatches` says."""
@@ -245,6 +253,7 @@ class HistorySelection:
 
     def _read(self, sources: Iterator[Iterator[Block]]) -> Iterator[Block]:
         self.coverage = []
+        self._gaps.clear()
         return iter_in_order(sources, workers=self._workers)
 
     def _sources(self, keys: Sequence[str] | None, *, to_first: bool = False) -> Iterator[Iterator[Block]]:
@@ -289,7 +298,10 @@ class HistorySelection:
         entries = self._enter(paths)
         for entry in entries:
             entry.note = "samples"
-        return sample_blocks(self._session, entries, specs)
+        return sample_blocks(self._session, entries, specs, self._note_gaps)
+
+    def _note_gaps(self, lists: list[list[Row]]) -> None:
+        self._gaps.update(dict.fromkeys(keys_with_gaps(lists, self.keys or (), self.samples or 0)))
 
     def _path(self, item: Any) -> RunPath:
         path = item if isinstance(item, RunPath) else getattr(item, "path", None)

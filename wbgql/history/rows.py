@@ -168,6 +168,19 @@ def merge_samples(lists: Iterable[Iterable[Row]]) -> list[Row]:
     return [steps[step] for step in sorted(steps, key=lambda step: (step is None, step or 0))]
 
 
+def keys_with_gaps(lists: Sequence[Sequence[Row]], keys: Sequence[str], samples: int) -> list[str]:
+    """Return the metrics among `keys` that some joined row lacks although they may have been logged there.
+
+    `lists` are the answers to one spec for each metric. A metric that came with fewer rows than `samples`
+    came whole, so that a row lacks it only where it was not logged.
+
+    Source: `sampledHistory` samples only if it finds more rows than `samples` (W&B engineer, 2026).
+    """
+    steps = {step for rows in lists for step in steps_of(rows)}
+    pairs = zip(metrics_of(keys), lists, strict=False)
+    return [key for key, rows in pairs if len(rows) >= samples and not steps <= set(steps_of(rows))]
+
+
 def steps_of(rows: Iterable[Row]) -> list[int]:
     """The steps of rows, in the order of the rows; rows without one are left out."""
     return [step for row in rows if (step := step_of(row)) is not None]

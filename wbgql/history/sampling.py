@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from wbgql.errors import UsageError
+from wbgql.cautions import warn
+from wbgql.errors import SampledWarning, UsageError
 from wbgql.history.operations import SAMPLE_HISTORY, ask_run
-from wbgql.history.rows import Row, check_keys, make_specs, merge_samples
+from wbgql.history.rows import Row, check_keys, keys_with_gaps, make_specs, merge_samples
 from wbgql.history.scanning import check_range
 from wbgql.paths import RunPath
 from wbgql.session import Session
@@ -31,11 +32,29 @@ def sample_history(
     asks for rows that hold all keys at once instead, as a scatter plot needs. `_timestamp` and `_runtime`
     may be among the keys. NaN and infinities come as floats.
 
+    The server samples each key apart. Where it thinned a key out, a row that another key has may lack it
+    although it was logged there: a `SampledWarning` then names the key.
+
     Raises:
         NotFound: the run or its project is missing or not visible.
     """
-    specs = make_sample_specs(keys, samples, min_step, max_step, together=together)
-    return merge_samples(ask_run(session, SAMPLE_HISTORY, path, specs=specs).sampled_history)
+    listed = check_keys(keys) or ()
+    specs = make_sample_specs(listed, samples, min_step, max_step, together=together)
+    lists = ask_run(session, SAMPLE_HISTORY, path, specs=specs).sampled_history
+    if not together:
+        warn_of_gaps(keys_with_gaps(lists, listed, samples), samples)
+    return merge_samples(lists)
+
+
+def warn_of_gaps(keys: Sequence[str], samples: int) -> None:
+    """Warn of keys that were thinned out, each apart from the others."""
+    if keys:
+        names = ", ".join(map(repr, keys))
+        message = (
+            f"{names}: thinned out to {samples} rows, apart from the other keys; where a row lacks such a key,"
+            " it may have been logged all the same. Ask for more samples, or for every row (without samples)"
+        )
+        warn(SampledWarning(message))
 
 
 def make_sample_specs(
