@@ -19,6 +19,7 @@ from wbgql.client import Client
 from wbgql.holds import HoldRegister
 from wbgql.session import Session
 from wbgql.settings import Settings
+from wbgql.transport import Transport
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,6 +52,8 @@ class Command:
     defaults: dict[str, str] = field(default_factory=dict)
     now: datetime = NOW
     charset: str = "utf-8"
+    server: Transport | None = None
+    """Answers every request, where a test does not list the answers."""
 
     @property
     def register(self) -> HoldRegister:
@@ -63,7 +66,7 @@ class Command:
         stdin: str | bytes = "",
         interactive: bool = False,
     ) -> Outcome:
-        transport = FakeTransport(*(answers or []))
+        transport = self.server or FakeTransport(*(answers or []))
         app = App(
             make_client=self._maker(transport),
             is_interactive=lambda: interactive,
@@ -73,9 +76,9 @@ class Command:
         with CliRunner(charset=self.charset).isolation(input=stdin) as (out, err, _):
             code = main(argv, app)
             streams = [stream.getvalue().decode(self.charset) for stream in (out, err)]
-        return Outcome(code, *streams, transport.sent, app.settings)
+        return Outcome(code, *streams, getattr(transport, "sent", []), app.settings)
 
-    def _maker(self, transport: FakeTransport) -> Callable[..., Client]:
+    def _maker(self, transport: Transport) -> Callable[..., Client]:
         def make_client(**given: Any) -> Client:
             settings = Settings(
                 **{"api_key": "k" * 40, "origin": {"base_url": "test file"}, **self.defaults, **given}

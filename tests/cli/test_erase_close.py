@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_erase_certify import Evidence
+from tests.erasure.gone_server import GoneServer
 
 
 @pytest.fixture
@@ -16,6 +17,8 @@ def evidence(command, tmp_path):
     made.case.pass_(days=7)
     made.case.verify()
     assert made.certify().code == 0
+    command.server = GoneServer()
+    command.defaults["base_url"] = made.case.plan.server.base_url
     return made
 
 
@@ -51,6 +54,14 @@ def test_without_a_clear_word_nothing_is_destroyed(evidence, more, given, code):
     got = _close(evidence, *more, **given)
 
     assert got.code == code, got.err
+    assert evidence.case.path.exists()
+
+
+def test_a_run_that_is_back_keeps_the_case_open(evidence):
+    evidence.command.server = GoneServer(evidence.case.plan.runs[0].id)
+    got = _close(evidence, "--yes", "--digest", evidence.case.plan.digest)
+
+    assert (got.code, "can be read" in got.err) == (10, True), got.err
     assert evidence.case.path.exists()
 
 

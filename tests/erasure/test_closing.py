@@ -19,9 +19,11 @@ from wbgql.erasure.checking import Asked, Report, check_bundle
 from wbgql.erasure.closing import Step, close, destroy_file
 from wbgql.erasure.closings import SignedClosing
 from wbgql.erasure.journals import find_break
+from wbgql.erasure.keys import PrivateKey
 from wbgql.erasure.locks import hold_job
 from wbgql.erasure.plan_files import approvals_path, key_path
-from wbgql.errors import Locked, NotVerified, StoreError
+from wbgql.erasure.verifications import Verification
+from wbgql.errors import Locked, NotVerified, ServerUnavailable, StoreError
 
 IDS = (b"r1", b"acme/vision", b"vision", b"subject:4711", b"anna", b"net:v0", b"paul")
 
@@ -41,8 +43,11 @@ class Closable(HandMadeCase):
         self.certify()
         return self
 
-    def close(self, incomplete: str | None = None) -> SignedClosing:
-        return close(self.case, CERTIFIER, self.bundle, incomplete=incomplete, now=self.now)
+    def close(
+        self, incomplete: str | None = None, key: PrivateKey = CERTIFIER, **given: Any
+    ) -> SignedClosing:
+        given = {"verify": self.verify, "now": self.now} | given
+        return close(self.case, key, self.bundle, incomplete=incomplete, **given)
 
     def check(self, *trusted: Any) -> Report:
         keys = frozenset(trusted or [CERTIFIER.public])
@@ -169,6 +174,27 @@ def test_20_an_unknown_window_is_never_past(tmp_path):
         made.close()
 
 
+@pytest.mark.parametrize(
+    ("verdict", "why"), [("not_hidden", "can be read"), ("cannot_verify", "could not tell")]
+)
+def test_what_came_back_since_the_certificate_is_seen_before_anything_is_destroyed(made, verdict, why):
+    before = _found(made)
+
+    with pytest.raises(NotVerified, match=why):
+        made.close(verify=lambda: made.verify(verdict))
+
+    assert _found(made) == before
+    assert made.close("COURT-7", verify=lambda: made.verify(verdict)).closing.incomplete == "COURT-7"
+
+
+def test_a_server_that_cannot_be_asked_keeps_a_case_open(made):
+    def refuse() -> Verification:
+        raise ServerUnavailable("connection refused", sent=False)
+
+    with pytest.raises(NotVerified, match="could not be asked once more"):
+        made.close(verify=refuse)
+
+
 class _PowerCut(BaseException):
     pass
 
@@ -182,7 +208,7 @@ def test_01_after_a_crash_anywhere_the_same_call_ends_it(made, step):
             raise _PowerCut
 
     with pytest.raises(_PowerCut):
-        close(made.case, CERTIFIER, made.bundle, incomplete=None, now=made.now, on_step=cut)
+        made.close(on_step=cut)
 
     made.pass_(hours=1)
     signed = made.close()
@@ -242,7 +268,7 @@ def test_22_half_a_closing_is_rejected(made, part):
 
 
 def test_22_a_closing_by_a_stranger_is_rejected(made):
-    close(made.case, STRANGER, made.bundle, incomplete=None, now=made.now)
+    made.close(key=STRANGER)
 
     assert [check.name for check in made.check().checks if check.ok is False] == ["closing"]
     assert made.check(CERTIFIER.public, STRANGER.public).is_good

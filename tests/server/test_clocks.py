@@ -54,6 +54,25 @@ def test_a_running_server_follows_its_clock_until_retention_has_passed(tmp_path)
         assert scan_store(tmp_path, [b"run-to-be-forgotten"]) == []
 
 
+@pytest.mark.parametrize("undeletes", ["filtered", "all"])
+def test_what_retention_has_passed_for_is_not_restored_although_no_purge_came(tmp_path, undeletes):
+    with start(tmp_path, retention_s=7 * DAY_S, undelete=undeletes, purge_interval_s=3600.0) as server:
+        caller = Caller(server.base_url, server.api_key)
+        first, second, _ = make(caller, "old", "late", "stays")
+        caller.ask(DELETE, id=first)
+        server.advance(4 * DAY_S)
+        caller.ask(DELETE, id=second)
+        server.advance(4 * DAY_S)
+
+        undelete(caller, {})
+        refused = caller.post(UNDELETE, filters=json.dumps({"name": "old"}))
+
+        assert caller.run("p", "old") is None
+        assert caller.run("p", "late") is not None
+        assert refused.status_code == 410
+        assert "cannot be restored" in refused.text
+
+
 def test_a_run_that_was_logging_has_crashed_when_the_clock_passes_its_heartbeat(tmp_path):
     with start(tmp_path) as server:
         caller = Caller(server.base_url, server.api_key)

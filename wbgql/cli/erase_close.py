@@ -18,6 +18,7 @@ from wbgql.cli.erase_options import (
     open_the_case,
     plan_argument,
 )
+from wbgql.cli.erase_verify import open_reader
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
 
@@ -33,6 +34,7 @@ _TOLD = (
 )
 
 _STEPS: dict[Step, str] = {
+    "verify": "reading once more whether all is gone",
     "rows": "destroying the ledger's rows",
     "engine": "forgetting the engine's batches",
     "record": "writing the record",
@@ -86,13 +88,15 @@ def close_command(
 ) -> None:
     """Destroy everything of PLAN's case that says which runs they were, and leave a signed record of it.
 
-    Refused (exit 10) until everything is done, proved past the undelete window, certified, and no
-    verification is due. Destroyed: the plan with its rule, the case key, the approvals beside the plan, the
-    ledger's rows and the engine's. The certificate's folder stays and gets closing.json and the journal to
-    its end. The same command again goes on after a crash.
+    Refused (exit 10) until everything is done, proved after the undelete window, certified, and no
+    verification is due. One more verification is made now: where it finds something that is back, or the
+    server cannot be asked, this is refused too. Destroyed: the plan with its rule, the case key, the approvals
+    beside the plan, the ledger's rows and the engine's. The certificate's folder stays and gets closing.json
+    and the journal to its end. The same command again goes on after a crash.
     """
     from wbgql.erasure.bundles import bundle_path, read_closing
     from wbgql.erasure.closing import close, look_before
+    from wbgql.erasure.verifying.job import verify
 
     folder = folder or bundle_path(plan)
     if not plan.exists() and (closed := read_closing(folder)) is not None:
@@ -106,7 +110,15 @@ def close_command(
     before = look_before(case, folder, app.now())
     if not before.obstacles or incomplete is not None:
         _confirm(app, case.plan, before, yes=yes, digest=digest)
-    signed = close(case, key, folder, incomplete=incomplete, now=app.now(), on_step=_teller(app))
+    signed = close(
+        case,
+        key,
+        folder,
+        verify=lambda: verify(case, open_reader(app, case, None), now=app.now),
+        incomplete=incomplete,
+        now=app.now(),
+        on_step=_teller(app),
+    )
     for caveat in signed.closing.caveats:
         app.tell(caveat)
     write_object(_record(signed.closing, folder), format_, output)

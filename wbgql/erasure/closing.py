@@ -26,11 +26,12 @@ from wbgql.erasure.keys import PrivateKey, PublicKey
 from wbgql.erasure.locks import hold_job
 from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.erasure.standings import Standing, journal_until, read_standing
+from wbgql.erasure.verifications import Verification
 from wbgql.erasure.wording import NEWEST
 from wbgql.errors import Locked, NotVerified, StoreError, WbgqlError
 from wbgql.scalars import format_datetime
 
-Step = Literal["rows", "engine", "record", "key", "approvals", "plan"]
+Step = Literal["verify", "rows", "engine", "record", "key", "approvals", "plan"]
 
 _LAST = "9999-12-31T23:59:59Z"
 _FILES: dict[Step, Callable[[Path], Path]] = {
@@ -70,14 +71,16 @@ def close(
     key: PrivateKey,
     folder: Path,
     *,
+    verify: Callable[[], Verification],
     incomplete: str | None,
     now: datetime,
     on_step: Callable[[Step], None] = lambda _step: None,
 ) -> SignedClosing:
     """Destroy plan, case key, approvals and every row that holds run ids, and write down that it was done.
 
-    Can be called again after a crash anywhere. `incomplete`: the reference under which it is closed although
-    something stands against it. `on_step` is told each step before it is taken.
+    Can be called again after a crash anywhere. `verify` makes one more verification: afterwards nobody can
+    look again. It is not called where the rows are destroyed already. `incomplete`: the reference under which
+    the case is closed although something stands against it. `on_step` is told each step before it is taken.
 
     Raises:
         NotVerified: something stands against it, and no reference was given; nothing was destroyed.
@@ -86,11 +89,11 @@ def close(
     """
     with _nobody_at_work(case):
         before = look_before(case, folder, now)
-        if before.obstacles and incomplete is None:
-            raise NotVerified(
-                f"the case is not to be closed yet: {'; '.join(before.obstacles)}. Nothing was destroyed; "
-                "--force-incomplete REF closes it all the same"
-            )
+        _check_free(before, incomplete)
+        if case.ledger.has(case.job) and case.ledger.job(case.job).state != "closed":
+            on_step("verify")
+            before.obstacles.extend(_last_look(verify))
+            _check_free(before, incomplete)
         on_step("rows")
         overwritten = _destroy_rows(case, before, incomplete if before.obstacles else None)
         on_step("engine")
@@ -101,6 +104,27 @@ def close(
             on_step(step)
             destroy_file(file(case.path))
     return signed
+
+
+def _check_free(before: Before, incomplete: str | None) -> None:
+    if before.obstacles and incomplete is None:
+        raise NotVerified(
+            f"the case is not to be closed yet: {'; '.join(before.obstacles)}. Nothing was destroyed; "
+            "--force-incomplete REF closes it all the same"
+        )
+
+
+def _last_look(verify: Callable[[], Verification]) -> Iterator[str]:
+    """What one more verification says against closing."""
+    try:
+        verdict = verify().verdict
+    except WbgqlError as error:
+        yield f"the server could not be asked once more: {error}"
+        return
+    if verdict == "not_hidden":
+        yield "something that was erased can be read (`wbgql erase watch --once` opens runs again)"
+    elif verdict != "hidden":
+        yield "the last reads could not tell whether all is gone: a control failed, or answers did not settle"
 
 
 def destroy_file(path: Path) -> None:

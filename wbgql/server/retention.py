@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from wbgql.errors import ResponseError
 from wbgql.server import artifacts_deletion, blobs, run_indexes, tables
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.blobs import Blobs
@@ -63,12 +64,24 @@ def hide(
 
 
 def restore(context: Context, db: Connection, project: Row, found: Sequence[Row]) -> None:
-    """Undo `hide` for runs that are not purged yet.
+    """Undo `hide` for runs whose retention has not passed: a purge may remove the others at any moment.
 
     Raises:
         PermissionDenied: as in `hide`; then none is restored.
+        ResponseError: the retention of all of them has passed (status 410).
     """
-    for run in found:
+    kept_for = timedelta(seconds=context.backend.settings.retention_s)
+    cutoff = to_text(context.backend.clock() - kept_for)
+    still_kept = [
+        run
+        for run in found
+        if db.execute("SELECT deleted_at > ? FROM runs WHERE id = ?", (cutoff, run["pk"])).get
+    ]
+    if found and not still_kept:
+        raise ResponseError(
+            f"the retention of {len(found)} deleted runs has passed: they cannot be restored", status=410
+        )
+    for run in still_kept:
         context.require_owner(db, run["pk"])
         db.execute("UPDATE runs SET deleted_at = NULL WHERE id = ?", (run["pk"],))
         audit(context, db, "run:undelete", project, run["name"])
