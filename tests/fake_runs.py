@@ -94,6 +94,9 @@ class RunsTransport:
             {"projects": {"pageInfo": {"hasNextPage": False, "endCursor": None}, "edges": edges}}
         )
 
+    def _GetEntity(self, variables: dict[str, Any]) -> Reply:
+        return data_reply({"entity": {"id": "E", "available": variables["entity"] != "acme"}})
+
     def _ListFields(self, variables: dict[str, Any]) -> Reply:
         if self._fields is None:
             return error_reply('Cannot query field "fields" on type "Project".', status=400)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wbgql.errors import UsageError
-from wbgql.paths import ProjectPath, RunPath, check_url_host, parse_project_path, parse_run_path
+from wbgql.paths import (
+    ProjectPath,
+    RunPath,
+    check_url_host,
+    parse_project_path,
+    parse_run_path,
+    quoted_path,
+)
 
 HERE = {"entity": "acme", "project": "vision"}
 
@@ -25,7 +34,10 @@ HERE = {"entity": "acme", "project": "vision"}
         ("nlp/runs/abc", "acme/nlp/abc"),
         ("/runs/abc", "acme/vision/abc"),
         ("ada/nlp/a:b", "ada/nlp/a:b"),
-        (" ada / nlp / abc ", "ada/nlp/abc"),
+        (" ada/nlp/abc ", "ada/nlp/abc"),
+        ("ada/ nlp/abc", "ada/ nlp/abc"),
+        ("ada/%20nlp%20/abc", "ada/ nlp /abc"),
+        ("%20nlp/abc", "acme/ nlp/abc"),
         ("nlp/abc/ ", "acme/nlp/abc"),
         ("https://wandb.ai/ada/nlp/runs/abc", "ada/nlp/abc"),
         ("https://wandb.ai/ada/nlp/runs/abc/files/a.txt?nw=x#y", "ada/nlp/abc"),
@@ -143,3 +155,22 @@ def test_a_url_of_the_server_that_is_reached_passes(text: str, base_url: str) ->
 def test_a_url_of_another_server_is_refused(text: str, base_url: str) -> None:
     with pytest.raises(UsageError, match="base_url names"):
         check_url_host(text, base_url)
+
+
+@pytest.mark.parametrize(
+    "name", [" lead", "trail ", " both ", "a b", "nlp", " ", "a\tb", "\N{NO-BREAK SPACE}x"]
+)
+def test_every_project_can_be_written_as_a_text(name: str) -> None:
+    path = ProjectPath("acme", name)
+
+    assert parse_project_path(quoted_path(path)) == path
+    assert parse_project_path(f"https://wandb.ai/acme/{quote(name)}") == path
+
+
+def test_a_blank_in_front_of_a_project_is_a_part_of_its_name() -> None:
+    assert parse_project_path("acme/ lead ").project == " lead"
+    assert parse_project_path(" acme/lead ").project == "lead"
+    assert quoted_path(ProjectPath("acme", "a b")) == "acme/a b"
+    for text in ("acme/ ", "acme/a%2Fb"):
+        with pytest.raises(UsageError):
+            parse_project_path(text)

@@ -32,10 +32,10 @@ class PageInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="came
 
 
 class Edge(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rename="camel"):
-    """One node and, where asked for, the cursor behind it."""
+    """One node and the cursor behind it; `cursor` is `msgspec.UNSET` unless the operation asks for it."""
 
     node: T | None
-    cursor: str | None = None
+    cursor: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Connection(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False, rename="camel"):
@@ -209,7 +209,7 @@ def next_cursor(page: Connection[T], seen: set[str]) -> str | None:
     """
     cursor = page.page_info.end_cursor
     if cursor is None:
-        cursors = [edge.cursor for edge in page.edges if edge is not None and edge.cursor is not None]
+        cursors = [edge.cursor for edge in page.edges if edge is not None and isinstance(edge.cursor, str)]
         cursor = cursors[-1] if cursors else None
     return None if cursor is None or cursor in seen else cursor
 

@@ -228,7 +228,7 @@ def _all_files(
 
 def _last_cursor(page: Connection[File]) -> str | None:
     edges: list[Edge[File]] = [edge for edge in page.edges if edge is not None]
-    return page.page_info.end_cursor or (edges[-1].cursor if edges else None)
+    return page.page_info.end_cursor or (edges[-1].cursor or None if edges else None)
 
 
 def _iter_files(

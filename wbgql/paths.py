@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from wbgql.errors import UsageError
 
@@ -88,12 +88,24 @@ def is_one_run(runs: RunLike | Iterable[RunLike]) -> TypeIs[RunLike]:
     return isinstance(path, RunPath) or isinstance(runs, str)
 
 
+def quoted_path(path: ProjectPath) -> str:
+    """Return the text of a path with what a reader or a shell would lose of the project's name spelt out.
+
+    Blanks at the ends of the name, and characters that cannot be seen, are written as `%20` and the like.
+    """
+    name = path.project
+    inner = range(len(name) - len(name.lstrip()), len(name.rstrip()))
+    spelt = (char if at in inner and char.isprintable() else quote(char) for at, char in enumerate(name))
+    return f"{path.entity}/{''.join(spelt)}"
+
+
 def parse_run_path(text: str, *, entity: str | None = None, project: str | None = None) -> RunPath:
     """Read a run's path; `entity` and `project` stand in for what it leaves out.
 
     Reads `run_id`, `project/run_id`, `project:run_id`, `entity/project/run_id`,
     `entity/project:run_id`, `entity/project/runs/run_id` and a URL of the app, with or
-    without a leading slash. Blanks around each part are dropped.
+    without a leading slash. Blanks around the whole text are dropped, blanks around a part inside belong to
+    its name. A project may be written with %20 and the like: no name of a project holds a percent sign.
 
     Raises:
         UsageError: another form, an empty part, or no entity or project to be had.
@@ -145,7 +157,8 @@ def parse_listed_run(text: str, *, entity: str | None = None, project: ProjectPa
 def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:
     """Read a project's path; `entity` stands in where it has none.
 
-    Reads `project`, `entity/project` and a URL of the app, with or without a leading slash.
+    Reads `project`, `entity/project` and a URL of the app, with or without a leading slash. Blanks and %20
+    are read as in `parse_run_path`.
 
     Raises:
         UsageError: another form, an empty part, or no entity to be had.
@@ -157,7 +170,8 @@ def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:
         if len(parts) < 2:
             raise UsageError(f"project path {text!r} is not one: {_PROJECT_FORMS}")
     else:
-        parts = text.strip("/ ").split("/")
+        parts = _strip_slashes(text).split("/")
+        parts[-1] = _decode_project(parts[-1])
     if len(parts) > 2:
         raise UsageError(f"project path {text!r} has {len(parts)} parts: {_PROJECT_FORMS}")
     found_entity = parts[0] if len(parts) == 2 else entity
@@ -214,23 +228,36 @@ def _split_run_url(text: str) -> tuple[str | None, str | None, str] | None:
 def _split_run_path(text: str) -> tuple[str | None, str | None, str] | None:
     if "/sweeps/" in text:
         return None  # the SDK would take the sweep's id for a run's
-    parts = text.replace("/runs/", "/").strip("/ ").split("/")
+    parts = _strip_slashes(text.replace("/runs/", "/")).split("/")
     if len(parts) == 3:
-        return parts[0], parts[1], parts[2]
+        return parts[0], _decode_project(parts[1]), parts[2]
     if len(parts) > 3:
         return None
     # Docker style. Only the last part may hold it, and an id alone cannot hold a colon.
     project, colon, run_id = parts[-1].partition(":")
     if colon:
-        return (parts[0] if len(parts) == 2 else None), project, run_id
-    return None, (parts[0] if len(parts) == 2 else None), parts[-1]
+        return (parts[0] if len(parts) == 2 else None), _decode_project(project), run_id
+    return None, (_decode_project(parts[0]) if len(parts) == 2 else None), parts[-1]
+
+
+def _strip_slashes(text: str) -> str:
+    """Drop the blanks around a path, then the slashes; blanks behind a slash belong to a name."""
+    return text.strip().strip("/")
+
+
+def _decode_project(name: str) -> str:
+    """Read %20 and the like in the name of a project, which cannot itself hold a percent sign.
+
+    Source: wandb SDK 0.31.0 `sdk/wandb_settings.py`, `validate_project` (2026-11).
+    """
+    return unquote(name)
 
 
 def _require(name: str, value: str | None, text: str, variable: str | None) -> str:
-    value = value and value.strip()
-    if not value:
+    spelt_out = "%" in text  # what cannot be seen may stand there on purpose
+    if not value or not (value.strip() or spelt_out):
         where = f"; write it in the path, pass {name}= or set {variable}" if variable else ""
         raise UsageError(f"path {text!r} has no {name}{where}")
-    if any(not char.isprintable() or char == "/" for char in value):
+    if "/" in value or not (value.isprintable() or spelt_out):
         raise UsageError(f"path {text!r}: {name} {value!r} holds a slash or a character that cannot be seen")
     return value

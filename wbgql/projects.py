@@ -99,25 +99,56 @@ class _ListFields(Result, frozen=True):
     project: _Fields | None
 
 
+class _Entity(Result, frozen=True):
+    id: str
+    available: bool | None
+
+
+class _GetEntity(Result, frozen=True):
+    entity: _Entity | None
+
+
 LIST_PROJECTS = Operation("ListProjects", _ListProjects, paged=True)
+GET_ENTITY = Operation("GetEntity", _GetEntity)
 GET_PROJECT = Operation("GetProject", _GetProject)
 LIST_FIELDS = Operation("ListFields", _ListFields, paged=True)
-OPERATIONS: tuple[Operation[Any], ...] = (LIST_PROJECTS, GET_PROJECT, LIST_FIELDS)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_PROJECTS, GET_ENTITY, GET_PROJECT, LIST_FIELDS)
 
 INTERNAL = "_wandb"
 """The key of config and summary under which the SDK keeps its own."""
 
 
 def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Iterator[Project]:
-    """Yield the projects of `entity` that this key can see, lazily, one request a page."""
+    """Yield the projects of `entity` that this key can see, lazily, one request a page.
+
+    If there is none, one more request asks whether there is such an entity.
+
+    Raises:
+        NotFound: the entity does not exist, or is not visible to this key.
+    """
 
     def fetch(first: int, after: str | None) -> Connection[Project]:
         found = session.execute(LIST_PROJECTS, entity=entity, first=first, after=after).projects
         if found is None:
-            raise NotFound(f"no entity {entity!r}, or not visible", operation=LIST_PROJECTS.name)
+            raise _no_entity(entity)
         return found
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda project: project.id)
+    project = None
+    for project in iter_nodes(fetch, page_size=page_size, key=lambda project: project.id):
+        yield project
+    if project is None:
+        # Servers list no projects of a name that nobody has, so that an empty list may be a misspelt name.
+        there = session.execute(GET_ENTITY, entity=entity).entity
+        if there is None or there.available:
+            raise _no_entity(entity)
+
+
+def _no_entity(entity: str) -> NotFound:
+    return NotFound(
+        f"no entity {entity!r}: it does not exist, or this key cannot see it; check the spelling and the key "
+        "(`wbgql whoami`)",
+        operation=LIST_PROJECTS.name,
+    )
 
 
 def get_project(session: Session, path: ProjectPath) -> ProjectDetails:

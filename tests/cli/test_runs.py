@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.answers import VIEWER, fields, one_run, run, runs
-from tests.fakes import error_reply
+from tests.fakes import error_reply, page
 from wbgql.errors import ServerUnavailable
 
 
@@ -345,3 +345,25 @@ def test_a_server_that_is_down_exits_with_9(command) -> None:
 
     assert (got.code, got.out) == (9, "")
     assert got.err == "error: refused\n"
+
+
+def test_projects_of_an_entity_that_does_not_exist_exit_with_13(command) -> None:
+    nothing = {"projects": page(())}
+    missing = command("projects", "list", "nosuch", answers=[nothing, {"entity": None}])
+    free = command(
+        "projects", "list", "nosuch", answers=[nothing, {"entity": {"id": "E", "available": True}}]
+    )
+    empty = command("projects", "list", "new", answers=[nothing, {"entity": {"id": "E", "available": False}}])
+
+    assert [(got.code, got.out) for got in (missing, free, empty)] == [(13, ""), (13, ""), (0, "")]
+    assert "no entity 'nosuch'" in missing.err
+    assert "the entity has no project that this key can see" in empty.err
+
+
+def test_ids_of_projects_are_paths_that_other_commands_take(command) -> None:
+    node = {"id": "P", "name": " lead", "entityName": "acme", "createdAt": "2026-01-01", "readOnly": None}
+    listed = command("projects", "list", "acme", "--format", "ids", answers=[{"projects": page((node,))}])
+    counted = command("runs", "count", listed.out.strip(), answers=[{"project": {"runCount": 1}}])
+
+    assert listed.out == "acme/%20lead\n"
+    assert counted.sent[0][1]["project"] == " lead"

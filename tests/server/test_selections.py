@@ -13,8 +13,9 @@ import pytest
 
 import wbgql as wb
 from tests.bulk import FIRST_INSTANT, BulkRun, delete_runs, load_runs, make_run, write_runs
-from wbgql.errors import CoverageWarning, UnstableWarning
-from wbgql.server import RunningServer, start
+from wbgql.errors import CoverageWarning, NotFound, UnstableWarning
+from wbgql.paths import RunPath, quoted_path
+from wbgql.server import RunningServer, add_user, start
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +190,26 @@ def test_what_was_cleared_and_removed_is_found_as_missing(client: wb.Client) -> 
     assert client.runs("admin/cleared", where=missing).ids() == ["a"]
     run = client.run(path)
     assert (run.notes, run.config) == (None, {"keep": 1})
+
+
+def test_an_entity_that_does_not_exist_is_no_empty_list(client: wb.Client, server: RunningServer) -> None:
+    add_user(server.data, "newcomer")
+
+    assert list(client.projects("newcomer")) == []
+    with pytest.raises(NotFound):
+        client.runs("nosuch/*").ids()
+    with pytest.raises(NotFound, match="no entity 'nosuch': it does not exist, or this key cannot see it"):
+        list(client.projects("nosuch"))
+
+
+def test_a_project_with_blanks_in_its_name_is_addressed_as_it_is_listed(client: wb.Client) -> None:
+    for name in (" lead", "trail ", "in side"):
+        client.upsert_run(RunPath("admin", name, "r1"), state="finished")
+
+    listed = [project for project in client.projects() if " " in project.name]
+    for project in listed:
+        assert client.runs(project).ids() == client.runs(quoted_path(project.path)).ids() == ["r1"]
+        assert client.run(f"{quoted_path(project.path)}/r1").path.project == project.name
+    assert sorted(project.name for project in listed) == [" lead", "in side", "trail "]
+    with pytest.raises(NotFound):
+        client.runs("admin/lead").ids()

@@ -64,11 +64,11 @@ def parse_artifact_path(
 
 
 def _split(text: str) -> tuple[str | None, str | None, str] | None:
-    parts = text.strip().removeprefix(_SCHEME).strip("/ ").split("/")
+    parts = text.strip().removeprefix(_SCHEME).strip("/").split("/")
     if len(parts) > 3 or not all(parts):
         return None
     entity = parts[0] if len(parts) == 3 else None
-    project = parts[-2] if len(parts) > 1 else None
+    project = unquote(parts[-2]) if len(parts) > 1 else None
     return entity, project, parts[-1]
 
 
@@ -82,8 +82,7 @@ def _split_url(text: str) -> tuple[str | None, str | None, str] | None:
 
 
 def _require(what: str, value: str | None, text: str) -> str:
-    value = value and value.strip()
-    if not value:
+    if not value or not value.strip():
         raise UsageError(f"artifact path {text!r} has no {what}: {_FORMS}")
     if any(not char.isprintable() or char in "/:" for char in value):
         raise UsageError(f"artifact path {text!r}: {what} {value!r} holds a character that no name holds")

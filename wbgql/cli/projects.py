@@ -8,6 +8,7 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.output import Listing, list_options, write_list
+from wbgql.paths import quoted_path
 
 
 @click.group("projects", short_help="Projects of an entity.", epilog=examples("wbgql projects list acme"))
@@ -34,10 +35,10 @@ def list_command(app: App, entity_name: str | None, format_: str | None, output:
             "created_at": lambda project: project.created_at,
             "read_only": lambda project: project.read_only,
         },
-        key=lambda project: f"{project.entity_name}/{project.name}",
+        key=lambda project: quoted_path(project.path),
     )
     if not write_list(listing, format_, output):
-        app.tell("no projects: none there, a misspelt entity, or none that this key can see")
+        app.tell("the entity has no project that this key can see")
 
 
 @click.command(

@@ -176,7 +176,7 @@ class _Place:
 
     def move_on(self, page: Connection[RunNode]) -> None:
         """Go on behind the last run but one of a page; not known where the server gives no new cursor."""
-        cursors = [edge.cursor for edge in page.edges if edge is not None and edge.cursor is not None]
+        cursors = [edge.cursor for edge in page.edges if edge is not None and isinstance(edge.cursor, str)]
         overlaps = len(cursors) > 1 and len(cursors) == len(page.nodes) and cursors[-2] not in self._asked
         self.after = cursors[-2] if overlaps else next_cursor(page, self._asked)
         self._overlap = page.nodes[-1].id if overlaps else None
