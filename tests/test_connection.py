@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import page
-from wbgql.connection import Connection, iter_nodes, may_be_too_large
-from wbgql.errors import PermissionDenied, ResponseError, ServerUnavailable, UsageError
+from wbgql.connection import Begun, Changes, Connection, may_be_too_large
+from wbgql.connection import iter_nodes as iter_changing_nodes
+from wbgql.errors import PermissionDenied, ResponseError, ServerUnavailable, UnstablePopulation, UsageError
 
 Page = Connection[str]
 
@@ -29,6 +31,11 @@ class Pages:
         if isinstance(answer, BaseException):
             raise answer
         return msgspec.convert(answer, Page)
+
+
+def iter_nodes(fetch: Any, **options: Any) -> Iterator[Any]:
+    """The nodes of a list whose client changes nothing."""
+    return iter_changing_nodes(fetch, changes=Changes(), **options)
 
 
 def timeout() -> ServerUnavailable:
@@ -76,7 +83,7 @@ def test_a_limit_of_zero_sends_nothing() -> None:
 @pytest.mark.parametrize("bad", [{"page_size": 0}, {"limit": -1}])
 def test_a_senseless_size_is_refused_at_the_call(bad: dict[str, int]) -> None:
     with pytest.raises(UsageError, match=next(iter(bad))):
-        iter_nodes(Pages(), **bad)  # type: ignore[arg-type]  # either argument
+        iter_nodes(Pages(), **bad)
 
 
 def test_iter_nodes_goes_on_after_an_empty_page_that_promises_more() -> None:
@@ -236,3 +243,191 @@ def test_any_list_comes_through_whole_and_in_order(
 
     assert got == nodes[:limit]
     assert distinct == list(dict.fromkeys(nodes))
+
+
+class Moving:
+    """A list that its reader changes. Cursors are offsets, or (`keyed`) the node that a page ended with."""
+
+    def __init__(self, nodes: str, *, keyed: bool = False, counted: bool = False) -> None:
+        self.nodes = list(nodes)
+        self.changes = Changes()
+        self.requests = 0
+        self._all = list(nodes)
+        self._keyed = keyed
+        self._counted = counted
+
+    def __call__(self, first: int, after: str | None) -> Page:
+        self.requests += 1
+        begin = 0
+        if after is not None and self._keyed:
+            behind = self._all[self._all.index(after) + 1 :]
+            begin = next((i for i, node in enumerate(self.nodes) if node in behind), len(self.nodes))
+        elif after is not None:
+            begin = int(after)
+        nodes = self.nodes[begin : begin + first]
+        end = nodes[-1] if self._keyed and nodes else str(begin + len(nodes))
+        answer = page(nodes, cursor=end, has_next=begin + first < len(self.nodes))
+        return msgspec.convert(answer | ({"totalCount": len(self.nodes)} if self._counted else {}), Page)
+
+    def change(self, do: Callable[[list[str]], object]) -> None:
+        self.changes.note()
+        do(self.nodes)
+        self.changes.note()
+
+    def read(self, each: Callable[[str], object], **options: Any) -> list[str]:
+        """The nodes in the order given, with `each` called for one before the next is asked for."""
+        got = []
+        for node in iter_changing_nodes(self, changes=self.changes, key=identity, **options):
+            got.append(node)
+            each(node)
+        return got
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_loop_that_deletes_what_it_is_given_is_given_everything_in_order(keyed: bool) -> None:
+    moving = Moving(LETTERS, keyed=keyed)
+
+    got = moving.read(lambda node: moving.change(lambda nodes: nodes.remove(node)), page_size=4)
+
+    assert (got, moving.nodes) == (list(LETTERS), [])
+    assert moving.requests == 7
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_loop_that_deletes_the_first_ones_up_to_a_limit_is_given_the_first_ones(keyed: bool) -> None:
+    moving = Moving(LETTERS, keyed=keyed)
+
+    got = moving.read(lambda node: moving.change(lambda nodes: nodes.remove(node)), page_size=4, limit=10)
+
+    assert got == list(LETTERS[:10])
+
+
+def test_a_loop_that_changes_nothing_of_the_order_reads_each_page_twice_at_most() -> None:
+    moving = Moving(LETTERS * 1)
+
+    got = moving.read(lambda _: moving.change(lambda _nodes: None), page_size=2)
+
+    assert got == list(LETTERS)
+    assert moving.requests <= 3 * 13
+
+
+def test_a_loop_that_moves_each_node_to_the_front_or_the_end_is_given_all_of_them() -> None:
+    for place in (0, len(LETTERS)):
+        moving = Moving(LETTERS)
+
+        def move(node: str, moving: Moving = moving, place: int = place) -> None:
+            moving.change(lambda nodes: (nodes.remove(node), nodes.insert(place, node)))
+
+        assert sorted(moving.read(move, page_size=4)) == list(LETTERS)
+
+
+def test_what_the_loop_makes_is_not_given_to_it() -> None:
+    moving = Moving(LETTERS)
+
+    def copy(node: str) -> None:
+        moving.change(lambda nodes: nodes.insert(0, node.upper()))
+        moving.changes.note(made=node.upper())
+
+    assert sorted(moving.read(copy, page_size=4)) == list(LETTERS)
+    assert len(moving.nodes) == 52
+
+
+def test_a_list_that_came_with_something_else_is_read_from_its_start_after_a_change() -> None:
+    moving = Moving(LETTERS)
+    begun = Begun(moving(3, None), moving.changes.count)
+
+    got = moving.read(lambda node: moving.change(lambda nodes: nodes.remove(node)), page_size=5, begun=begun)
+
+    assert got == list(LETTERS)
+
+
+def test_a_list_without_a_new_cursor_raises_if_its_client_changed_it() -> None:
+    changes = Changes()
+    fetch = Pages(page("ab", has_next=True), page("ab", has_next=True))
+
+    nodes = iter_changing_nodes(fetch, changes=changes, key=identity)
+    next(nodes)
+    changes.note()
+
+    with pytest.raises(UnstablePopulation, match="this client changed what it lists"):
+        list(nodes)
+
+
+def test_others_who_change_a_list_are_warned_of_once() -> None:
+    moving = Moving(LETTERS, counted=True)
+    warnings: list[str] = []
+
+    moving.read(moving.nodes.remove, page_size=4, on_warning=warnings.append)
+
+    assert len(warnings) == 1
+    assert "others changed the list while it was read (the server counted 26, then 22)" in warnings[0]
+
+
+def test_the_clients_own_changes_are_no_reason_to_warn_of_others() -> None:
+    moving = Moving(LETTERS, counted=True)
+    warnings: list[str] = []
+
+    def delete(node: str) -> None:
+        if node in "bdf":
+            moving.change(lambda nodes: nodes.remove(node))
+
+    moving.read(delete, page_size=4, on_warning=warnings.append)
+
+    assert warnings == []
+
+
+def test_threads_that_go_on_changing_things_end_in_a_warning_and_not_in_a_loop() -> None:
+    moving = Moving(LETTERS)
+    warnings: list[str] = []
+
+    def fetch(first: int, after: str | None) -> Page:
+        moving.changes.note()  # another thread, about something else
+        return moving(first, after)
+
+    got = list(
+        iter_changing_nodes(
+            fetch, changes=moving.changes, key=identity, page_size=4, on_warning=warnings.append
+        )
+    )
+
+    assert got == list(LETTERS)
+    assert len(warnings) == 1
+    assert moving.requests <= 4 * 14
+
+
+@settings(max_examples=300)
+@given(
+    size=st.integers(1, 5),
+    keyed=st.booleans(),
+    script=st.lists(
+        st.tuples(st.sampled_from(["keep", "delete", "front", "end", "other"]), st.integers(0, 25)),
+        max_size=40,
+    ),
+)
+def test_whatever_a_loop_does_to_its_own_list_nothing_that_stays_is_missed(
+    size: int, keyed: bool, script: list[tuple[str, int]]
+) -> None:
+    moving = Moving(LETTERS, keyed=keyed)
+    steps = iter(script)
+    dropped: set[str] = set()
+
+    def step(node: str) -> None:
+        what, number = next(steps, ("keep", 0))
+        target = LETTERS[number] if what == "other" else node
+        if what == "keep" or target not in moving.nodes:
+            return
+        if what in ("delete", "other"):
+            dropped.add(target)
+            moving.change(lambda nodes: nodes.remove(target))
+        elif not keyed:  # a keyed cursor means an order that does not change
+            moving.change(
+                lambda nodes: (nodes.remove(node), nodes.insert(0 if what == "front" else 26, node))
+            )
+
+    got = moving.read(step, page_size=size)
+
+    assert len(got) == len(set(got))
+    assert set(LETTERS) - set(got) <= dropped

@@ -6,13 +6,15 @@ fetches one page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
 from wbgql.cautions import warn
-from wbgql.errors import ResponseError, ServerUnavailable, UsageError
+from wbgql.errors import ResponseError, ServerUnavailable, UnstablePopulation, UnstableWarning, UsageError
 
 T = TypeVar("T")
 
@@ -21,6 +23,7 @@ MIN_PAGE_SIZE = 10
 """Below this a page is never halved: the page is then not what the server chokes on."""
 
 _MAX_BARREN_PAGES = 10
+_MAX_VAIN_READINGS = 3
 _GATEWAY_GAVE_UP = (502, 504)
 
 
@@ -51,12 +54,41 @@ class Connection(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False
         return [edge.node for edge in self.edges if edge is not None and edge.node is not None]
 
 
+class Changes:
+    """What a client has changed, so that its lists know. `count` moves with each mutation it sends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._numbers = itertools.count(1)
+        self._made: dict[str, int] = {}
+
+    def note(self, made: str | None = None) -> None:
+        """Note a mutation, before it is sent and after; `made` is the key of what it created."""
+        self.count = next(self._numbers)
+        if made is not None:
+            self._made[made] = self.count
+
+    def made_since(self, count: int, key: str) -> bool:
+        """Whether this client created the node of that key after it had made `count` changes."""
+        return self._made.get(key, 0) > count
+
+
+@dataclass(frozen=True, slots=True)
+class Begun(Generic[T]):
+    """The first page of a list that came with something else, and `changes.count` when it was asked for."""
+
+    page: Connection[T]
+    asked: int
+
+
 def iter_nodes(
     fetch: Callable[[int, str | None], Connection[T]],
     *,
+    changes: Changes,
     page_size: int = DEFAULT_PAGE_SIZE,
     limit: int | None = None,
     key: Callable[[T], str] | None = None,
+    begun: Begun[T] | None = None,
     on_page: Callable[[Connection[T]], object] | None = None,
     on_warning: Callable[[str], object] | None = None,
 ) -> Iterator[T]:
@@ -68,27 +100,47 @@ def iter_nodes(
     dropped: cursors over a list that changes repeat nodes (and may skip some). Keys are
     kept in memory until the end.
 
+    A caller may change what it is listing. If this client sent a mutation since a page was
+    asked for, that page is asked for once more, because a cursor may be an offset. If the
+    page still begins with the same node, its new nodes are given and the list goes on. If
+    not, the list is read from its start. The list is complete when one reading from start
+    to end was not interrupted by a change. What this client creates meanwhile is not given.
+    Costs at most two more requests for each page. Without `key` none of this is done.
+
+    If the server's count moves and this client changed nothing, others changed the list,
+    and `on_warning` is called.
+
     A page that a gateway gave up on (502, 504, timeout) is asked for again, half as
     large, down to 10. A cursor that repeats, or is missing where there should be more,
-    ends the loop; as the list is then perhaps not complete, that is told to `on_warning`
-    (a RuntimeWarning without it).
+    ends the loop; as the list is then perhaps not complete, `on_warning` is called
+    (without it, `UnstableWarning` is issued).
 
     Raises:
         UsageError: `page_size` below 1 or `limit` below 0; at the call, not at the first node.
         ResponseError: ten pages in a row brought nothing new and each promised more.
+        UnstablePopulation: this client changed the list, and the server gives no cursor to go on.
         RequestError: whatever `fetch` raises.
     """
-    return _nodes(
-        iter_pages(fetch, page_size=page_size, limit=limit, key=key, on_warning=on_warning), on_page
+    pages = iter_pages(
+        fetch,
+        changes=changes,
+        page_size=page_size,
+        limit=limit,
+        key=key,
+        begun=begun,
+        on_warning=on_warning,
     )
+    return _nodes(pages, on_page)
 
 
 def iter_pages(
     fetch: Callable[[int, str | None], Connection[T]],
     *,
+    changes: Changes,
     page_size: int = DEFAULT_PAGE_SIZE,
     limit: int | None = None,
     key: Callable[[T], str] | None = None,
+    begun: Begun[T] | None = None,
     on_warning: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[Connection[T], list[T]]]:
     """Yield each page with those of its nodes that are new and within the limit; as `iter_nodes`."""
@@ -96,7 +148,7 @@ def iter_pages(
         raise UsageError(f"page_size must be at least 1, not {page_size!r}")
     if limit is not None and limit < 0:
         raise UsageError(f"limit must not be negative, not {limit!r}")
-    return _iter_pages(fetch, Window(page_size, limit), key, on_warning or _warn)
+    return _iter_pages(fetch, Window(page_size, limit), _Given(key, changes), begun, on_warning or _warn)
 
 
 def may_be_too_large(error: ServerUnavailable) -> bool:
@@ -143,35 +195,109 @@ def _nodes(
         yield from nodes
 
 
+class _Given(Generic[T]):
+    """The keys of the nodes that a list has given, and the changes that its client made meanwhile."""
+
+    def __init__(self, key: Callable[[T], str] | None, changes: Changes) -> None:
+        self.key = key
+        self.changes = changes
+        self.keys: set[str] = set()
+        self._since = changes.count
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether this client changed something since the list began."""
+        return self.changes.count != self._since
+
+    def take(self, nodes: list[T]) -> list[T]:
+        """Return those that were not given yet, and count them as given."""
+        if self.key is None:
+            return nodes
+        new = _drop_seen(nodes, self.key, self.keys)
+        if not self.is_changed:
+            return new
+        return [node for node in new if not self.changes.made_since(self._since, self.key(node))]
+
+
 def _iter_pages(
     fetch: Callable[[int, str | None], Connection[T]],
     window: Window,
-    key: Callable[[T], str] | None,
+    given: _Given[T],
+    begun: Begun[T] | None,
     warn: Callable[[str], object],
 ) -> Iterator[tuple[Connection[T], list[T]]]:
-    seen_keys: set[str] = set()
+    vain = 0
+    while vain < _MAX_VAIN_READINGS:
+        known = len(given.keys)
+        if (yield from _read(fetch, window, given, begun, warn)):
+            return
+        begun = None
+        vain = 0 if len(given.keys) > known else vain + 1
+    # What the caller does with a node is done between pages; only other threads change things all the time.
+    warn("this client changed things in other threads while the list was read: it may not be complete")
+
+
+def _read(
+    fetch: Callable[[int, str | None], Connection[T]],
+    window: Window,
+    given: _Given[T],
+    begun: Begun[T] | None,
+    warn: Callable[[str], object],
+) -> Generator[tuple[Connection[T], list[T]], None, bool]:
+    """Read a list from its start and yield what is new; return whether nothing can be missing."""
+    key, changes = given.key, given.changes
+    seen_keys: set[str] = set() if given.keys else given.keys
     seen_cursors: set[str] = set()
     after: str | None = None
-    barren = 0
+    head: str | None = None  # the key that a page asked for once more must begin with
+    total: int | None = None
+    told = False  # that others changed the list
+    started = barren = 0
     while not window.is_full:
-        page = fetch_page(fetch, window, after)
+        asked = changes.count if begun is None else begun.asked
+        started = asked if after is None else started
+        page = fetch_page(fetch, window, after) if begun is None else begun.page
+        begun = None
+        # Read at one instant, as far as this client's own changes go.
+        whole = after is None or changes.count == started
+        counted = page.total_count if isinstance(page.total_count, int) else None
         nodes = page.nodes
-        new = nodes if key is None else _drop_seen(nodes, key, seen_keys)
+        if key is not None and head is not None and [key(node) for node in nodes[:1]] != [head]:
+            return False
+        if None not in (total, counted) and total != counted and whole and not told:
+            told = True
+            warn(
+                f"others changed the list while it was read (the server counted {total}, then {counted}): "
+                "it may not be complete"
+            )
+        total = counted
+        fresh = nodes if key is None or seen_keys is given.keys else _drop_seen(nodes, key, seen_keys)
+        new = given.take(nodes)
         yield page, window.take(new)
         if not page.page_info.has_next_page:
-            return
-        barren = 0 if new else barren + 1
+            return whole or key is None
+        barren = 0 if new or (fresh and seen_keys is not given.keys) else barren + 1
         if barren == _MAX_BARREN_PAGES:
             raise ResponseError(
                 f"{barren} pages in a row brought nothing new, each promising more: {after!r}"
             )
+        again = key is not None and bool(new) and changes.count != asked
+        head = key(nodes[0]) if key is not None and again and after is not None else None
+        if again:
+            total = None
+            del page, nodes, new, fresh
+            continue
         after = next_cursor(page, seen_cursors)
         if after is None:
-            warn("the server promised more but gave no new cursor: the list may not be complete")
-            return
+            message = "the server promised more but gave no new cursor: the list may not be complete"
+            if given.is_changed:
+                raise UnstablePopulation(f"{message}, and this client changed what it lists")
+            warn(message)
+            return True
         seen_cursors.add(after)
         # A page may be large: it goes before the next one comes. So too in all that hand pages on.
-        del page, nodes, new
+        del page, nodes, new, fresh
+    return True
 
 
 def fetch_page(
@@ -215,4 +341,4 @@ def next_cursor(page: Connection[T], seen: set[str]) -> str | None:
 
 
 def _warn(message: str) -> None:
-    warn(message, RuntimeWarning)
+    warn(message, UnstableWarning)

@@ -8,7 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from wbgql.connection import Connection, Edge, PageInfo, iter_nodes
+import msgspec
+
+from wbgql.connection import Begun, Connection, PageInfo, iter_nodes, iter_pages
 from wbgql.documents import Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound, UsageError
@@ -35,6 +37,7 @@ class File(Result, frozen=True):
 
 class _RunFiles(Result, frozen=True):
     files: Connection[File] | None
+    file_count: int | None = None
 
 
 class _FilesProject(Result, frozen=True):
@@ -80,7 +83,7 @@ def iter_files(
     Raises:
         NotFound: the run or its project is missing or not visible.
     """
-    return _iter_files(session, path, pattern, page_size, None)
+    return _iter_files(session, path, pattern, page_size)
 
 
 def iter_files_of_runs(
@@ -96,12 +99,13 @@ def iter_files_of_runs(
         NotFound: a run or its project is missing or not visible.
     """
     for batch in _by_project(runs):
+        asked = session.changes.count
         found = _fetch_batch(session, batch, pattern)
         for path in batch:
             files = found.get(path.run_id)
             if files is None:
                 raise NotFound.run(path, operation=LIST_FILES_OF_RUNS.name)
-            for file in _all_files(session, path, files, pattern):
+            for file in _iter_files(session, path, pattern, 500, Begun(files, asked)):
                 yield path, file
 
 
@@ -113,11 +117,14 @@ def iter_files_of_project(
     Raises:
         NotFound: the project is missing or not visible.
     """
-    fetch = _runs_fetcher(session, path, {}, pattern)
-    for node in iter_nodes(fetch, page_size=RUNS_PER_PAGE, key=lambda node: node.id):
-        run = RunPath(path.entity, path.project, node.name)
-        files = list(_all_files(session, run, node.files, pattern)) if node.files else []
-        yield run, node.user.username if node.user else None, files
+    fetch, changes = _runs_fetcher(session, path, {}, pattern), session.changes
+    for _, nodes in iter_pages(fetch, changes=changes, page_size=RUNS_PER_PAGE, key=lambda node: node.id):
+        asked = changes.count
+        for node in nodes:
+            run = RunPath(path.entity, path.project, node.name)
+            begun = Begun(node.files, asked) if node.files else None
+            files = list(_iter_files(session, run, pattern, 500, begun)) if begun else []
+            yield run, node.user.username if node.user else None, files
 
 
 def download_files(
@@ -184,7 +191,9 @@ def _by_project(runs: Iterable[RunPath | HasPath]) -> Iterator[list[RunPath]]:
 
 def _fetch_batch(session: Session, batch: list[RunPath], pattern: str | None) -> dict[str, Connection[File]]:
     fetch = _runs_fetcher(session, batch[0].project_path, _named(batch), pattern)
-    nodes = islice(iter_nodes(fetch, page_size=len(batch), key=lambda node: node.id), len(batch))
+    nodes = islice(
+        iter_nodes(fetch, changes=session.changes, page_size=len(batch), key=lambda node: node.id), len(batch)
+    )
     empty: Connection[File] = Connection(edges=[], page_info=PageInfo(has_next_page=False))
     return {node.name: node.files or empty for node in nodes}
 
@@ -214,25 +223,8 @@ def _runs_fetcher(
     return fetch
 
 
-def _all_files(
-    session: Session, path: RunPath, first_page: Connection[File], pattern: str | None
-) -> Iterator[File]:
-    """The files that came with a run, and the rest of them where there are more."""
-    seen = {file.id for file in first_page.nodes}
-    yield from first_page.nodes
-    if first_page.page_info.has_next_page:
-        for file in _iter_files(session, path, pattern, 500, _last_cursor(first_page)):
-            if file.id not in seen:
-                yield file
-
-
-def _last_cursor(page: Connection[File]) -> str | None:
-    edges: list[Edge[File]] = [edge for edge in page.edges if edge is not None]
-    return page.page_info.end_cursor or (edges[-1].cursor or None if edges else None)
-
-
 def _iter_files(
-    session: Session, path: RunPath, pattern: str | None, page_size: int, start: str | None
+    session: Session, path: RunPath, pattern: str | None, page_size: int, begun: Begun[File] | None = None
 ) -> Iterator[File]:
     def fetch(first: int, after: str | None) -> Connection[File]:
         project = session.execute(
@@ -242,12 +234,15 @@ def _iter_files(
             run=path.run_id,
             pattern=pattern,
             first=first,
-            after=after or start,
+            after=after,
         ).project
         if project is None:
             raise NotFound.project(path.project_path, operation=LIST_FILES.name)
         if project.run is None or project.run.files is None:
             raise NotFound.run(path, operation=LIST_FILES.name)
-        return project.run.files
+        # What the count is does not matter here, only whether it moves: the list itself carries none.
+        return msgspec.structs.replace(project.run.files, total_count=project.run.file_count)
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda file: file.id)
+    return iter_nodes(
+        fetch, changes=session.changes, page_size=page_size, key=lambda file: file.id, begun=begun
+    )

@@ -229,6 +229,7 @@ def iter_users(session: Session, artifact_id: str) -> Iterator[LineageRun]:
     """
     return iter_nodes(
         lambda first, after: _users_page(session, artifact_id, first, after),
+        changes=session.changes,
         page_size=_PAGE,
         key=lambda run: run.id,
     )
@@ -309,7 +310,7 @@ class _Walk:
             totals[0] = page.total_count or None
             return page
 
-        for run in iter_nodes(fetch, page_size=_PAGE, key=lambda one: one.id):
+        for run in iter_nodes(fetch, changes=self._session.changes, page_size=_PAGE, key=lambda one: one.id):
             count += 1
             yield run
         if totals[0] is not None and totals[0] > count:
@@ -330,7 +331,9 @@ class _Walk:
                 return Connection(edges=[], page_info=PageInfo(has_next_page=False))
             return project.run.artifacts
 
-        return iter_nodes(fetch, page_size=_PAGE, key=lambda version: version.id)
+        return iter_nodes(
+            fetch, changes=self._session.changes, page_size=_PAGE, key=lambda version: version.id
+        )
 
 
 def escape_label(text: str) -> str:

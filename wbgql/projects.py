@@ -134,7 +134,7 @@ def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Ite
         return found
 
     project = None
-    for project in iter_nodes(fetch, page_size=page_size, key=lambda project: project.id):
+    for project in iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda one: one.id):
         yield project
     if project is None:
         # Servers list no projects of a name that nobody has, so that an empty list may be a misspelt name.
@@ -192,7 +192,9 @@ def _iter_listed(
             raise NotFound.project(path, operation=LIST_FIELDS.name)
         return found.fields
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda field: f"{field.path} {field.type}")
+    return iter_nodes(
+        fetch, changes=session.changes, page_size=page_size, key=lambda field: f"{field.path} {field.type}"
+    )
 
 
 def _is_asked_for(path: str, pattern: str | None) -> bool:

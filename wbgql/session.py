@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from wbgql.cautions import warn
-from wbgql.connection import MIN_PAGE_SIZE, may_be_too_large
+from wbgql.connection import MIN_PAGE_SIZE, Changes, may_be_too_large
 from wbgql.documents import Documents, Operation, Prepared, load_documents
 from wbgql.errors import (
     AuthenticationError,
@@ -75,7 +75,8 @@ class Session:
     Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the policy says.
     A mutation is repeated on 429, which refused it, if the connection never stood, and if its operation
     is `repeatable`. A mutation that destroys is repeated on 429 only by `execute_guarded`. Nothing is
-    repeated on a 500. `now` is Unix time, for dates in headers.
+    repeated on a 500. `now` is Unix time, for dates in headers. `changes` counts the mutations, which lists
+    of this session take into account.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Session:
         sleep: Callable[[float], object] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
         on_retry: OnRetry | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.stats = Stats()
+        self.changes = changes or Changes()
         self._transport = transport
         self._documents = load_documents() if documents is None else documents
         self._policy = policy or RetryPolicy()
@@ -124,7 +127,7 @@ class Session:
         For a job that paces its requests. `options` are the constructor's; documents stay the same. Closing
         either closes the connection of both.
         """
-        return Session(wrap(self._transport), documents=self._documents, **options)
+        return Session(wrap(self._transport), documents=self._documents, changes=self.changes, **options)
 
     def execute(self, operation: Operation[T], /, **variables: Any) -> T:
         """Send an operation and return its decoded data. One request, unless repeated.
@@ -156,7 +159,13 @@ class Session:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
         asked = replace(prepared, result=operation.result)
-        return self._decode(operation, self._send(operation, asked, variables, guard))
+        if prepared.kind == "query":
+            return self._decode(operation, self._send(operation, asked, variables, guard))
+        self.changes.note()
+        try:
+            return self._decode(operation, self._send(operation, asked, variables, guard))
+        finally:
+            self.changes.note()
 
     def close(self) -> None:
         """Close the transport. May be called twice."""

@@ -141,6 +141,8 @@ class Draft:
                 if lost is not None
                 else get_run(self.session, self.path)
             )
+            if after is not None and self.before is None:
+                self.session.changes.note(made=after.storage_id)
             left = self._differences(after, expected)
             if after is not None and not left:
                 return Upsert(run=after, inserted=self.before is None, changes=self.changes)

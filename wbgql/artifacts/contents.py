@@ -70,7 +70,7 @@ def iter_artifact_files(
             )
         return artifact.files
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda file: file.name)
+    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda file: file.name)
 
 
 def download_artifact(

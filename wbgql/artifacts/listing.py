@@ -23,7 +23,7 @@ from wbgql.artifacts.nodes import (
     Version,
 )
 from wbgql.cautions import warn
-from wbgql.connection import Connection, iter_nodes
+from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotFound, UsageError
 from wbgql.paths import ProjectPath, RunPath
@@ -205,7 +205,7 @@ def iter_artifact_types(session: Session, path: ProjectPath) -> Iterator[Artifac
         project = session.execute(LIST_ARTIFACT_TYPES, **_names(path), first=first, after=after).project
         return _present(path, LIST_ARTIFACT_TYPES, project).artifact_types
 
-    return iter_nodes(fetch, page_size=100, key=lambda kind: kind.id)
+    return iter_nodes(fetch, changes=session.changes, page_size=100, key=lambda kind: kind.id)
 
 
 def iter_collections(session: Session, path: ProjectPath, *, type: str | None = None) -> Iterator[Collection]:
@@ -220,7 +220,7 @@ def iter_collections(session: Session, path: ProjectPath, *, type: str | None = 
         found = _present(path, LIST_COLLECTIONS, project).artifact_collections
         return _some(found, path, LIST_COLLECTIONS)
 
-    nodes = iter_nodes(fetch, page_size=200, key=lambda collection: collection.id)
+    nodes = iter_nodes(fetch, changes=session.changes, page_size=200, key=lambda collection: collection.id)
     return (one for one in nodes if type is None or one.type == type)
 
 
@@ -244,7 +244,7 @@ def iter_versions(
 def _iter_any(session: Session, path: ProjectPath, query: VersionQuery) -> Iterator[Version]:
     """Yield what the server gives for `query`."""
     if query.collection is not None:
-        return _iter_collection(session, path, query, query.collection, None)
+        return _iter_collection(session, path, query, query.collection)
     return _iter_project(session, path, query)
 
 
@@ -330,22 +330,20 @@ def _iter_artifacts(
             raise NotFound.run(path, operation=operation.name)
         return project.run.artifacts
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda artifact: artifact.id)
+    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda artifact: artifact.id)
 
 
 def _iter_project(session: Session, path: ProjectPath, query: VersionQuery) -> Iterator[Version]:
     seen: set[str] = set()
-    fetch = _collections_fetcher(session, path, query)
-    for collection in iter_nodes(fetch, page_size=COLLECTIONS_PER_PAGE, key=lambda one: one.id):
-        page = collection.artifacts
-        if page is None:
-            continue
-        fresh = [version for version in page.nodes if version.id not in seen]
-        seen.update(version.id for version in fresh)
-        yield from fresh
-        if page.page_info.has_next_page:
-            after = page.page_info.end_cursor
-            for version in _iter_collection(session, path, query, collection.name, after):
+    fetch, changes = _collections_fetcher(session, path, query), session.changes
+    pages = iter_pages(fetch, changes=changes, page_size=COLLECTIONS_PER_PAGE, key=lambda one: one.id)
+    for _, collections in pages:
+        asked = changes.count
+        for collection in collections:
+            if collection.artifacts is None:
+                continue
+            begun = Begun(collection.artifacts, asked)
+            for version in _iter_collection(session, path, query, collection.name, begun):
                 if version.id not in seen:
                     seen.add(version.id)
                     yield version
@@ -376,14 +374,12 @@ def _collections_fetcher(
 
 
 def _iter_collection(
-    session: Session, path: ProjectPath, query: VersionQuery, name: str, start: str | None
+    session: Session, path: ProjectPath, query: VersionQuery, name: str, begun: Begun[Version] | None = None
 ) -> Iterator[Version]:
     variables = _names(path) | query.variables() | {"collection": name}
 
     def fetch(first: int, after: str | None) -> Connection[Version]:
-        project = session.execute(
-            LIST_COLLECTION_VERSIONS, **variables, first=first, after=after or start
-        ).project
+        project = session.execute(LIST_COLLECTION_VERSIONS, **variables, first=first, after=after).project
         collection = _present(path, LIST_COLLECTION_VERSIONS, project).artifact_collection
         if collection is None or collection.artifacts is None:
             raise NotFound(
@@ -392,7 +388,13 @@ def _iter_collection(
             )
         return collection.artifacts
 
-    return iter_nodes(fetch, page_size=VERSIONS_PER_PAGE, key=lambda version: version.id)
+    return iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=VERSIONS_PER_PAGE,
+        key=lambda version: version.id,
+        begun=begun,
+    )
 
 
 def _names(path: ProjectPath) -> dict[str, Any]:

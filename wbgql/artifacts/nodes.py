@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 import msgspec
 
 from wbgql.artifacts.names import ArtifactPath
-from wbgql.connection import PageInfo
+from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, Result
 from wbgql.errors import NotFetched, UsageError
 from wbgql.paths import RunPath
@@ -260,30 +260,13 @@ class Collection(Result, frozen=True):
         return None if self.artifacts is None else self.artifacts.total_count
 
 
-class _VersionEdge(Result, frozen=True):
-    node: Version | None
-
-
-class VersionPage(Result, frozen=True):
-    """The first versions of a collection, as they come nested in a list of collections."""
-
-    total_count: int
-    page_info: PageInfo
-    edges: list[_VersionEdge | None]
-
-    @property
-    def nodes(self) -> list[Version]:
-        """The page's versions without nulls."""
-        return [edge.node for edge in self.edges if edge is not None and edge.node is not None]
-
-
 class CollectionVersions(Result, frozen=True):
     """One collection and the first of its versions."""
 
     id: str
     name: str
     default_artifact_type: _TypeName
-    artifacts: VersionPage | None
+    artifacts: Connection[Version] | None
 
 
 ArtifactLike: TypeAlias = str | ArtifactPath | Artifact

@@ -259,7 +259,7 @@ def iter_outputs(session: Session, path: RunPath) -> Iterator[FoundVersion]:
             raise UsageError(f"the server resolved {str(path)!r} to {str(real)!r}; nothing was done")
         return project.run.outputs
 
-    nodes = iter_nodes(fetch, page_size=100, key=lambda version: version.id)
+    nodes = iter_nodes(fetch, changes=session.changes, page_size=100, key=lambda version: version.id)
     return (version for version in nodes if version.state != "DELETED")
 
 

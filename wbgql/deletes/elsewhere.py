@@ -116,7 +116,8 @@ def _find(session: Session, project: ProjectPath, run_ids: Sequence[str]) -> Ite
     left = iter(run_ids)
     while batch := list(islice(left, _IDS_PER_REQUEST)):
         wanted = set(batch)
-        for node in iter_nodes(_fetcher(session, project, batch), page_size=_PAGE, key=lambda run: run.id):
+        fetch = _fetcher(session, project, batch)
+        for node in iter_nodes(fetch, changes=session.changes, page_size=_PAGE, key=lambda run: run.id):
             if node.name in wanted:
                 path = RunPath(project.entity, project.project, node.name)
                 yield FoundRun(path=path, storage_id=node.id, created_at=node.created_at)

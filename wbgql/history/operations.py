@@ -221,4 +221,4 @@ def iter_runs_of(
         runs: Connection[Any] = found.runs
         return runs
 
-    return iter_nodes(fetch, page_size=len(ids), key=lambda node: str(node.name))
+    return iter_nodes(fetch, changes=session.changes, page_size=len(ids), key=lambda node: str(node.name))

@@ -91,7 +91,7 @@ def iter_console_lines(
         lines = ask_run(session, LIST_CONSOLE_LINES, path, first=first, after=after).log_lines
         return lines if lines is not None else _no_lines()
 
-    return map(_to_line, iter_nodes(fetch, page_size=page_size))
+    return map(_to_line, iter_nodes(fetch, changes=session.changes, page_size=page_size))
 
 
 def get_last_console_lines(session: Session, path: RunPath, count: int) -> list[ConsoleLine]:

@@ -56,4 +56,4 @@ def iter_run_ids(
             raise NotFound.project(path, operation=LIST_RUN_IDS.name)
         return project.runs
 
-    return iter_nodes(fetch, page_size=page_size, key=lambda node: node.id)
+    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda node: node.id)

@@ -23,9 +23,10 @@ _SMALLEST_PAGE = 2
 def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:
     """Yield new runs, page by page, in the question's order, at most `limit`.
 
-    Runs that appear or vanish meanwhile shift the pages: a run that comes twice is dropped, one
-    may be missed. Where all is read, the number read is compared with the server's count of the
-    first page; if they differ, an UnstableWarning says so.
+    Runs that this client changes, deletes or makes meanwhile do no harm; see `iter_nodes`. Runs that
+    others make or delete shift the pages: a run that comes twice is dropped, one may be missed. If all
+    was read and this client changed nothing, the number read is compared with the server's count of
+    the first page; if they differ, an UnstableWarning says so.
     """
     page_size = reader.question.page_size
     if limit is not None:
@@ -36,11 +37,14 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
         return reader.ask(first, after, total=with_total and after is None)
 
     ahead = ReadAhead(ask, count=reader.count, limit=limit, latency_s=lambda: reader.session.stats.wait_s)
+    changes = reader.session.changes
     total: int | None = None
     given = pages = 0
+    began = changes.count
     try:
         fetch = iter_pages(
             lambda first, after: reader.accept(ahead(first, after)),
+            changes=changes,
             page_size=page_size,
             limit=limit,
             key=attrgetter("id"),
@@ -54,6 +58,8 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
             del page, nodes
     finally:
         ahead.close()
+    if changes.count != began:
+        return  # what this client changed is in neither number; `iter_pages` has seen to the rest
     if with_total and pages > 1 and total is not None and given + reader.hidden != total:
         warn(
             UnstableWarning(
@@ -75,6 +81,7 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
         UnstablePopulation: it did not agree twice (a warning with `on_unstable="warn"`).
     """
     given: set[str] = set()
+    began = reader.session.changes.count
     scan = _Pass(reader)
     yield from scan.pages(given)
     counted = scan.disagreement()
@@ -91,7 +98,7 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
         if reader.question.on_unstable == "raise":
             raise UnstablePopulation(message)
         warn(UnstableWarning(message))
-    elif vanished:
+    elif vanished and reader.session.changes.count == began:
         message = f"{vanished} of the runs given vanished, or ceased to match, while the rest were read"
         warn(UnstableWarning(f"{str(reader.path)!r}: {message}"))
 

@@ -139,7 +139,9 @@ def _iter_metered(session: Session, path: ProjectPath) -> Iterator[RunBytes]:
             raise NotFound.project(path, operation=LIST_RUN_BYTES.name)
         return project.runs
 
-    for node in iter_nodes(fetch, page_size=_RUNS_PER_PAGE, key=lambda node: node.id):
+    for node in iter_nodes(
+        fetch, changes=session.changes, page_size=_RUNS_PER_PAGE, key=lambda node: node.id
+    ):
         run = RunPath(path.entity, path.project, node.name)
         user = node.user.username if node.user else None
         yield RunBytes(run, user, node.file_count or 0, node.storage_bytes)

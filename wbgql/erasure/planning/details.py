@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from wbgql.connection import Connection, iter_nodes
+from wbgql.connection import Begun, Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.planning.facts import (
     GET_ARTIFACT_FACTS,
+    NO_CHANGES,
     ByRun,
     ByUser,
     Id,
@@ -203,7 +204,9 @@ def read_file_ids(session: Session, path: RunPath) -> dict[str, str]:
 
     return {
         file.id: file.name
-        for file in iter_nodes(fetch, page_size=_MORE, key=lambda file: file.id, on_warning=refuse_half)
+        for file in iter_nodes(
+            fetch, changes=NO_CHANGES, page_size=_MORE, key=lambda file: file.id, on_warning=refuse_half
+        )
     }
 
 
@@ -265,7 +268,13 @@ def _read_page(
         return project.runs
 
     wanted = set(run_ids)
-    nodes = iter_nodes(fetch, page_size=RUNS_PER_PAGE, key=lambda node: node.id, on_warning=refuse_half)
+    nodes = iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=RUNS_PER_PAGE,
+        key=lambda node: node.id,
+        on_warning=refuse_half,
+    )
     return [node for node in nodes if node.name in wanted]
 
 
@@ -295,14 +304,19 @@ def _complete(session: Session, path: ProjectPath, node: _RunNode, *, with_files
 
 
 def _go_on(
-    start: Connection[T], fetch: Callable[[int, str | None], Connection[T]], key: Callable[[T], str] | None
+    start: Connection[T],
+    fetch: Callable[[int, str | None], Connection[T]],
+    key: Callable[[T], str] | None,
 ) -> Iterator[T]:
     """Yield the nodes of a page that came nested, then those of the pages behind it."""
-
-    def page(first: int, after: str | None) -> Connection[T]:
-        return start if after is None else fetch(first, after)
-
-    return iter_nodes(page, page_size=_MORE, key=key, on_warning=refuse_half)
+    return iter_nodes(
+        fetch,
+        changes=NO_CHANGES,
+        page_size=_MORE,
+        key=key,
+        begun=Begun(start, NO_CHANGES.count),
+        on_warning=refuse_half,
+    )
 
 
 def _some(found: T | None, operation: Operation[Any]) -> T:

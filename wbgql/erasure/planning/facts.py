@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from wbgql.connection import Connection, PageInfo, iter_pages
+from wbgql.connection import Changes, Connection, PageInfo, iter_pages
 from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.plan_ids import SYSTEM_PREFIX
 from wbgql.errors import NotVisible, ResponseError, UsageError
@@ -15,6 +15,9 @@ from wbgql.runs import LOGGING_STATES, RunNode
 from wbgql.session import Session
 
 LATEST = "latest"
+NO_CHANGES = Changes()
+"""For lists of one run or version: the job's other threads change others all the time, which is no reason
+to read these again."""
 _OUTPUTS_PER_PAGE = 1000
 _USERS_PER_PAGE = 1000
 
@@ -227,7 +230,11 @@ def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
         return _present(project.run.outputs, GET_RUN_FACTS)
 
     pages = iter_pages(
-        fetch, page_size=_OUTPUTS_PER_PAGE, key=lambda output: output.id, on_warning=refuse_half
+        fetch,
+        changes=NO_CHANGES,
+        page_size=_OUTPUTS_PER_PAGE,
+        key=lambda output: output.id,
+        on_warning=refuse_half,
     )
     outputs = tuple(output for _, new in pages for output in new)
     return RunFacts(path=path, run=found[-1], outputs=outputs) if found else None
@@ -247,7 +254,13 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
         found.append(version)
         return version.used_by
 
-    pages = iter_pages(fetch, page_size=_USERS_PER_PAGE, key=lambda run: run.id, on_warning=refuse_half)
+    pages = iter_pages(
+        fetch,
+        changes=NO_CHANGES,
+        page_size=_USERS_PER_PAGE,
+        key=lambda run: run.id,
+        on_warning=refuse_half,
+    )
     users = tuple(sorted(run.id for _, new in pages for run in new))
     if not found:
         return None

@@ -191,7 +191,13 @@ class _Reading:
                 )
             return project.run.outputs
 
-        found = iter_nodes(fetch, page_size=_MORE, key=lambda version: version.id, on_warning=refuse_half)
+        found = iter_nodes(
+            fetch,
+            changes=self._session.changes,
+            page_size=_MORE,
+            key=lambda version: version.id,
+            on_warning=refuse_half,
+        )
         return [version.id for version in found]
 
     def _fetch(self, place: _Place) -> Connection[_Run]:
