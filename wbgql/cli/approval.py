@@ -22,12 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Act:
-    """What is about to happen: `phrase` is what somebody has to type."""
+    """What is about to happen: `phrase` is what the user has to type, `count` of `noun` are touched."""
 
     phrase: str
     count: int
     project: str
     entity_from: str
+    noun: str = "runs"
 
 
 def approval_options(command: F) -> F:
@@ -36,6 +37,26 @@ def approval_options(command: F) -> F:
         "--host", metavar="HOST", help="The host[:port] that is meant; asked for where nobody can be asked."
     )(command)
     return click.option("--yes", is_flag=True, help="Do not ask; needs --host.")(command)
+
+
+def rate_option(command: F) -> F:
+    """Add `--rate`."""
+    return click.option(
+        "--rate",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="N",
+        help="Send at most N requests per second.",
+    )(command)
+
+
+def version_options(command: F) -> F:
+    """Add what may go with an artifact version: its aliases, its links."""
+    command = click.option(
+        "--delete-links", is_flag=True, help="Also versions that are linked into other collections."
+    )(command)
+    return click.option("--delete-aliases", is_flag=True, help="Also versions that have aliases.")(command)
 
 
 def announce(client: Client, act: Act, *rights: Rights) -> None:
@@ -50,7 +71,7 @@ def announce(client: Client, act: Act, *rights: Rights) -> None:
         "role": ", ".join(_role(each, several=len(rights) > 1) for each in rights),
         "entity": f"{', '.join(each.entity for each in rights)} (from {act.entity_from})",
         "project": act.project,
-        "runs": str(act.count),
+        act.noun: str(act.count),
     }
     note("\n".join(f"{name:<8} {value}" for name, value in lines.items()))
 

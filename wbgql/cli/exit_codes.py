@@ -65,8 +65,8 @@ _MEANINGS: dict[int, str] = {
     PARTIAL: "some was done, some was not; the message says which and how to go on",
     AUTH: "the key is missing or wrong, or its owner may not do this",
     CHANGED: "a run is still being logged (stop it, or `--force`), or a plan was changed or has expired",
-    HELD: "a hold stands in the way, or the register cannot be read; or an artifact version is aliased, linked "
-    "or the server's own; nothing was done",
+    HELD: "a hold stands in the way, or the register cannot be read; or an artifact version is aliased, "
+    "linked or the server's own; nothing was done",
     NOT_APPROVED: "not confirmed, or not for this server; nothing was done",
     CAP: "more would go than the caps allow; nothing was done",
     TRY_LATER: "rate limited, the server did not answer, or a job used up its budget; go on later",

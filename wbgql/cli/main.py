@@ -22,6 +22,7 @@ from wbgql.cli import (
     exit_codes,
     history,
     holds,
+    part_deletes,
     projects,
     query,
     run_changes,
@@ -81,6 +82,9 @@ for _command in (
     run_deletes.undelete_command,
 ):
     runs_group.add_command(_command)
+
+artifacts.artifacts_group.add_command(part_deletes.delete_artifacts_command)
+downloads.files_group.add_command(part_deletes.delete_files_command)
 
 for _command in (
     whoami.whoami_command,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.approval import Act, announce, approval_options, approve, check_host
+from wbgql.cli.approval import (
+    Act,
+    announce,
+    approval_options,
+    approve,
+    check_host,
+    rate_option,
+    version_options,
+)
 from wbgql.cli.bars import bar
 from wbgql.cli.output import Listing, list_options, write_list
 from wbgql.cli.run_ids import LIST_FIRST, entity_origin, is_parsed, read_ids, resolve_runs
@@ -18,7 +26,7 @@ from wbgql.errors import NotFound, NotVisible, PartialError, WbgqlError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
-    from wbgql.deletes import Deletion, Preview
+    from wbgql.deletes import ArtifactDeletion, ArtifactPreview, Deletion, Preview, WithArtifacts
     from wbgql.gate import Gate
     from wbgql.paths import ProjectPath, RunPath
 
@@ -55,14 +63,9 @@ class _IdsOnly(click.Command):
 )
 @click.option("--apply/--dry-run", default=False, help="Do it; without, only show what would be done.")
 @click.option("--force", is_flag=True, help="Also runs that are still being logged.")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="N",
-    help="Send at most N requests per second.",
-)
+@click.option("--with-artifacts", is_flag=True, help="Also the artifact versions the runs logged, for good.")
+@version_options
+@rate_option
 @approval_options
 @list_options("ids")
 @global_options()
@@ -73,6 +76,9 @@ def delete_command(
     ids_from: str | None,
     apply: bool,
     force: bool,
+    with_artifacts: bool,
+    delete_aliases: bool,
+    delete_links: bool,
     rate: float,
     yes: bool,
     host: str | None,
@@ -82,7 +88,9 @@ def delete_command(
     """Hide runs, named one by one: what W&B calls deletion.
 
     A hidden run leaves every list at once and can be brought back for some days; its bytes are removed
-    later, by the server alone. Artifacts are kept.
+    later, by the server alone. Artifacts are kept, unless --with-artifacts is given: then the versions that a
+    run logged are deleted before it is hidden, and do not come back with it. Versions of the server's own,
+    held ones, those that another run logged first, and those with aliases or links stay and are listed.
 
     The runs may lie in several projects. With --ids-from, each line is a whole path, as `--format ids` writes
     it; the argument, if given, is the PROJECT that all of them lie in, and bare ids with them. The default
@@ -95,6 +103,11 @@ def delete_command(
     that asks to wait more than 300 seconds, and five failures in a row end the batch; the rest is printed as
     not_tried. --format ids prints the paths of the hidden runs, as `runs undelete --ids-from` takes them.
     """
+    from wbgql.deletes import WithArtifacts
+
+    if (delete_aliases or delete_links) and not with_artifacts:
+        raise click.UsageError("--delete-aliases and --delete-links need --with-artifacts")
+    rules = WithArtifacts(delete_aliases=delete_aliases, delete_links=delete_links)
     ids = _read(ids_from, paths)
     client = app.client()
     check_host(client, host)
@@ -104,10 +117,10 @@ def delete_command(
         app.tell("no ids: nothing to do")
         return
     origin = entity_origin(client, paths) if ids is None else entity_origin(client, ids, project=project)
-    act = _make_act("delete", runs, origin)
+    act = _make_act("delete", runs, origin, also=" with their artifacts" if with_artifacts else "")
     gate = _announced_gate(client, act, runs)
     if not apply:
-        previews = _previews(app, client, gate, runs, force=force)
+        previews = _previews(app, client, gate, runs, force=force, rules=rules if with_artifacts else None)
         write_list(_preview_listing(previews), format_, output)
         counts = Counter(preview.would for preview in previews)
         told = ", ".join(f"{would} {count}" for would, count in sorted(counts.items()))
@@ -115,7 +128,11 @@ def delete_command(
         return
     approve(app, client, act, yes=yes, host=host)
     _delete(
-        app, client, runs, force=force, rate=rate, write=lambda done: _write_deletions(done, format_, output)
+        app,
+        client,
+        runs,
+        {"force": force, "rate": rate, "with_artifacts": rules if with_artifacts else False},
+        write=lambda done: _write_deletions(done, format_, output),
     )
 
 
@@ -192,14 +209,14 @@ def _read(ids_from: str | None, paths: Sequence[str]) -> list[str] | None:
     return read_ids(ids_from)
 
 
-def _make_act(verb: str, runs: Sequence[RunPath], entity_from: str) -> Act:
+def _make_act(verb: str, runs: Sequence[RunPath], entity_from: str, *, also: str = "") -> Act:
     counts = Counter(str(run.project_path) for run in runs)
     noun = "run" if len(runs) == 1 else "runs"
     if len(counts) == 1:
         (project,) = counts
-        return Act(f"{verb} {len(runs)} {noun} in {project}", len(runs), project, entity_from)
+        return Act(f"{verb} {len(runs)} {noun} in {project}{also}", len(runs), project, entity_from)
     told = ", ".join(f"{project} ({count})" for project, count in counts.items())
-    return Act(f"{verb} {len(runs)} {noun} in {len(counts)} projects", len(runs), told, entity_from)
+    return Act(f"{verb} {len(runs)} {noun} in {len(counts)} projects{also}", len(runs), told, entity_from)
 
 
 def _announced_gate(client: Client, act: Act, runs: Sequence[RunPath]) -> Gate:
@@ -210,29 +227,48 @@ def _announced_gate(client: Client, act: Act, runs: Sequence[RunPath]) -> Gate:
     return gate
 
 
-def _previews(app: App, client: Client, gate: Gate, runs: Sequence[RunPath], *, force: bool) -> list[Preview]:
-    from wbgql.deletes import preview_deletes
+def _previews(
+    app: App,
+    client: Client,
+    gate: Gate,
+    runs: Sequence[RunPath],
+    *,
+    force: bool,
+    rules: WithArtifacts | None,
+) -> list[Preview | ArtifactPreview]:
+    """Say what would be done to each run and, with `rules`, to each version it logged, right behind it."""
+    from wbgql.deletes import preview_deletes, preview_outputs
 
     with bar(app, "looking runs up") as progress:
-        return preview_deletes(
+        previews = preview_deletes(
             client.session, runs, holds=client.holds, force=force, gate=gate, progress=progress
         )
+    if rules is None:
+        return list(previews)
+    told: list[Preview | ArtifactPreview] = []
+    with bar(app, "looking artifacts up") as progress:
+        for number, (path, preview) in enumerate(zip(runs, previews, strict=True), 1):
+            told.append(preview)
+            if preview.storage_id is not None and preview.would == "hide":
+                told += preview_outputs(client.session, path, preview.storage_id, rules, holds=client.holds)
+            progress.report(number, len(runs))
+    return told
 
 
-def _preview_listing(previews: list[Preview]) -> Listing[Preview]:
+def _preview_listing(previews: list[Preview | ArtifactPreview]) -> Listing[Any]:
     return Listing(
         previews,
         columns={
             "path": lambda preview: preview.path,
             "would": _would,
-            "state": lambda preview: preview.state,
-            "user": lambda preview: preview.user,
+            "state": lambda preview: getattr(preview, "state", None),
+            "user": lambda preview: getattr(preview, "user", None),
         },
         key=lambda preview: preview.path,
     )
 
 
-def _would(preview: Preview) -> str:
+def _would(preview: Preview | ArtifactPreview) -> str:
     return preview.would if preview.reason is None else f"{preview.would}: {preview.reason}"
 
 
@@ -240,9 +276,8 @@ def _delete(
     app: App,
     client: Client,
     runs: Sequence[RunPath],
+    options: Mapping[str, Any],
     *,
-    force: bool,
-    rate: float,
     write: Callable[[Sequence[Deletion]], None],
 ) -> None:
     """Hide the runs and print what became of each, also where it ends halfway."""
@@ -255,7 +290,7 @@ def _delete(
 
     try:
         with bar(app, "hiding runs") as progress:
-            client.delete_runs(runs, force=force, rate=rate, progress=progress, on_result=on_result)
+            client.delete_runs(runs, progress=progress, on_result=on_result, **options)
     except KeyboardInterrupt as error:
         write(outcomes)
         raise KeyboardInterrupt(
@@ -288,13 +323,13 @@ def _summarize(app: App, done: Sequence[Deletion]) -> None:
 def _write_deletions(done: Sequence[Deletion], format_: str | None, output: Path | None) -> None:
     if format_ == "ids":  # what `runs undelete` can take
         done = [deletion for deletion in done if deletion.outcome == "hidden"]
-    listing: Listing[Deletion] = Listing(
-        done,
+    listing: Listing[Any] = Listing(
+        done if format_ == "ids" else list(_with_versions(done)),
         columns={
             "path": lambda deletion: deletion.path,
             "outcome": lambda deletion: deletion.outcome,
             "undo_until": _undo_until,
-            "control": lambda deletion: deletion.control,
+            "control": lambda deletion: getattr(deletion, "control", None),
             "answered": lambda deletion: deletion.answered,
             "reason": lambda deletion: deletion.reason,
         },
@@ -303,10 +338,18 @@ def _write_deletions(done: Sequence[Deletion], format_: str | None, output: Path
     write_list(listing, format_, output)
 
 
-def _undo_until(deletion: Deletion) -> Any:
+def _with_versions(done: Sequence[Deletion]) -> Iterator[Deletion | ArtifactDeletion]:
+    """Each run, and right behind it what became of the versions it logged."""
+    for deletion in done:
+        yield deletion
+        yield from deletion.artifacts
+
+
+def _undo_until(deletion: Deletion | ArtifactDeletion) -> Any:
     if deletion.outcome != "hidden":
         return None
-    return "unknown" if deletion.undo_until is None else deletion.undo_until
+    until = getattr(deletion, "undo_until", None)
+    return "unknown" if until is None else until
 
 
 def _undelete(client: Client, runs: Sequence[RunPath], write: Callable[[list[dict[str, Any]]], None]) -> None:

@@ -15,6 +15,7 @@ from wbgql.deletes import (
     FoundVersion,
     Preview,
     Undeletion,
+    WithArtifacts,
     delete_artifact,
     delete_artifacts,
     delete_files,
@@ -137,6 +138,7 @@ class Writing(Artifacts):
         *,
         project: ProjectLike | None = None,
         force: bool = False,
+        with_artifacts: bool | WithArtifacts = False,
         rate: float = DEFAULT_RATE,
         progress: Progress | bool = False,
         on_result: Callable[[Deletion], None] = lambda _: None,
@@ -144,7 +146,9 @@ class Writing(Artifacts):
     ) -> list[Deletion]:
         """Hide runs of one project or several; return one outcome per run, in order.
 
-        At most `rate` requests per second are sent. `progress=True` draws a bar if stderr is a terminal. If
+        `with_artifacts=True` deletes the versions they logged too, except those with aliases or links; give
+        `WithArtifacts(delete_aliases=True)` for those as well. This cannot be undone. At most `rate` requests
+        per second are sent. `progress=True` draws a bar if stderr is a terminal. If
         some runs were not hidden, raise `PartialError`, or return their outcomes too with `check=False`. See
         `wbgql.deletes.delete_runs` for what each outcome means, what ends a batch, and what it costs.
 
@@ -162,6 +166,7 @@ class Writing(Artifacts):
                 paths,
                 holds=self.holds,
                 force=force,
+                with_artifacts=WithArtifacts() if with_artifacts is True else with_artifacts or None,
                 limits=Limits(rate=rate),
                 progress=reporter,
                 on_result=on_result,

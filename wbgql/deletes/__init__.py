@@ -26,6 +26,7 @@ from wbgql.deletes.batches import group_by_reason
 from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
 from wbgql.deletes.files import DELETE_FILES, FileDeletion, delete_files
 from wbgql.deletes.many import delete_runs
+from wbgql.deletes.outputs import WithArtifacts, preview_outputs
 from wbgql.deletes.previewing import Preview, preview_delete, preview_deletes
 from wbgql.deletes.runs import DELETE_RUN, STOP_RUN, Deletion, Outcome, delete_run
 from wbgql.deletes.sending import LOOK_UP_MANY_RUNS, LOOK_UP_RUN, LookUp, look_up
@@ -65,6 +66,7 @@ __all__ = [
     "Outcome",
     "Preview",
     "Undeletion",
+    "WithArtifacts",
     "delete_artifact",
     "delete_artifacts",
     "delete_files",
@@ -77,6 +79,7 @@ __all__ = [
     "preview_artifact",
     "preview_delete",
     "preview_deletes",
+    "preview_outputs",
     "search_elsewhere",
     "undelete_runs",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,10 +25,6 @@ from wbgql.session import Session
 _SYSTEM_PREFIX = "wandb-"
 _LATEST = "latest"
 _REREAD_AFTER_S = (0.5, 2.5)
-
-VersionOutcome = Literal[
-    "deleted", "absent_before", "kept", "held", "denied", "not_visible", "failed", "unknown", "not_tried"
-]
 
 
 class _Name(Result, frozen=True):
@@ -187,7 +183,7 @@ class ArtifactDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str
-    outcome: VersionOutcome
+    outcome: str
     id: str | None = None
     state: str | None = None
     answered: bool = True
@@ -198,7 +194,7 @@ class ArtifactPreview(msgspec.Struct, frozen=True, kw_only=True):
     """What `delete_artifact` would do to one version now: "delete", "keep" or "refuse" with the reason."""
 
     path: str
-    would: Literal["delete", "keep", "refuse", "nothing"]
+    would: Literal["delete", "keep", "refuse"]
     id: str | None = None
     reason: str | None = None
     type: str | None = None
@@ -384,9 +380,7 @@ def delete_artifacts(
 
     def make(target: ArtifactPath | str | FoundVersion, outcome: str, reason: str) -> ArtifactDeletion:
         found = target.id if isinstance(target, FoundVersion) else None
-        return ArtifactDeletion(
-            path=_name(target), outcome=cast(VersionOutcome, outcome), id=found, reason=reason
-        )
+        return ArtifactDeletion(path=_name(target), outcome=outcome, id=found, reason=reason)
 
     by_name = {_name(target): target for target in targets}
     batch = run_batch(
@@ -402,16 +396,9 @@ def delete_artifacts(
 
 
 def preview_artifact(
-    target: ArtifactPath | str | FoundVersion,
-    version: FoundVersion | None,
-    holds: HoldRegister,
-    *,
-    delete_aliases: bool = False,
-    delete_links: bool = False,
+    version: FoundVersion, holds: HoldRegister, *, delete_aliases: bool = False, delete_links: bool = False
 ) -> ArtifactPreview:
     """Say what `delete_artifact` would do to a version that was found. Sends nothing."""
-    if version is None:
-        return ArtifactPreview(path=_name(target), would="nothing", reason="not there, or not visible")
     facts: dict[str, Any] = {
         "path": version.path,
         "id": version.id,

@@ -76,8 +76,8 @@ def delete_files(
     ]
     if changed:
         raise UsageError(
-            f"file {', '.join(map(repr, changed))} is not the one of that name in run {str(path)!r}: it is of "
-            "another run, or was replaced since it was listed; nothing was done"
+            f"file {', '.join(map(repr, changed))} is not the one of that name in run {str(path)!r}: it is "
+            "of another run, or was replaced since it was listed; nothing was done"
         )
     present = {name: listed[name] for name in wanted if name in listed}
     names = list(present)

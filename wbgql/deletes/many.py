@@ -8,8 +8,11 @@ from typing import cast
 
 import msgspec
 
+from wbgql.deletes.artifacts import ArtifactDeletion
 from wbgql.deletes.batches import pace, raise_if_failed, run_batch
+from wbgql.deletes.outputs import WithArtifacts, delete_outputs
 from wbgql.deletes.runs import Deletion, Outcome, delete_run, search_for
+from wbgql.deletes.sending import look_up
 from wbgql.errors import NotVisible, WbgqlError
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
@@ -25,6 +28,7 @@ def delete_runs(
     *,
     holds: HoldRegister,
     force: bool = False,
+    with_artifacts: WithArtifacts | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
     on_result: Callable[[Deletion], None] = lambda _: None,
@@ -47,6 +51,12 @@ def delete_runs(
     `limits.max_wait_s`, a server that failed `limits.failures` requests in a row, and
     `batches.FAILURES_IN_A_ROW` runs in a row on which the server failed or which it denied.
 
+    `with_artifacts` deletes the versions that each run logged first, after the run passed the gate and before
+    it is hidden, because the way from a run to its versions is lost afterwards. The server's own versions,
+    those that another run logged first, and those that a hold, an alias or a link keeps stay, and the run is
+    hidden all the same. A version on which the server fails keeps its run. `.artifacts` of an outcome has
+    them all. One more request per run and 100 versions, one for the gate, three per version that is deleted.
+
     With `check=False` the outcomes are returned whatever they are.
 
     Raises:
@@ -56,10 +66,38 @@ def delete_runs(
     """
     paced = pace(session, limits or Limits(), clock=clock, sleep=sleep)
     gate = Gate(paced, holds)
+    versions: dict[RunPath, list[ArtifactDeletion]] = {}
+
+    def act(path: RunPath) -> Deletion:
+        if with_artifacts is not None:
+            told = versions.setdefault(path, [])
+            before = look_up(paced, path)
+            if before.run is not None:
+                gate.check(path, before.run, read_only=bool(before.read_only), force=force)
+                delete_outputs(
+                    paced,
+                    path,
+                    before.run.id,
+                    with_artifacts,
+                    holds=holds,
+                    sleep=sleep,
+                    on_result=told.append,
+                )
+        deletion = delete_run(paced, path, holds=holds, force=force, gate=gate, search=False, sleep=sleep)
+        return msgspec.structs.replace(deletion, artifacts=tuple(versions.get(path, ())))
+
+    def make(path: RunPath, outcome: str, reason: str) -> Deletion:
+        return Deletion(
+            path=str(path),
+            outcome=cast(Outcome, outcome),
+            reason=reason,
+            artifacts=tuple(versions.get(path, ())),
+        )
+
     batch = run_batch(
         paths,
-        lambda path: delete_run(paced, path, holds=holds, force=force, gate=gate, search=False, sleep=sleep),
-        lambda path, outcome, reason: Deletion(path=str(path), outcome=cast(Outcome, outcome), reason=reason),
+        act,
+        make,
         progress=progress or NoProgress(),
         on_result=lambda one: None if one.outcome == "absent_before" else on_result(one),
     )

@@ -25,6 +25,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     state: str | None = None
     user: str | None = None
+    storage_id: str | None = None
 
 
 def preview_delete(
@@ -67,9 +68,13 @@ def preview_deletes(
 def _preview(path: RunPath, node: RunNode | None, read_only: bool, gate: Gate, *, force: bool) -> Preview:
     if node is None:
         return Preview(path=str(path), would="nothing", reason="not there, or not visible")
-    state, user = node.state, node.user.username if node.user else None
+    facts = {
+        "state": node.state,
+        "user": node.user.username if node.user else None,
+        "storage_id": node.id,
+    }
     try:
         gate.check(path, node, read_only=read_only, force=force)
     except (Held, PermissionDenied, StillLogging) as error:
-        return Preview(path=str(path), would="refuse", reason=str(error), state=state, user=user)
-    return Preview(path=str(path), would="hide", state=state, user=user)
+        return Preview(path=str(path), would="refuse", reason=str(error), **facts)
+    return Preview(path=str(path), would="hide", **facts)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from wbgql.deletes.artifacts import ArtifactDeletion
 from wbgql.deletes.elsewhere import Elsewhere, search_elsewhere
 from wbgql.deletes.sending import LookUp, look_up
 from wbgql.documents import Operation, Result
@@ -70,7 +71,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     `undo_until`: when the run can no longer be restored, None if the server does not say. `control`: the run
     that stayed visible, None where the project had no other. `answered`: False where the answer to the
     mutation was lost and the reads alone tell. `searched`: the projects that were searched for the id,
-    because it is absent and no success was read; projects of other entities never are.
+    because it is absent and no success was read; projects of other entities never are. `artifacts`: what
+    became of each version that the run logged, if `delete_runs` was asked to delete these too.
     """
 
     path: str
@@ -81,6 +83,7 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     found_at: str | None = None
     searched: tuple[str, ...] = ()
     reason: str | None = None
+    artifacts: tuple[ArtifactDeletion, ...] = ()
 
 
 def delete_run(
