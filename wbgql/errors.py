@@ -4,7 +4,8 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 ├── UsageError(ValueError)       the caller's mistake
 │   ├── ConfigError              a setting is missing, malformed or contradicts another
 │   ├── FilterError              an expression or filter the server would refuse or misread; .text .column
-│   └── NotFetched               an attribute or key is read that was not asked for
+│   ├── NotFetched               an attribute or key is read that was not asked for
+│   └── NotRead(TypeError)       a list that is read as it is used is asked for its length or a place
 ├── DocumentError                a .graphql file and the SDL disagree: .file .line .reason
 ├── RequestError                 .operation .status (or None) .errors .data (may be partial)
 │   ├── AuthenticationError      the key is missing, wrong or expired
@@ -129,6 +130,10 @@ class InsecureTransportWarning(UserWarning):
 
 class ExposedKeyWarning(UserWarning):
     """A private key lies in a file that others can read."""
+
+
+class NotRead(UsageError, TypeError):
+    """A list that is read as it is used was asked for its length, its truth value or a place in it."""
 
 
 class DocumentError(WbgqlError):

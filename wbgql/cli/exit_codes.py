@@ -32,6 +32,7 @@ CODES: dict[type[BaseException], int] = {
     errors.ConfigError: USAGE,
     errors.FilterError: USAGE,
     errors.NotFetched: USAGE,
+    errors.NotRead: USAGE,
     errors.DocumentError: USAGE,
     errors.RequestError: INTERNAL,
     errors.AuthenticationError: AUTH,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from wbgql.artifacts import (
 from wbgql.client.connecting import Connected
 from wbgql.downloads import DEFAULT_THREADS
 from wbgql.files import File
+from wbgql.lazy import LazyList, described
 from wbgql.lineage import Direction, Lineage, walk_lineage
 from wbgql.paths import HasPath, ProjectLike, RunLike, RunPath
 from wbgql.progress import Progress
@@ -47,7 +48,7 @@ class Artifacts(Connected):
         tag: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         with_metadata: bool = False,
-    ) -> Iterator[Version]:
+    ) -> LazyList[Version]:
         """Yield the versions of a project that fit; see `wbgql.artifacts.iter_versions`. Lazily."""
         query = VersionQuery(
             type=type,
@@ -58,24 +59,33 @@ class Artifacts(Connected):
             with_metadata=with_metadata,
         )
         home = self.project_path(self._configured_project() if path is None else path)
-        return iter_versions(self.session, home, query)
+        asked = {"type": type, "collection": collection, "alias": alias, "tag": tag, "metadata": metadata}
+        what = described("artifacts", home, **asked)
+        return LazyList(what, iter_versions(self.session, home, query))
 
     def artifact(self, artifact: ArtifactLike) -> Version:
         """Return the version at `entity/project/collection:alias`, whole. One request."""
         found = self.artifact_path(artifact)
         return get_artifact_by_name(self.session, found.project_path, found.name)
 
-    def artifact_types(self, path: ProjectLike) -> Iterator[ArtifactType]:
+    def artifact_types(self, path: ProjectLike) -> LazyList[ArtifactType]:
         """Yield the artifact types of a project. One request a page, lazily."""
-        return iter_artifact_types(self.session, self.project_path(path))
+        home = self.project_path(path)
+        return LazyList(described("artifact_types", home), iter_artifact_types(self.session, home))
 
-    def artifact_collections(self, path: ProjectLike, *, type: str | None = None) -> Iterator[Collection]:
+    def artifact_collections(self, path: ProjectLike, *, type: str | None = None) -> LazyList[Collection]:
         """Yield the artifact collections of a project. One request a page, lazily."""
-        return iter_collections(self.session, self.project_path(path), type=type)
+        home = self.project_path(path)
+        what = described("artifact_collections", home, type=type)
+        return LazyList(what, iter_collections(self.session, home, type=type))
 
-    def artifact_files(self, artifact: ArtifactLike) -> Iterator[File]:
+    def artifact_files(self, artifact: ArtifactLike) -> LazyList[File]:
         """Yield the files of a version, lazily. One request a page, and one more if a path is given."""
-        return iter_artifact_files(self.session, self._version(artifact).id)
+        label = artifact.path or artifact.name if isinstance(artifact, Artifact) else artifact
+        return LazyList(
+            described("artifact_files", label),
+            iter_artifact_files(self.session, self._version(artifact).id),
+        )
 
     def download_artifact(
         self,
@@ -90,17 +100,21 @@ class Artifacts(Connected):
         downloader = self._downloader(threads, progress)
         return download_artifact(self.session, downloader, self._version(artifact), Path(to), pattern=pattern)
 
-    def logged_artifacts(self, run: RunLike) -> Iterator[Artifact]:
+    def logged_artifacts(self, run: RunLike) -> LazyList[Artifact]:
         """Yield the artifact versions a run logged. One request a page, lazily."""
-        return iter_logged_artifacts(self.session, self.run_path(run))
+        path = self.run_path(run)
+        return LazyList(described("logged_artifacts", path), iter_logged_artifacts(self.session, path))
 
-    def used_artifacts(self, run: RunLike) -> Iterator[Artifact]:
+    def used_artifacts(self, run: RunLike) -> LazyList[Artifact]:
         """Yield the artifact versions a run used. One request a page, lazily."""
-        return iter_used_artifacts(self.session, self.run_path(run))
+        path = self.run_path(run)
+        return LazyList(described("used_artifacts", path), iter_used_artifacts(self.session, path))
 
-    def orphans(self, path: ProjectLike, *, type: str | None = None) -> Iterator[Orphan]:
+    def orphans(self, path: ProjectLike, *, type: str | None = None) -> LazyList[Orphan]:
         """Yield the versions whose run is gone; see `wbgql.artifacts.iter_orphans`."""
-        return iter_orphans(self.session, self.project_path(path), type=type)
+        home = self.project_path(path)
+        what = described("orphans", home, type=type)
+        return LazyList(what, iter_orphans(self.session, home, type=type))
 
     def lineage(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from wbgql.client.connecting import Connected
 from wbgql.downloads import DEFAULT_THREADS
@@ -20,6 +20,7 @@ from wbgql.history import (
     scan_history,
 )
 from wbgql.history import Source as HistorySource
+from wbgql.lazy import LazyList, described
 from wbgql.paths import ProjectLike, RunLike, is_one_run
 
 
@@ -108,13 +109,16 @@ class Histories(Connected):
 
     def system_metrics(
         self, run: RunLike, *, keys: Iterable[str] | None = None, samples: int | None = None
-    ) -> Iterator[Row]:
+    ) -> LazyList[Row]:
         """Yield what the machine of a run measured, in order of time. One request, or two."""
-        return iter_system_metrics(self.session, self.run_path(run), keys=keys, samples=samples)
+        path = self.run_path(run)
+        rows = iter_system_metrics(self.session, path, keys=keys, samples=samples)
+        return LazyList(described("system_metrics", path, samples=samples), rows)
 
-    def console_lines(self, run: RunLike) -> Iterator[ConsoleLine]:
+    def console_lines(self, run: RunLike) -> LazyList[ConsoleLine]:
         """Yield every line that a run printed, in order. One request a page, lazily."""
-        return iter_console_lines(self.session, self.run_path(run))
+        path = self.run_path(run)
+        return LazyList(described("console_lines", path), iter_console_lines(self.session, path))
 
     def last_console_lines(self, run: RunLike, count: int) -> list[ConsoleLine]:
         """Return the last `count` lines that a run printed. One request."""

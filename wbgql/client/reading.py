@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from wbgql.downloads import DEFAULT_THREADS, Download
 from wbgql.exports import Export, export_runs
 from wbgql.files import File, download_files, iter_files
 from wbgql.frames import FileFormat
+from wbgql.lazy import LazyList, described
 from wbgql.paths import ProjectLike, RunLike, is_one_project, is_one_run
 from wbgql.progress import Progress
 from wbgql.projects import Project, ProjectField, iter_fields, iter_projects
@@ -32,13 +33,16 @@ from wbgql.storage import By, Storage, measure_storage
 class Reading(Connected):
     """Projects, runs and files; exports, downloads and bytes."""
 
-    def projects(self, entity: str | None = None) -> Iterator[Project]:
+    def projects(self, entity: str | None = None) -> LazyList[Project]:
         """Yield the projects of an entity, by default one's own. One request a page, lazily."""
-        return iter_projects(self.session, entity or self.settings.entity or self._default_entity)
+        name = entity or self.settings.entity or self._default_entity
+        return LazyList(described("projects", name), iter_projects(self.session, name))
 
-    def fields(self, path: ProjectLike, *, pattern: str | None = None) -> Iterator[ProjectField]:
+    def fields(self, path: ProjectLike, *, pattern: str | None = None) -> LazyList[ProjectField]:
         """Yield the typed keys that runs of a project hold. One request a page, lazily."""
-        return iter_fields(self.session, self.project_path(path), pattern=pattern)
+        home = self.project_path(path)
+        what = described("fields", home, pattern=pattern)
+        return LazyList(what, iter_fields(self.session, home, pattern=pattern))
 
     def runs(
         self,
@@ -101,9 +105,11 @@ class Reading(Connected):
         """Return one run, whole, as the server has it now. One request."""
         return get_run(self.session, self.run_path(run))
 
-    def files(self, run: RunLike, *, pattern: str | None = None) -> Iterator[File]:
+    def files(self, run: RunLike, *, pattern: str | None = None) -> LazyList[File]:
         """Yield the files of a run. One request a page, lazily."""
-        return iter_files(self.session, self.run_path(run), pattern=pattern)
+        path = self.run_path(run)
+        what = described("files", path, pattern=pattern)
+        return LazyList(what, iter_files(self.session, path, pattern=pattern))
 
     def download_files(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,7 @@ from wbgql.history.sampling import make_sample_specs, warn_of_gaps
 from wbgql.history.scanning import DEFAULT_PAGE_SIZE, HistoryScan, Source, check_page_size, check_range
 from wbgql.history.searching import RowFilter
 from wbgql.history.tables import HistoryBatches
+from wbgql.lazy import Lazy, LazyList, described
 from wbgql.paths import RunPath
 from wbgql.scalars import dump_json
 from wbgql.session import Session
@@ -39,7 +40,7 @@ class HistoryRow(NamedTuple):
     values: Row
 
 
-class HistorySelection:
+class HistorySelection(Lazy):
     """Histories of runs, lazily. Every iteration asks the server anew.
 
     `runs` are `RunPath`s, or things with a `.path` that is one, such as the runs of a `RunSelection`.
@@ -116,6 +117,20 @@ class HistorySelection:
             read_path=self._read_path,
         )
 
+    def __repr__(self) -> str:
+        runs: object = self._runs
+        if isinstance(runs, Sized) and not isinstance(runs, Lazy):
+            runs = f"{len(runs)} runs"
+        return described(
+            type(self).__name__,
+            runs,
+            keys=self.keys,
+            where=None if self._filter.expr is None else str(self._filter.expr),
+            min_step=self._steps[0] or None,
+            max_step=self._steps[1],
+            samples=self.samples,
+        )
+
     def __iter__(self) -> Iterator[HistoryRow]:
         for path, rows in self._told_of_gaps(self.blocks()):
             for row in rows:
@@ -136,7 +151,7 @@ class HistorySelection:
             return self._blocks(self.keys)
         return self._blocks(check_keys((*self.keys, TIMESTAMP)))
 
-    def matching_runs(self) -> Iterator[RunPath]:
+    def matching_runs(self) -> LazyList[RunPath]:
         """Yield the runs that have a row for which `where` holds; a run is read to its first such row.
 
         Raises:
@@ -144,6 +159,9 @@ class HistorySelection:
         """
         if self._filter.expr is None:
             raise UsageError('say what to look for first: .where(wb.step["loss"] > 10)')
+        return LazyList(f"{self!r}.matching_runs()", self._matching_runs())
+
+    def _matching_runs(self) -> Iterator[RunPath]:
         found: set[RunPath] = set()
         for path, rows in self._read(self._sources(self.keys, to_first=True)):
             if path not in found and self._filter.apply(rows, self.keys):

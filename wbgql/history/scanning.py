@@ -25,6 +25,7 @@ from wbgql.history.rows import (
     within,
 )
 from wbgql.history.windows import Windows
+from wbgql.lazy import Lazy, described
 from wbgql.paths import RunPath
 from wbgql.session import Session
 from wbgql.settings import Settings
@@ -40,7 +41,7 @@ _LAST_STEP = 2**53
 _HEADROOM = 2
 
 
-class HistoryScan:
+class HistoryScan(Lazy):
     """Every logged row of one run with min_step <= `_step` < max_step, in order of steps; lazily.
 
     Iterating sends one request for the bounds, then about one for each `page_size` rows, however far
@@ -84,6 +85,15 @@ class HistoryScan:
         self._source = source
         self._downloader = downloader
         self._session = session
+
+    def __repr__(self) -> str:
+        return described(
+            type(self).__name__,
+            self.path,
+            keys=self._keys,
+            min_step=self._min_step or None,
+            max_step=self._max_step,
+        )
 
     def __iter__(self) -> Iterator[Row]:
         for rows in self.pages():

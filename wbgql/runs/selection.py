@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from wbgql.cautions import warn
-from wbgql.errors import FilterWarning, NotFound, PermissionDenied, RequestError
+from wbgql.errors import FilterWarning, NotFound, NotRead, PermissionDenied, RequestError
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
+from wbgql.lazy import Lazy, LazyList, described
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.run_frames import RunFrames
 from wbgql.run_groups import RunGroups
@@ -18,7 +19,7 @@ from wbgql.runs.coverage import Coverage, Tally
 from wbgql.runs.explaining import Explanation, explain
 from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
 from wbgql.runs.keys import key_warnings, mismatches
-from wbgql.runs.nodes import LIST_RUNS, MAX_PAGE_SIZE, RunNode, RunPage
+from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUNS, MAX_PAGE_SIZE, RunNode, RunPage
 from wbgql.runs.ordering import first_in_order, lacks_order
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import OnUnstable, OrderLike, Question, Select, Where, make_question
@@ -30,7 +31,7 @@ from wbgql.runs.verifying import matching_runs, with_evidence
 from wbgql.session import Session
 
 
-class RunSelection(RunFrames, RunGroups[Run]):
+class RunSelection(Lazy, RunFrames, RunGroups[Run]):
     """Runs of one project or several that match, lazily. Every use asks the server anew.
 
     Cost: nothing until used; iterating sends ceil(n / page_size) requests, `count` and `first` one for
@@ -104,6 +105,53 @@ class RunSelection(RunFrames, RunGroups[Run]):
         """What the latest iteration or count has read so far, and what it could not see."""
         return self._tally.coverage()
 
+    _COUNT = "`count()` asks the server, `len(list(...))` reads the runs"
+    _ANY = "`first()` gives the first run or None, `count()` how many there are"
+    _PLACE = "`[n]` gives the run at place n, `[:n]` the same selection with that limit, `list(...)` all runs"
+
+    def __repr__(self) -> str:
+        question = self.question
+        return described(
+            type(self).__name__,
+            self.scope,
+            where=None if question.where is None else str(question.where),
+            filters=question.filters if question.where is None else None,
+            order=DEFAULT_ORDER if question.order is None else str(question.order),
+            select=question.select if question.select == "*" else tuple(map(str, question.select)),
+            limit=question.limit,
+            stable=question.stable or None,
+        )
+
+    @overload
+    def __getitem__(self, place: int) -> Run: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+
+    def __getitem__(self, place: int | slice) -> Run | Self:
+        """Return the run at a place in the order, or with `[:n]` the same selection with that limit.
+
+        A place costs one request for the runs up to it, each time; a slice sends nothing.
+
+        Raises:
+            NotRead: a negative place, or a slice with a start or a step.
+            IndexError: not as many runs match.
+        """
+        stop = place.stop if isinstance(place, slice) else place + 1
+        limit = self.limit if stop is None else stop if self.limit is None else min(stop, self.limit)
+        if isinstance(place, slice):
+            if place.start in (None, 0) and place.step in (None, 1) and (limit is None or limit >= 0):
+                return self._asking(replace(self.question, limit=limit))
+        elif place >= 0:
+            runs = list(self._iter(replace(self.question, limit=limit, stable=False)))
+            if len(runs) <= place:
+                raise IndexError(f"{self!r} has no place {place}: it gave {len(runs)} runs")
+            return runs[place]
+        raise NotRead(f"{self!r} has no place {place!r} before it is read: {self._PLACE}")
+
+    def __contains__(self, run: object) -> bool:
+        raise NotRead(f"{self!r} cannot say what is in it before it is read: look among `paths()` or `ids()`")
+
     def __iter__(self) -> Iterator[Run]:
         """Yield the runs, page by page, each once.
 
@@ -133,12 +181,15 @@ class RunSelection(RunFrames, RunGroups[Run]):
 
     def selecting(self, *fields: Field | str) -> Self:
         """Return the same selection, bringing these fields too. Sends nothing."""
+        return self._asking(self.question.selecting(fields))
+
+    def _asking(self, question: Question) -> Self:
         other = copy(self)
-        other.question = self.question.selecting(fields)
+        other.question = question
         other._tally = Tally()
         return other
 
-    def verified(self, on_other: Callable[[Run], object] | None = None) -> Iterator[Run]:
+    def verified(self, on_other: Callable[[Run], object] | None = None) -> LazyList[Run]:
         """Yield the runs that match here too: each is held to the same filter on this side.
 
         For lists that feed a deletion. What the filter looks at travels along (whole config and summary
@@ -148,7 +199,8 @@ class RunSelection(RunFrames, RunGroups[Run]):
         Raises: as iterating; FilterError where a raw filter cannot be evaluated here.
         """
         question = with_evidence(self.question)
-        return matching_runs(question, self._pages(question), on_other)
+        runs = matching_runs(question, self._pages(question), on_other)
+        return LazyList(f"{self!r}.verified()", runs)
 
     def first(self) -> Run | None:
         """Return the first run, or None. One request for one run, from each project."""
