@@ -26,7 +26,7 @@ class FakeProbe:
 
     def look(self, things: Sequence[Thing], alive: Sequence[Thing]) -> Sights:
         self.alive = list(alive)
-        return Sights(things=dict.fromkeys(things, self._sight), **self._more)  # type: ignore[arg-type]
+        return Sights(things=dict.fromkeys(things, self._sight), **{"complete": True} | self._more)  # type: ignore[arg-type]
 
 
 @pytest.fixture

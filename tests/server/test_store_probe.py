@@ -69,7 +69,9 @@ def test_after_the_purge_nothing_is_left_and_the_store_knows_that_it_was_there(e
         assert probe.find_bytes([b"doomed99", CANARY.encode(), LOG_CANARY, b"canary-artifact-91cd"]) == set()
         assert probe.count_strays() == 0
         assert "runs" in probe.run("admin", world.project, "control1").places
-        assert (probe.is_id_in_use("doomed99"), probe.is_id_in_use("control1")) == (False, True)
+        assert not probe.is_id_elsewhere("admin", world.project, "control1")
+        assert probe.is_id_elsewhere("admin", "another", "control1")
+        assert not probe.is_id_elsewhere("admin", "another", "doomed99")
 
 
 def test_what_was_never_there_is_told_from_what_is_gone(erased):

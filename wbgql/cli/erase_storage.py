@@ -35,7 +35,13 @@ class LocalStoreProbe:
 
         with open_probe(self._data) as store:
             found = store.find_bytes([needle.encode() for needle in [*self._ids(things), *self._texts]])
-            shared = {key for key in self._ids(things) if key.encode() in found and store.is_id_in_use(key)}
+            shared = {
+                thing.key
+                for thing in things
+                if thing.kind == "run"
+                and thing.key.encode() in found
+                and store.is_id_elsewhere(thing.project.entity, thing.project.project, thing.key)
+            }
             missing = sum(not _remains(store, thing).places for thing in alive)
             bytes_of = found - {key.encode() for key in shared}
             seen = {thing: _sight(thing, _remains(store, thing), bytes_of) for thing in things}

@@ -45,13 +45,13 @@ class Sights(msgspec.Struct, frozen=True, kw_only=True):
     """What a probe saw of all it was asked for, and what it did not look at, in words.
 
     `found`: how many texts were found that the operator named and that belong to nothing in particular.
-    `complete`: nothing was left out that could hold more of them.
+    `complete`: nothing was left out that could hold more of them, such as versions that are not current.
     """
 
     things: Mapping[Thing, Sight]
     found: int = 0
     limits: list[str] = []
-    complete: bool = True
+    complete: bool
 
 
 class StorageProbe(Protocol):
@@ -106,7 +106,9 @@ class FsspecProbe:
                 f"in {unfit} places nothing of a live run or version was found: that nothing else is there "
                 "proves nothing"
             )
-        return Sights(things=seen, limits=list(dict.fromkeys(limits)), complete=not unfit)
+        knows_versions = all(place.knows_versions for place in places)
+        complete = not unfit and knows_versions
+        return Sights(things=seen, limits=list(dict.fromkeys(limits)), complete=complete)
 
 
 class _Place:
@@ -118,8 +120,8 @@ class _Place:
         self.protocol = template.partition("://")[0] if "://" in template else "file"
         self.notes: list[str] = []
         self._files = _open(self.protocol, options)
-        self._knows_versions = bool(getattr(self._files, "version_aware", False))
-        if not self._knows_versions:
+        self.knows_versions = bool(getattr(self._files, "version_aware", False))
+        if not self.knows_versions:
             self.notes.append("versions of objects that are not current were not looked at")
 
     def finds_one(self, alive: Sequence[Thing], project: ProjectPath) -> bool:
@@ -136,7 +138,7 @@ class _Place:
             self._files.invalidate_cache()
             if self._files.find(path):
                 return "current"
-            return "not current" if self._knows_versions and self._versions(path) else ""
+            return "not current" if self.knows_versions and self._versions(path) else ""
         except FileNotFoundError:
             return ""
         except Exception as error:

@@ -99,10 +99,16 @@ class StoreProbe:
             purged = self._one("SELECT 1 FROM tombstones WHERE subject = ?", (subject,))
             return Remains(tuple(places), was_here=pk is not None or purged is not None)
 
-    def is_id_in_use(self, run: str) -> bool:
-        """Whether a run of this id is in any project: ids are unique in a project only."""
+    def is_id_elsewhere(self, entity: str, project: str, run: str) -> bool:
+        """Whether another project has a run of this id: ids are unique in a project only."""
         with store_errors(self._file):
-            return self._one("SELECT 1 FROM runs WHERE name = ? LIMIT 1", (run,)) is not None
+            found = self._one(
+                "SELECT 1 FROM runs JOIN projects ON projects.id = project_id"
+                " JOIN entities ON entities.id = entity_id"
+                " WHERE runs.name = ? AND NOT (entities.name = ? AND projects.name = ?) LIMIT 1",
+                (run, entity, project),
+            )
+            return found is not None
 
     def version(self, artifact_id: str) -> Remains:
         """What is left of a version, by its id. Contents that another version uses are its own too."""
