@@ -151,7 +151,8 @@ class RequestError(WbgqlError):
     """A request failed, or its answer could not be used.
 
     `errors` holds the GraphQL errors as the server sent them, `data` what came beside
-    them (decoded JSON, may be partial), `status` the HTTP status where there was one.
+    them (decoded JSON, may be partial), `status` the HTTP status where there was one. `said`: the part of the
+    message that is the server's own.
     """
 
     def __init__(
@@ -162,12 +163,19 @@ class RequestError(WbgqlError):
         status: int | None = None,
         errors: Sequence[Any] = (),
         data: Any = None,
+        said: str | None = None,
     ) -> None:
+        self.said = said
         self.operation = operation
         self.status = status
         self.errors = tuple(errors)
         self.data = data
         super().__init__(f"{operation}: {message}" if operation else message)
+
+    @property
+    def own_words(self) -> str:
+        """The message without what the server said, which may name runs and people."""
+        return str(self).replace(self.said, "(the server's words are left out)") if self.said else str(self)
 
 
 class AuthenticationError(RequestError):

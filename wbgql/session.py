@@ -290,12 +290,13 @@ def make_request_error(operation: str, reply: Reply, *, now: float = 0.0) -> Req
     """
     if reply.status < 300 and not reply.errors and reply.text is None:
         return None
-    message = _message(reply)
+    message, said = _message(reply)
     details: dict[str, Any] = {
         "operation": operation,
         "status": reply.status,
         "errors": reply.errors or (),
         "data": _partial(reply),
+        "said": said,
     }
     kind = _kind(reply, message)
     if kind is AuthenticationError:
@@ -359,16 +360,17 @@ def _may_repeat(
     return True
 
 
-def _message(reply: Reply) -> str:
-    """The server's own words, with the status where they are not GraphQL's."""
+def _message(reply: Reply) -> tuple[str, str | None]:
+    """What to say, with the status where it is not GraphQL's; and the part of it that the server said."""
     messages = [str(error.get("message", error)) for error in reply.errors or () if isinstance(error, dict)]
     if messages:
-        return "; ".join(dict.fromkeys(messages)) + ("" if reply.status == 200 else f" (HTTP {reply.status})")
+        said = "; ".join(dict.fromkeys(messages))
+        return said + ("" if reply.status == 200 else f" (HTTP {reply.status})"), said
     if location := reply.headers.get("location"):
-        return f"HTTP {reply.status}: the server lives elsewhere, set base_url after {location!r}"
-    said = f": {reply.text!r}" if reply.text else ""
+        return f"HTTP {reply.status}: the server lives elsewhere, set base_url after {location!r}", None
+    text = repr(reply.text) if reply.text else None
     asked = "; is base_url a W&B server?" if reply.status < 300 else ""
-    return f"HTTP {reply.status}, not a GraphQL answer{said}{asked}"
+    return f"HTTP {reply.status}, not a GraphQL answer{f': {text}' if text else ''}{asked}", text
 
 
 def _code(error: Any) -> str | None:

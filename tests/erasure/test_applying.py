@@ -123,6 +123,18 @@ def test_files_go_by_their_frozen_ids(stage: Stage):
     assert sorted(sent) == sorted([file.id] for file in files)
 
 
+def test_a_clock_that_jumps_is_noticed_before_the_next_run(stage: Stage):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    late = Fault(headers={"Date": "Thu, 01 Jan 2037 00:00:00 GMT"})
+    stage.proxy.choose = lambda _: late if stage.proxy.applied("DeleteRun") else None
+
+    with pytest.raises(NotApproved, match="set the clock"):
+        stage.apply(case, Options(limits=QUICK.limits, workers=1))
+
+    assert stage.proxy.applied("DeleteRun") == 1
+
+
 @pytest.mark.parametrize("success", ["false", "null"])
 def test_a_file_is_not_deleted_where_the_server_does_not_say_so(stage: Stage, success: str):
     stage.make("a", "stays")

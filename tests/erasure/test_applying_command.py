@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.erasure.fault_proxy import Fault
+from tests.erasure.fault_proxy import Fault, always
 from tests.erasure.stages import Stage
 from wbgql.cli.app import App
 from wbgql.cli.main import main
@@ -177,6 +178,22 @@ def test_stop_is_no_error_where_nothing_runs(stage, erase):
     erase("apply", *given(case, stage))
     assert erase("stop", str(case.path)).code == 0
     assert json.loads(erase("status", str(case.path)).out)["stop_requested"] is True
+
+
+def test_what_goes_to_a_log_does_not_repeat_the_servers_words(stage, erase):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    words = json.dumps({"errors": [{"message": "run anna-4711 is broken"}]}).encode()
+    assert erase("apply", *given(case, stage)).code == 0
+    stage.proxy.choose = always("LookUpRuns", Fault(forward=False, status=400, body=words))
+
+    logged = erase("verify", str(case.path), "--equal-reads", "1", "--patience", "0s")
+    watched = erase("verify", str(case.path), "--equal-reads", "1", "--patience", "0s", interactive=True)
+
+    assert logged.code == watched.code != 0
+    assert "anna-4711" not in logged.err
+    assert "LookUpRuns: (the server's words are left out) (HTTP 400)" in logged.err
+    assert "anna-4711" in watched.err
 
 
 def test_after_a_verification_that_could_read_a_run_nothing_is_called_verified_or_done(stage, erase):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from wbgql.cli.terminal import note
+from wbgql.errors import RequestError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -35,7 +36,7 @@ def tell_retry(error: Exception, _attempt: int, delay_s: float) -> None:
     ctx = click.get_current_context(silent=True)
     app = ctx.find_object(App) if ctx is not None else None
     if app is not None and delay_s >= _NOTICED_WAIT_S:
-        app.tell(f"{error}; trying again in {delay_s:.0f} s")
+        app.tell(f"{app.words_of(error)}; trying again in {delay_s:.0f} s")
 
 
 def _is_interactive() -> bool:
@@ -62,6 +63,8 @@ class App:
     settings: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
     debug: bool = False
+    names_nobody: bool = False
+    """A case is open: what is printed may go to a log, so that it names no run."""
 
     def client(self) -> Client:
         """Return a client, closed when the command ends. Sends nothing.
@@ -78,6 +81,16 @@ class App:
         from wbgql.holds import HoldRegister
 
         return HoldRegister.from_environ(self.environ)
+
+    def words_of(self, error: Exception) -> str:
+        """An error's message; of a case, the server's own words stand there only for somebody who watches."""
+        if (
+            self.names_nobody
+            and isinstance(error, RequestError)
+            and not (self.debug or self.is_interactive())
+        ):
+            return error.own_words
+        return str(error)
 
     def tell(self, message: str) -> None:
         """Say on stderr how things stand, unless `--quiet`."""

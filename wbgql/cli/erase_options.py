@@ -45,6 +45,7 @@ def open_the_case(app: App, plan: Path, database: str | None) -> Case:
 
     case = open_case(plan, database=database, environ=app.environ)
     click.get_current_context().call_on_close(case.close)
+    app.names_nobody = True
     return case
 
 

@@ -154,7 +154,9 @@ def _tell(error: Exception, app: App) -> int:
     if isinstance(error, ImportError):
         error = extras.missing(error) or error
     if isinstance(error, WbgqlError):
-        note("\n  ".join((f"error: {for_command_line(str(error))}", *getattr(error, "__notes__", ()))))
+        note(
+            "\n  ".join((f"error: {for_command_line(app.words_of(error))}", *getattr(error, "__notes__", ())))
+        )
     elif isinstance(error, OSError):
         _silence(sys.stdout)
         note(f"error: {error.strerror or error}".lower())

@@ -28,7 +28,7 @@ from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.erasure.standings import Standing, journal_until, read_standing
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.wording import NEWEST
-from wbgql.errors import Locked, NotVerified, StoreError, WbgqlError
+from wbgql.errors import Locked, NotVerified, RequestError, StoreError, WbgqlError
 from wbgql.scalars import format_datetime
 
 Step = Literal["verify", "rows", "engine", "record", "key", "approvals", "plan"]
@@ -119,7 +119,8 @@ def _last_look(verify: Callable[[], Verification]) -> Iterator[str]:
     try:
         verdict = verify().verdict
     except WbgqlError as error:
-        yield f"the server could not be asked once more: {error}"
+        why = error.own_words if isinstance(error, RequestError) else str(error)
+        yield f"the server could not be asked once more: {why}"
         return
     if verdict == "not_hidden":
         yield "something that was erased can be read (`wbgql erase watch --once` opens runs again)"

@@ -28,7 +28,7 @@ _HANDLERS: dict[str, Callable[[Work, Action, str], Ending | None]] = {
 class Runner:
     """Works on batches in the engine's threads. The first error ends all, after their present items.
 
-    `check` is called before each batch: what it raises is such an error.
+    `check` is called before each batch and each action: what it raises is such an error.
     """
 
     def __init__(self, work: Work, *, deadline: float | None, check: Callable[[], object]) -> None:
@@ -77,6 +77,7 @@ class Runner:
     def _do(self, action: Action, owner: str) -> bool:
         """Do one action; False where it has to wait."""
         work = self._work
+        self._check()
         ending = _HANDLERS[action.kind](work, action, owner)
         if ending is None:
             return False

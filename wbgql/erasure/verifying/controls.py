@@ -21,18 +21,18 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     `run`: a live run that must be visible in every answer; None where there is none to be seen. `empty`: the
     project is visible and counts no run at all, so that every null in it means absent. `random`: an id
-    nobody has; `random_is_absent`: it answered null, as it must.
+    nobody has; `random_is_absent`: it answered null, as it must; None where nobody could ask for it.
     """
 
     run: str | None
     empty: bool
     random: str
-    random_is_absent: bool
+    random_is_absent: bool | None
 
     @property
     def holds(self) -> bool:
         """Whether null means absent in this project now."""
-        return self.random_is_absent and (self.run is not None or self.empty)
+        return self.random_is_absent is True and (self.run is not None or self.empty)
 
 
 def find_control(
@@ -49,7 +49,7 @@ def find_control(
         seen = look_up(session, RunPath(path.entity, path.project, random))
         run = None if seen.run_count == 0 else _choose(session, path, claimed, seen)
     except (NotVisible, NotFound, PermissionDenied, UsageError):
-        return Control(run=None, empty=False, random=random, random_is_absent=True)
+        return Control(run=None, empty=False, random=random, random_is_absent=None)
     return Control(
         run=run, empty=run is None and seen.run_count == 0, random=random, random_is_absent=seen.run is None
     )

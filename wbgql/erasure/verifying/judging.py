@@ -62,7 +62,8 @@ def count_controls(controls: Iterable[Control]) -> Controls:
     seen: Counter[str] = Counter()
     for control in controls:
         seen["positive" if control.run is not None else "empty" if control.empty else "failed"] += 1
-        seen["negative" if control.random_is_absent else "broken"] += 1
+        if control.random_is_absent is not None:
+            seen["negative" if control.random_is_absent else "broken"] += 1
     return Controls(**seen)
 
 
