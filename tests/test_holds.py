@@ -10,6 +10,7 @@ import pytest
 
 from wbgql.errors import Held, StoreError, UsageError
 from wbgql.holds import HOLD_TAG, HoldRegister, HoldTarget, default_register_path
+from wbgql.paths import RunPath
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TARGET = HoldTarget(entity="acme", project="vision", run_id="r1", tags=("nightly",), user="ada")
@@ -207,6 +208,22 @@ def test_a_hold_is_kept_as_targets_spell_it(register: HoldRegister, kind: str, v
 
     with pytest.raises(Held):
         register.check(TARGET)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("ada/runs/r1", RunPath("ada", "runs", "r1")),
+        ("ada/nlp/run 1", RunPath("ada", "nlp", "run 1")),
+        ("ada/nlp/a\nb", RunPath("ada", "nlp", "a\nb")),
+        ("ada/%20nlp/50%25", RunPath("ada", " nlp", "50%25")),
+    ],
+)
+def test_every_run_that_a_list_prints_can_be_held(register: HoldRegister, value: str, path: RunPath) -> None:
+    add(register, "run", value)
+
+    with pytest.raises(Held):
+        register.check(HoldTarget(entity=path.entity, project=path.project, run_id=path.run_id))
 
 
 @pytest.mark.parametrize(

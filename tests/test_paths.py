@@ -13,6 +13,7 @@ from wbgql.paths import (
     ProjectPath,
     RunPath,
     check_url_host,
+    parse_listed_run,
     parse_project_path,
     parse_run_path,
     quoted_path,
@@ -72,6 +73,43 @@ def test_parse_run_path_says_what_is_missing_and_where_it_may_be_set(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         parse_run_path(text, **given_)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        RunPath("ada", "runs", "abc"),
+        RunPath("ada", "nlp", "runs"),
+        RunPath("ada", " nlp ", "abc"),
+        RunPath("ada", "nlp", "a\nb"),
+        RunPath("ada", "nlp", " a:b#c?d%20 "),
+    ],
+    ids=str,
+)
+def test_a_list_is_read_as_it_was_written(path: RunPath) -> None:
+    assert parse_listed_run(str(path)) == path
+    assert parse_listed_run(str(path), entity="acme", project=ProjectPath("acme", "vision")) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("abc", "acme/vision/abc"),
+        ("a:b", "acme/vision/a:b"),
+        ("nlp/abc", "ada/nlp/abc"),
+        ("ada/nlp/runs/abc", "ada/nlp/abc"),
+        ("/ada/nlp/abc/", "ada/nlp/abc"),
+        ("https://wandb.ai/ada/nlp/runs/abc", "ada/nlp/abc"),
+    ],
+)
+def test_a_list_takes_what_names_its_project(text: str, path: str) -> None:
+    assert str(parse_listed_run(text, entity="ada", project=ProjectPath("acme", "vision"))) == path
+
+
+@pytest.mark.parametrize("text", ["abc", "", " ", "/", "ada//abc", "a/b/c/d/e"])
+def test_a_list_is_never_completed(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_listed_run(text, entity="ada")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_config_path
 
 from wbgql.errors import Held, StoreError, UsageError
-from wbgql.paths import parse_project_path, parse_run_path
+from wbgql.paths import parse_listed_run, parse_project_path
 from wbgql.scalars import format_datetime
 
 Kind = Literal["run", "project", "tag", "user"]
@@ -233,11 +233,16 @@ def _make_hold(kind: str, value: str, reason: str, added_by: str, now: datetime)
 
 
 def _canonical(kind: str, value: str) -> str:
-    """The value as targets spell it; a hold on a name that no run can have would hold nothing."""
+    """The value as targets spell it; a hold on a name that no run can have would hold nothing.
+
+    Blanks around a part are slips here: a project whose name has some is written with %20.
+    """
+    if kind in ("run", "project"):
+        value = "/".join(part.strip() for part in value.split("/"))
     try:
         match kind:
             case "run":
-                return str(parse_run_path(value))
+                return str(parse_listed_run(value))
             case "project":
                 return str(parse_project_path(value))
     except UsageError as error:

@@ -126,8 +126,8 @@ def parse_run_path(text: str, *, entity: str | None = None, project: str | None 
 def parse_listed_run(text: str, *, entity: str | None = None, project: ProjectPath | None = None) -> RunPath:
     """Read one item of a list of runs, which the default project never completes.
 
-    Reads `entity/project/run_id` exactly as `str(path)` writes it: blanks and unusual characters of the
-    id are kept. `run_id` alone is read only with `project`, the one that the caller named together with
+    Reads `entity/project/run_id` exactly as `str(path)` writes it: blanks, unusual characters and the name
+    `runs` are kept. `run_id` alone is read only with `project`, the one that the caller named together with
     the list. `project/run_id`, `entity/project/runs/run_id` and URLs are read as `parse_run_path` does.
 
     Raises:
@@ -139,7 +139,7 @@ def parse_listed_run(text: str, *, entity: str | None = None, project: ProjectPa
     if _is_url(text):
         path = parse_run_path(text)
     elif len(parts) == 3 and all(parts):
-        path = RunPath(*parts)
+        path = RunPath(parts[0], _decode_project(parts[1]), parts[2])
     elif len(parts) > 1 or (project is None and ":" in text):
         path = parse_run_path(text, entity=entity)
     elif not parts[0].strip():

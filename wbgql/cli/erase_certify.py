@@ -203,14 +203,14 @@ def _asked(
     from wbgql.erasure.bundles import read_certificate
     from wbgql.erasure.checking import Asked
     from wbgql.erasure.plan_files import load_plan
-    from wbgql.paths import parse_run_path
+    from wbgql.paths import parse_listed_run
 
     return Asked(
         journal=journal,
         plan=load_plan(plan) if plan else None,
         newer=read_certificate(newer) if newer else None,
         case_key=_case_key(key) if key else None,
-        run=parse_run_path(run) if run else None,
+        run=parse_listed_run(run) if run else None,
     )
 
 

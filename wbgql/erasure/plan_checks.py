@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from wbgql.erasure.plan_ids import find_contradictions
 from wbgql.errors import UsageError
-from wbgql.paths import parse_project_path, parse_run_path
+from wbgql.paths import parse_listed_run, parse_project_path
 from wbgql.scalars import parse_datetime
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _nonsense(plan: Plan) -> Iterator[str]:
     yield from _bad_clocks(plan.clocks)
     yield from _bad_paths("projects", parse_project_path, (project.path for project in plan.projects))
     canaries = (text for text in plan.canaries if not text.startswith("tag:"))
-    yield from _bad_paths("canaries", parse_run_path, canaries)
+    yield from _bad_paths("canaries", parse_listed_run, canaries)
     yield from _bad_runs(plan.runs)
     yield from find_contradictions(plan.runs)
     yield from _bad_counts(plan)

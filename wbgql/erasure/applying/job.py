@@ -31,7 +31,7 @@ from wbgql.gate import Gate
 from wbgql.jobs.engine import Engine, Worker
 from wbgql.jobs.ranges import cut, make_batches
 from wbgql.limiting import LimitedTransport
-from wbgql.paths import parse_run_path
+from wbgql.paths import parse_listed_run
 from wbgql.retry import RetryPolicy
 from wbgql.scalars import format_datetime
 
@@ -203,7 +203,7 @@ def at_work(
     brakes = Brakes(
         session,
         max_failed_percent=options.max_failed_percent,
-        canaries=[parse_run_path(text) for text in case.plan.canaries if not text.startswith("tag:")],
+        canaries=[parse_listed_run(text) for text in case.plan.canaries if not text.startswith("tag:")],
         touched=lambda: ledger.touched(case.job),
         name=lambda project: key.project(base_url, project)[:12],
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wbgql.erasure.plans import Caps, Project
 from wbgql.errors import CapExceeded, UsageError
-from wbgql.paths import RunPath, parse_run_path
+from wbgql.paths import RunPath, parse_listed_run
 
 DEFAULT_CAPS = Caps(max_runs=100, max_percent=10)
 _TAG = "tag:"
@@ -107,7 +107,7 @@ class Canaries:
 
 def _run(text: str) -> RunPath:
     try:
-        return parse_run_path(text)
+        return parse_listed_run(text)
     except UsageError as error:
         raise UsageError(f"a canary is entity/project/run or tag:NAME, not {text!r}") from error
 

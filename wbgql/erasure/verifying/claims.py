@@ -14,7 +14,7 @@ from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedRun
 from wbgql.errors import PlanChanged, UsageError
-from wbgql.paths import ProjectPath, parse_run_path
+from wbgql.paths import ProjectPath, parse_listed_run
 from wbgql.scalars import parse_datetime
 
 ItemKind = Literal["run", "artifact", "file", "kept", "system", "fork"]
@@ -118,7 +118,7 @@ def _add(claims: Claims, number: int, run: PlannedRun, gone: dict[tuple[int, str
             claims.items.append(item)
             claims.files[item] = file.id
     for fork in run.forks:
-        path = parse_run_path(fork, entity=run.entity, project=run.project)
+        path = parse_listed_run(fork)
         claims.items.append(Item("fork", path.project_path, number, path.run_id))
 
 
