@@ -50,7 +50,7 @@ def test_d4_2_d4_4_a_deletion_that_was_applied_and_whose_answer_was_lost_is_not_
 
     done = stage.apply(case)
 
-    assert outcomes(case) == [("run", "hidden", "answer_lost"), ("run", "hidden", None)]
+    assert outcomes(case) == [("run", "gone_after_attempt", "answer_lost"), ("run", "hidden", None)]
     assert done.state == "applied"
     assert stage.proxy.applied("DeleteRun") == 2
     assert stage.visible() == {"stays"}
@@ -105,7 +105,7 @@ def test_d4_4_a_key_that_is_revoked_mid_job_stops_it_and_the_item_stays_open(sta
     stage.proxy.choose = lambda _request: None
 
     stage.apply(case)
-    assert outcomes(case)[0] == ("run", "hidden", "found_on_resume")
+    assert outcomes(case)[0] == ("run", "gone_after_attempt", "found_on_resume")
     assert stage.proxy.applied("DeleteRun") == 3
 
 
@@ -133,8 +133,8 @@ def test_d4_2_lost_answers_over_versions_are_looked_up(stage: Stage, operation, 
 
     stage.apply(case)
 
-    detail = "answer_lost" if operation == "DeleteArtifact" else None
-    assert outcomes(case)[1] == ("artifact", "deleted", detail)
+    lost = operation == "DeleteArtifact"
+    assert outcomes(case)[1][1:] == (("gone_after_attempt", "answer_lost") if lost else ("deleted", None))
     assert stage.proxy.applied(operation) == 1
 
 
@@ -162,7 +162,7 @@ def test_d4_5_a_storm_of_429_ends_the_job_and_the_same_call_goes_on(stage: Stage
     asked = len(stage.proxy.requests)
     stage.proxy.choose = lambda _request: None
 
-    assert stage.apply(case).counts == {"run": {"hidden": 2}}
+    assert stage.apply(case).counts == {"run": {"hidden": 1, "gone_after_attempt": 1}}
     assert stage.proxy.applied("DeleteRun") == 2
     assert asked < 40
 
@@ -257,7 +257,7 @@ def test_d4_18_a_lost_answer_and_a_lagging_replica_do_not_send_twice(stage: Stag
 
     stage.apply(case)
 
-    assert outcomes(case) == [("run", "hidden", "answer_lost")]
+    assert outcomes(case) == [("run", "gone_after_attempt", "answer_lost")]
     assert stage.proxy.applied("DeleteRun") == 1
 
 
@@ -275,7 +275,7 @@ def test_d4_19_rights_lost_after_the_deletion_was_sent_leave_it_open(stage: Stag
     stage.proxy.choose = lambda _request: None
 
     stage.apply(case)
-    assert outcomes(case) == [("run", "hidden", "found_on_resume"), ("run", "hidden", None)]
+    assert outcomes(case) == [("run", "gone_after_attempt", "found_on_resume"), ("run", "hidden", None)]
     assert stage.proxy.applied("DeleteRun") == 2
 
 
@@ -408,7 +408,7 @@ def test_a_slow_server_times_out_and_is_looked_up(stage: Stage):
 
     stage.apply(case)
 
-    assert outcomes(case) == [("run", "hidden", "answer_lost")]
+    assert outcomes(case) == [("run", "gone_after_attempt", "answer_lost")]
     assert stage.proxy.applied("DeleteRun") == 1
 
 
@@ -421,3 +421,58 @@ def test_an_unreachable_server_ends_the_job_and_nothing_is_made_up(stage: Stage)
     with pytest.raises(WbgqlError):
         stage.apply(case, Options(limits=Limits(rate=1000.0, min_wait_s=0.01, failures=3)))
     assert outcomes(case) == [("run", None, None)]
+
+
+# --- who did it: nothing is claimed of a request that may never have arrived, nor denied of one that may have
+
+
+def test_a_request_that_never_arrived_is_not_claimed(stage: Stage):
+    """The intent is on disk, the server is unreachable, and a colleague deletes the run meanwhile."""
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    asked = []
+
+    def away(request: Request) -> Fault | None:
+        asked.append(request.operation)
+        return Fault(forward=False, status=503, body=b"away") if "DeleteRun" in asked else None
+
+    stage.proxy.choose = away
+    with pytest.raises(WbgqlError):
+        stage.apply(case, replace(QUICK, workers=1))
+    stage.proxy.choose = lambda _request: None
+    stage.world.delete_run("a")
+
+    stage.apply(case)
+
+    assert outcomes(case) == [("run", "gone_after_attempt", "found_on_resume")]
+    assert stage.proxy.applied("DeleteRun") == 0
+
+
+def test_a_deletion_that_is_applied_late_is_not_denied_by_a_later_round(stage: Stage):
+    """The first round ended as failed; its request is applied afterwards."""
+    stage.make("a", "stays")
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    case = stage.case([real_run(stage.world, "a", artifacts=[real_artifact(stage.world, version, 1)])])
+    stage.proxy.choose = always("DeleteRun", Fault(forward=False, status=500, body=b"{}"))
+    stage.apply(case)
+    assert outcomes(case)[0] == ("run", "failed", "not_applied")
+    stage.proxy.choose = lambda _request: None
+    stage.world.delete_run("a")
+
+    stage.apply(case, retry=True)
+
+    assert outcomes(case)[0] == ("run", "gone_after_attempt", "earlier_round")
+    assert outcomes(case)[1] == ("artifact", "deleted", None)
+
+
+def test_what_is_gone_before_any_round_sent_anything_is_not_claimed(stage: Stage):
+    stage.make("a", "b", "stays")
+    case = stage.case(["a", "b"])
+    stage.hold("run", f"{stage.world.path}/b")
+    stage.apply(case, replace(QUICK, skip_held=True))
+    stage.holds.release("H1")
+    stage.world.delete_run("b")
+
+    stage.apply(case, retry=True)
+
+    assert outcomes(case)[-1] == ("run", "erased_by_other", None)

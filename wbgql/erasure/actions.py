@@ -16,9 +16,10 @@ ACTION_KINDS: tuple[ActionKind, ...] = ("run", "artifact", "file")  # also the o
 
 Outcome = Literal[
     "hidden",  # a run: seen before, null afterwards while a control stayed visible
-    "erased_by_other",  # a run: gone before we sent anything
+    "erased_by_other",  # a run: gone before we sent anything, in any round
     "deleted",  # an artifact version or a file: gone after we sent it
     "gone_before",  # an artifact version or a file: gone before we sent anything
+    "gone_after_attempt",  # absent, and a request of ours may have done it: one was sent, or was about to be
     "kept",  # it is not the run's alone any more
     "held",
     "denied",
@@ -29,7 +30,9 @@ Outcome = Literal[
     "skipped",  # an artifact version or a file: its run was not hidden
 ]
 
-GONE: frozenset[Outcome] = frozenset({"hidden", "erased_by_other", "deleted", "gone_before"})
+GONE: frozenset[Outcome] = frozenset(
+    {"hidden", "erased_by_other", "deleted", "gone_before", "gone_after_attempt"}
+)
 """Outcomes after which the thing is not there any more. All others leave it where it is."""
 
 
@@ -75,6 +78,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     detail: str | None = None
     done_at: str | None = None
+
+    @property
+    def was_attempted(self) -> bool:
+        """Whether a request about it may have left, in this round or one before."""
+        return self.attempts + self.earlier_attempts > 0
 
     @property
     def path(self) -> RunPath:

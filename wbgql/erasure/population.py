@@ -32,6 +32,7 @@ ItemOutcome = Literal[
     "erased_by_other",
     "deleted",
     "gone_before",
+    "gone_after_attempt",
     "kept",
     "held",
     "denied",

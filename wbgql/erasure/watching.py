@@ -131,13 +131,17 @@ def watch_once(
 
 
 def count_sent(entries: Iterable[Entry]) -> int:
-    """How many deletions of runs a journal says were sent and led to a hidden run."""
+    """How many deletions of runs a journal says were sent, or may have been, and led to a hidden run."""
     bodies = (entry.body for entry in entries if entry.kind == "outcome")
     return sum(_is_sent_deletion(body) for body in bodies)
 
 
 def _is_sent_deletion(body: Mapping[str, Any]) -> bool:
-    return body.get("action") == "run" and body.get("outcome") == "hidden" and body.get("attempts", 0) > 0
+    if body.get("action") != "run":
+        return False
+    if body.get("outcome") == "gone_after_attempt":
+        return True
+    return body.get("outcome") == "hidden" and body.get("attempts", 0) > 0
 
 
 def _verdict(

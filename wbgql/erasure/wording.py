@@ -185,7 +185,10 @@ _FIRST: Mapping[str, _Table] = {
 }
 _CHANGED: Mapping[int, Mapping[str, _Table]] = {
     2: {
-        "outcomes": {"deleted": "deletion requested by this job"},
+        "outcomes": {
+            "deleted": "deletion requested by this job",
+            "gone_after_attempt": "absent; this job may have sent the deletion",
+        },
         "proofs": {"not_looked_at": "nobody looked whether it is gone"},
         "missing": {
             "clock_unknown": "the server did not say its time when the runs were read after the undelete "
@@ -197,6 +200,8 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
             "data about a person or a subject.",
             "hidden": "At {at} the server's API answered {all} as absent, to reads in a session of their own "
             "{reader}, while the controls held: {controls}.",
+            "perhaps_ours": "{were} absent after this job may have sent the deletion; who deleted them is "
+            "not known.",
             "reader_job": "with the job's key",
             "reader_second": "with a second key",
             "window": "They were absent again at {at}, after the {kind} undelete window, which ended at "
@@ -274,7 +279,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers and times that the statement is made of.
 
     `claimed` of `matched` runs, which a rule found or, `by_ids`, somebody named; `by_others` of these were
-    gone before. `reader`: whose key the proof was read with.
+    gone before, `perhaps_ours` after a request that may have done it. `reader`: whose key the proof was read
+    with.
     `controls`: those of the proof. `hidden_at`, `window_at`, `store_at`:
     when each stage was proved. `window`: the binding clock, `window_ends_at` when it ends.
     """
@@ -285,6 +291,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     controls: Controls
     reader: Literal["job", "second"] = "job"
     by_others: int
+    perhaps_ours: int = 0
     projects: int
     hidden_at: str
     window: Clock
@@ -316,6 +323,7 @@ def facts_of(certificate: Certificate) -> Facts:
         controls=proof.controls,
         reader=proof.reader,
         by_others=certificate.population.runs.get("erased_by_other", 0),
+        perhaps_ours=certificate.population.runs.get("gone_after_attempt", 0),
         projects=len(certificate.scope.projects),
         hidden_at=hidden.at,
         window=Clock(name="undelete_window", seconds=None, source="unknown")
@@ -342,6 +350,7 @@ def statement(stage: Stage, facts: Facts, *, is_test: bool, words: Words = NEWES
             reader=words.sentence(f"reader_{facts.reader}"),
         ),
         words.sentence("by_others", were=_were(facts.by_others)) if facts.by_others else "",
+        words.sentence("perhaps_ours", were=_were(facts.perhaps_ours)) if facts.perhaps_ours else "",
         *_LATER[stage](facts, words),
     )
 

@@ -30,7 +30,7 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
     if action.attempts:
         found = look_patiently(work, lambda: look_at_run(work, action.path))
         if found is Found.GONE:
-            return _unless_moved(work, action.run, Ending("hidden", "found_on_resume"))
+            return _unless_moved(work, action.run, Ending("gone_after_attempt", "found_on_resume"))
         if found is Found.UNKNOWN:
             raise NotVisible(
                 f"run no. {action.shown_no}: a deletion was sent earlier, and null proves nothing now: "
@@ -40,7 +40,7 @@ def hide(work: Work, action: Action, owner: str) -> Ending | None:
     if isinstance(facts, Ending):
         return facts
     if facts is None:
-        return _absent(work, action.run)
+        return _absent(work, action)
     refused = judge(work, action, facts)
     if refused is not None:
         return refused
@@ -106,13 +106,15 @@ def _has_control(seen: LookUp, path: RunPath) -> bool:
     return seen.run_count == 0 or any(edge.node.name != path.run_id for edge in others)
 
 
-def _absent(work: Work, planned: PlannedRun) -> Ending:
-    found = look_at_run(work, planned.path)
+def _absent(work: Work, action: Action) -> Ending:
+    found = look_at_run(work, action.path)
     if found is Found.UNKNOWN:
         return Ending("not_visible", "no_control")
     if found is Found.THERE:
         return Ending("changed", "came_back")
-    return _unless_moved(work, planned, Ending("erased_by_other"))
+    # A deletion that an earlier round sent may have been applied late.
+    late = Ending("gone_after_attempt", "earlier_round")
+    return _unless_moved(work, action.run, late if action.was_attempted else Ending("erased_by_other"))
 
 
 def _unless_moved(work: Work, planned: PlannedRun, ending: Ending) -> Ending:
@@ -142,5 +144,4 @@ def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
         gone="hidden",
         tags=tags,
     )
-    is_confirmed = ending.detail is None
-    return ending if is_confirmed or ending.outcome != "hidden" else _unless_moved(work, planned, ending)
+    return _unless_moved(work, planned, ending) if ending.outcome == "gone_after_attempt" else ending

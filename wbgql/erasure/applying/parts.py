@@ -87,7 +87,9 @@ def _gone_already(work: Work, action: Action) -> Ending:
             f"artifact of run no. {action.shown_no}: null, and its project cannot be seen: nothing can be "
             "said of it"
         )
-    return Ending("deleted", "found_on_resume") if action.attempts else Ending("gone_before")
+    if not action.was_attempted:
+        return Ending("gone_before")
+    return Ending("gone_after_attempt", "found_on_resume" if action.attempts else "earlier_round")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,9 @@ def destroy(
 ) -> Ending:
     """Destroy one thing and look whether it is gone. `is_held` is asked right before each request.
 
-    An answer is never believed: `look` decides. After an answer that was lost, and a look that shows the
-    thing is still there, it is sent once more.
+    An answer is never believed: `look` decides. It is `gone` only after an answer that says so; after a lost
+    one, or a refusal, this job may have done it or may not. After an answer that was lost, and a look that
+    shows the thing is still there, it is sent once more.
 
     Raises:
         Held: the hold register cannot be read.
@@ -64,7 +65,7 @@ def destroy(
         refused = refusal(lost)
         found = look() if refused is not None else look_patiently(work, look)
         if found is Found.GONE:
-            return Ending(gone, None if lost is None else "answer_lost")
+            return Ending(gone) if lost is None else Ending("gone_after_attempt", "answer_lost")
         if found is Found.UNKNOWN:
             raise NotVisible(
                 f"run no. {action.shown_no}: the deletion was sent, and now null proves nothing: rights may "

@@ -23,6 +23,7 @@ _TONES: Mapping[str, Tone] = {
     "deleted": "good",
     "erased_by_other": "quiet",
     "gone_before": "quiet",
+    "gone_after_attempt": "quiet",
     "kept": "note",
     "excluded": "note",
     "held": "note",
