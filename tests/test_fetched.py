@@ -217,3 +217,12 @@ def test_notes_are_a_column_of_frames_and_files_where_they_are_selected(tmp_path
     lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert [line["notes"] for line in lines] == ["subject 4711", None]
     assert "notes" not in select(WITH_ALL).to_arrow().column_names
+
+
+def test_a_frame_of_everything_has_every_attribute() -> None:
+    table = select(WITH_ALL, select="*").to_arrow()
+
+    assert {"notes", "host", "duration_s", "updated_at", "config.lr", "summary.acc"} <= set(
+        table.column_names
+    )
+    assert table.column("notes").to_pylist() == ["subject 4711"]

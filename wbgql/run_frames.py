@@ -92,7 +92,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 }
 """The attributes a frame can have, in order."""
 
-# These travel only where `select` names them.
+# These travel only if `select` names them or is "*".
 _ON_DEMAND = ("updated_at", "host", "duration_s", "notes")
 ALWAYS = ("project", "id")
 
@@ -103,7 +103,8 @@ class RunFrames(ABC):
     Columns: `project` and `id`, the attributes that `select` names, then one for each config and
     summary key it names, `config.lr` or `summary.val/acc`, null where a run has none. Without `select`:
     `project`, `id`, `display_name`, `state`, `tags`, `group`, `job_type`, `sweep`, `user`,
-    `created_at`, `heartbeat_at`; with `select="*"` those and every top-level key, sorted.
+    `created_at`, `heartbeat_at`; with `select="*"` those, `updated_at`, `host`, `duration_s`, `notes` and
+    every top-level key, sorted.
 
     The columns and their types do not depend on which runs match: types come from the project's
     typed keys (one request a thousand keys), or from `types`. Numbers are float64. A key that is a
@@ -323,7 +324,7 @@ def _attributes(select: Select) -> tuple[Attribute, ...]:
     if select and select != "*":
         names: Iterable[str] = dict.fromkeys((*ALWAYS, *named))
     else:
-        names = (name for name in ATTRIBUTES if name not in _ON_DEMAND)
+        names = (name for name in ATTRIBUTES if select == "*" or name not in _ON_DEMAND)
     return tuple(ATTRIBUTES[name] for name in names)
 
 

@@ -367,3 +367,23 @@ def test_ids_of_projects_are_paths_that_other_commands_take(command) -> None:
 
     assert listed.out == "acme/%20lead\n"
     assert counted.sent[0][1]["project"] == " lead"
+
+
+def test_a_list_of_everything_has_every_attribute(command) -> None:
+    node = run(
+        "a", notes="n", host="h", updatedAt=None, computeSeconds=7, config="{}", summaryMetrics='{"x": 1}'
+    )
+    asked = ("runs", "list", "acme/vision", "--select", "*", "--format")
+    as_json = command(*asked, "jsonl", answers=[runs(node)])
+    as_csv = command(*asked, "csv", answers=[runs(node)])
+
+    (row,) = as_json.rows
+    assert [row[name] for name in ("notes", "host", "duration_s", "config", "summary")] == [
+        "n",
+        "h",
+        7,
+        {},
+        {"x": 1},
+    ]
+    (cells,) = csv.DictReader(io.StringIO(as_csv.out))
+    assert [cells[name] for name in ("notes", "host", "duration_s", "config")] == ["n", "h", "7", "{}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +104,7 @@ def show_command(app: App, runpath: str, format_: str | None, output: Path | Non
 
 def run_details(run: Run) -> dict[str, Any]:
     """All there is to show of one run."""
-    details = ("updated_at", "host", "duration_s", "notes", "config", "summary")
-    return {**_attributes(run), **{name: getattr(run, name) for name in details}}
+    return {**_attributes(run), **{name: getattr(run, name) for name in (*_DETAILS, "config", "summary")}}
 
 
 def _begin(selection: RunSelection, *, verified: bool) -> Iterator[Run]:
@@ -174,6 +174,10 @@ SHOWN_ATTRIBUTES = (
 )
 
 
+# Lists fetch these only if they are selected by name or with '*'.
+_DETAILS = ("updated_at", "host", "duration_s", "notes")
+
+
 def _attributes(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
@@ -192,7 +196,7 @@ def _attributes(run: Run) -> dict[str, Any]:
 
 def _selected_columns(select: str | Sequence[Any]) -> dict[str, Callable[[Run], Any]]:
     if select == "*":
-        return {"config": lambda run: run.config, "summary": lambda run: run.summary}
+        return {name: attrgetter(name) for name in (*_DETAILS, "config", "summary")}
     return {str(field): _value_of(field) for field in select if str(field) not in _COLUMNS}
 
 
@@ -205,9 +209,11 @@ def _record_with(select: str | Sequence[Any]) -> Callable[[Run], dict[str, Any]]
     fields = _keys(select)
     asked = {"config", "summary"} if select == "*" else {field.path.section for field in fields}
     more = {str(field): field for field in fields if field.path.section == "run"}
+    named = _DETAILS if select == "*" else ()
 
     def record(run: Run) -> dict[str, Any]:
         details = {name: run[field] for name, field in more.items()}
+        details |= {name: getattr(run, name) for name in named}
         sections = {name: getattr(run, name) for name in ("config", "summary") if name in asked}
         return {**_attributes(run), **details, **sections}
 
