@@ -707,3 +707,14 @@ def test_undelete_without_ids_sends_nothing() -> None:
     with pytest.raises(UsageError):
         undelete_runs(Session(transport), ProjectPath("acme", "vision"), [])
     assert transport.sent == []
+
+
+@pytest.mark.parametrize("fact", ["state", "tags", "user"])
+def test_a_run_without_what_decides_over_its_deletion_is_not_deleted(fact: str, tmp_path: Path) -> None:
+    answer = seen("r1")
+    del answer["project"]["run"][fact]
+    transport = FakeTransport(answer, rights())
+
+    with pytest.raises(ResultError, match=fact):
+        delete_run(Session(transport), PATH, holds=HoldRegister(tmp_path / "holds.json"))
+    assert "DeleteRun" not in [name for name, _ in transport.sent]

@@ -10,7 +10,7 @@ import msgspec
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, UsageError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.runs import RunNode
+from wbgql.runs import DecidingRun, RunNode
 from wbgql.session import Session
 
 
@@ -33,7 +33,7 @@ class LookUp(Result, frozen=True):
     entity_name: str
     read_only: bool | None
     run_count: int
-    run: RunNode | None
+    run: DecidingRun | None
     controls: _Controls | None
 
 
@@ -51,7 +51,7 @@ class _LookUpManyProject(Result, frozen=True):
     read_only: bool | None
 
 
-_PLACES: list[tuple[str, Any]] = [(f"r{place}", RunNode | None) for place in range(BATCH)]
+_PLACES: list[tuple[str, Any]] = [(f"r{place}", DecidingRun | None) for place in range(BATCH)]
 _Places: Any = msgspec.defstruct("_Places", _PLACES, bases=(_LookUpManyProject,), frozen=True, kw_only=True)
 _LookUpManyRuns = msgspec.defstruct(
     "_LookUpManyRuns", [("project", _Places | None)], bases=(Result,), frozen=True, kw_only=True

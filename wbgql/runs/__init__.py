@@ -6,7 +6,15 @@ from wbgql.runs.coverage import Coverage, ProjectCoverage, Unread
 from wbgql.runs.explaining import Explanation, explain
 from wbgql.runs.ids import iter_run_ids, list_run_ids
 from wbgql.runs.key_lists import look_up_keys
-from wbgql.runs.nodes import DEFAULT_ORDER, LOGGING_STATES, MAX_PAGE_SIZE, OPERATIONS, RunNode, RunPage
+from wbgql.runs.nodes import (
+    DEFAULT_ORDER,
+    LOGGING_STATES,
+    MAX_PAGE_SIZE,
+    OPERATIONS,
+    DecidingRun,
+    RunNode,
+    RunPage,
+)
 from wbgql.runs.questions import OnUnstable, OrderLike, Select, Where
 from wbgql.runs.run import AmbiguousName, Run, get_run
 from wbgql.runs.scopes import ProjectPattern, ProjectScope
@@ -15,6 +23,7 @@ from wbgql.runs.selection import RunSelection
 __all__ = [
     "RunSelection",
     "Run",
+    "DecidingRun",
     "RunNode",
     "RunPage",
     "get_run",

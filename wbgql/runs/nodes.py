@@ -48,6 +48,14 @@ class RunNode(Result, frozen=True):
     compute_seconds: int | None = NOT_FETCHED
 
 
+class DecidingRun(RunNode, frozen=True, kw_only=True):
+    """A run whose state, tags and user decide over a deletion: an answer that lacks one is an error."""
+
+    state: str | None
+    tags: list[str] | None
+    user: _User | None
+
+
 class _RunsOf(Result, frozen=True):
     runs: Connection[RunNode] | None
 

@@ -11,7 +11,7 @@ from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.plan_ids import SYSTEM_PREFIX
 from wbgql.errors import NotVisible, ResponseError, UsageError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.runs import LOGGING_STATES, RunNode
+from wbgql.runs import LOGGING_STATES, DecidingRun
 from wbgql.session import Session
 
 LATEST = "latest"
@@ -74,7 +74,7 @@ class Output(Logged, Result, frozen=True):
     created_by: ByRun | ByUser | None
 
 
-class RunState(RunNode, frozen=True, kw_only=True):
+class RunState(DecidingRun, frozen=True, kw_only=True):
     """A run with what changes when somebody works on it."""
 
     read_only: bool | None
