@@ -168,6 +168,7 @@ def test_a_request_that_is_too_large_is_refused(local_server):
         for _ in range(40):
             yield b" " * 2**20
 
-    answer = requests.post(f"{local_server.base_url}/graphql", data=parts(), timeout=30)
+    key = ("api", local_server.api_key)
+    answer = requests.post(f"{local_server.base_url}/graphql", data=parts(), auth=key, timeout=30)
 
     assert answer.status_code == 413

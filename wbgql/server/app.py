@@ -6,10 +6,10 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import functools
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -55,6 +55,7 @@ from wbgql.server.blobs import Blob
 from wbgql.server.graphql import Answer, Api
 from wbgql.server.statuses import status_of
 from wbgql.server.store import Row, frozen
+from wbgql.server.work import Work
 
 log = logging.getLogger("wbgql.server")
 
@@ -66,6 +67,16 @@ MAX_STREAM_BYTES = 64 * 2**20
 RETRY_AFTER_S = 2
 MAX_THREADS = 40
 """Requests that are worked on at a time; others wait."""
+MAX_FOR_ONE = 12
+"""Requests of one user that are worked on or read at a time, so that others find a thread."""
+QUICK_S = 0.5
+"""Most requests are done by then; the others are watched: for their time, and for a caller who hangs up."""
+BODY_S = 60.0
+"""A body must arrive within this time."""
+WRITE_FACTOR = 10
+"""What changes the store may take this many times longer: an artifact of many files is one commit."""
+STUCK_S = 10.0
+"""A request that still works so long after it was stopped makes `/healthz` say so."""
 
 RESOLVERS = (
     resolvers_roots.resolvers,
@@ -121,7 +132,7 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
         Route("/admin/audit_logs", server.audit_logs, methods=["GET"]),
         Route("/healthz", server.health, methods=["GET"]),
-        *pages.make_routes(backend, authenticate, _content),
+        *pages.make_routes(backend, authenticate, _content, server.perform),
     ]
     handlers: Mapping[Any, Any] = {WbgqlError: _on_error, HTTPException: _on_http_error, Exception: _on_bug}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
@@ -138,35 +149,114 @@ class Server:
 
         # Quicker there and back than through anyio, by a tenth of what a small request takes.
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+        self._works: set[Work] = set()
+        self._places: dict[int, asyncio.Semaphore] = {}
 
-    async def _in_thread(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        call = functools.partial(work, *given, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    def viewer(self, request: Request) -> Viewer:
+        """Find who asks, before the body is read: nothing is kept for a stranger. See `authenticate`."""
+        with self.backend.store.read() as db:
+            return authenticate(db, request)
+
+    def place(self, viewer: Viewer) -> asyncio.Semaphore:
+        """What a user's requests wait for if many of them are under way."""
+        return self._places.setdefault(viewer.user_id, asyncio.Semaphore(MAX_FOR_ONE))
+
+    async def in_thread(self, request: Request, call: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Do a request's work in a thread, within the time that a request may take.
+
+        The body must have been read. Work that its caller no longer waits for is stopped.
+
+        Raises:
+            WorkStopped: it took longer than `request_timeout_s`, or the server ends.
+        """
+        work = Work()
+
+        def do() -> T:
+            try:
+                with work.by_this_thread():
+                    work.check()
+                    return call(*given, **named)
+            finally:
+                self._works.discard(work)
+
+        self._works.add(work)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, do)
+            try:
+                done, _ = await asyncio.wait({future}, timeout=QUICK_S)
+                if not done:
+                    await self._watch(request, work, future)
+                return future.result()
+            except asyncio.CancelledError:
+                work.stop("the server ends", 503)
+                raise
+        finally:
+            if not work.is_running:
+                self._works.discard(work)
+
+    async def perform(
+        self, request: Request, viewer: Viewer, call: Callable[P, T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        """Do the work of a request without a body; see `in_thread`."""
+        async with self.place(viewer):
+            return await self.in_thread(request, call, *given, **named)
+
+    async def _watch(self, request: Request, work: Work, future: asyncio.Future[Any]) -> None:
+        """Wait for `future`, and stop its work when its time is up or its caller has gone."""
+        limit_s = self.backend.settings.request_timeout_s
+        since = time.monotonic()
+        leaving = asyncio.ensure_future(_disconnected(request))
+        try:
+            while not future.done():
+                waiting = {future} if leaving.done() else {future, leaving}
+                await asyncio.wait(waiting, timeout=QUICK_S, return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done() and not work.writes:
+                    work.stop("the caller has gone", 499)
+                factor = WRITE_FACTOR if work.writes else 1
+                if time.monotonic() - (work.began or since) > limit_s * factor:
+                    work.stop("the request took too long and was stopped; ask for less at a time", 400)
+        finally:
+            leaving.cancel()
 
     def close(self) -> None:
-        """Wait until nothing is being worked on."""
-        self._threads.shutdown()
+        """Stop what is being worked on, and wait until it has ended."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while running := [work for work in list(self._works) if work.is_running]:
+            for work in running:
+                work.stop("the server ends", 503)
+            time.sleep(0.05)
 
     async def health(self, _request: Request) -> Response:
-        return _json({"ok": True})
+        """Answer 200, or 503 if work does not end although it was stopped."""
+        now = time.monotonic()
+        running = [work for work in self._works if work.is_running]
+        stuck = [work for work in running if work.stopped is not None and now - work.stopped > STUCK_S]
+        found = {
+            "ok": not stuck,
+            "working": len(running),
+            "waiting": len(self._works) - len(running),
+            "stuck": len(stuck),
+        }
+        return _json(found, 503 if stuck else 200)
 
     async def graphql(self, request: Request) -> Response:
-        body = await _body(request, MAX_GRAPHQL_BYTES)
-        answer = await self._in_thread(self._graphql, request, body)
+        viewer = self.viewer(request)
+        async with self.place(viewer):
+            body = await _body(request, MAX_GRAPHQL_BYTES)
+            answer = await self.in_thread(request, self._graphql, request, viewer, body)
         return _json(answer.body, answer.status)
 
-    def _graphql(self, request: Request, body: bytes) -> Answer:
-        with self.context(request) as context:
+    def _graphql(self, request: Request, viewer: Viewer, body: bytes) -> Answer:
+        with self.context(request, viewer) as context:
             given = bodies.decode(_graphql_decoder, body, "a GraphQL request")
             runs.mark_silent(context)
             with contextlib.nullcontext() if self.api.is_mutation(given.query) else frozen(context.db):
                 return self.api.execute(context, given.query, given.variables or {}, given.operationName)
 
     @contextlib.contextmanager
-    def context(self, request: Request) -> Iterator[Context]:
+    def context(self, request: Request, viewer: Viewer) -> Iterator[Context]:
         """What a request of an authenticated caller works with."""
         with self.backend.store.read() as db:
-            viewer = authenticate(db, request)
             yield Context(
                 backend=self.backend,
                 viewer=viewer,
@@ -176,20 +266,23 @@ class Server:
             )
 
     async def file_stream(self, request: Request) -> Response:
-        body = await _body(request, MAX_STREAM_BYTES)
-        return _json(await self._in_thread(self._file_stream, request, body))
+        viewer = self.viewer(request)
+        async with self.place(viewer):
+            body = await _body(request, MAX_STREAM_BYTES)
+            return _json(await self.in_thread(request, self._file_stream, request, viewer, body))
 
-    def _file_stream(self, request: Request, body: bytes) -> dict[str, Any]:
-        with self.context(request) as context:
+    def _file_stream(self, request: Request, viewer: Viewer, body: bytes) -> dict[str, Any]:
+        with self.context(request, viewer) as context:
             path = (request.path_params["entity"], request.path_params["project"], request.path_params["run"])
             client = request.headers.get("x-wandb-async-client-id") if context.shared else None
             return filestream.receive(context, path, filestream.decode(body), client)
 
     async def run_file(self, request: Request) -> Response:
-        return _content(self.backend, await self._in_thread(self._run_file, request))
+        viewer = self.viewer(request)
+        return _content(self.backend, await self.perform(request, viewer, self._run_file, request, viewer))
 
-    def _run_file(self, request: Request) -> Row:
-        with self.context(request) as context:
+    def _run_file(self, request: Request, viewer: Viewer) -> Row:
+        with self.context(request, viewer) as context:
             given = request.path_params
             project = projects.find_project(context, given["entity"], given["project"])
             run = runs.find_run(context, project, given["run"]) if project else None
@@ -199,21 +292,24 @@ class Server:
             return file
 
     async def artifact_file(self, request: Request) -> Response:
-        return _content(self.backend, await self._in_thread(self._artifact_file, request))
+        viewer = self.viewer(request)
+        found = await self.perform(request, viewer, self._artifact_file, request, viewer)
+        return _content(self.backend, found)
 
-    def _artifact_file(self, request: Request) -> Row:
-        with self.context(request) as context:
+    def _artifact_file(self, request: Request, viewer: Viewer) -> Row:
+        with self.context(request, viewer) as context:
             given = request.path_params
             path = (given["entity"], given["project"], given["collection"])
             return artifacts_uploads.find_content_by_path(context, *path, given["md5"])
 
     async def audit_logs(self, request: Request) -> Response:
-        entries = await self._in_thread(self._audit_logs, request)
+        viewer = self.viewer(request)
+        entries = await self.perform(request, viewer, self._audit_logs, request, viewer)
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         return Response(lines, media_type="application/x-ndjson")
 
-    def _audit_logs(self, request: Request) -> list[Row]:
-        with self.context(request) as context:
+    def _audit_logs(self, request: Request, viewer: Viewer) -> list[Row]:
+        with self.context(request, viewer) as context:
             if not context.viewer.admin:
                 raise PermissionDenied("permission denied: the audit log is for admins", status=403)
             given = request.query_params
@@ -227,13 +323,13 @@ class Server:
         kind, value = self.backend.signer.read("PUT", request.path_params["token"])
         max_bytes = self.backend.settings.max_upload_bytes
         blobs.refuse_larger(int(request.headers.get("content-length", 0)), max_bytes)
-        blob = await self.backend.blobs.receive(request.stream(), max_bytes)
-        await self._in_thread(UPLOADS[kind], self.backend, value, blob)
+        blob = await self.backend.blobs.receive(_timely(request.stream()), max_bytes)
+        await self.in_thread(request, UPLOADS[kind], self.backend, value, blob)
         return Response(status_code=200, headers={"ETag": f'"{blob.md5}"'})
 
     async def download(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("GET", request.path_params["token"])
-        return _content(self.backend, await self._in_thread(DOWNLOADS[kind], self.backend, value))
+        return _content(self.backend, await self.in_thread(request, DOWNLOADS[kind], self.backend, value))
 
 
 def authenticate(db: Any, request: Request) -> Viewer:
@@ -255,12 +351,35 @@ def authenticate(db: Any, request: Request) -> Viewer:
 
 async def _body(request: Request, limit: int) -> bytes:
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise RequestError(f"request is larger than {limit} bytes", status=413)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise RequestError(f"request is larger than {limit} bytes", status=413)
+                parts.append(part)
+    except TimeoutError:
+        raise RequestError(f"the request did not arrive within {BODY_S:g} s", status=408) from None
     return b"".join(parts)
+
+
+async def _timely(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts of an upload, each of which must arrive within `BODY_S` after the one before."""
+    while True:
+        try:
+            async with asyncio.timeout(BODY_S):
+                part = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise RequestError(f"nothing arrived for {BODY_S:g} s", status=408) from None
+        yield part
+
+
+async def _disconnected(request: Request) -> None:
+    """Return once the caller has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _json(body: Any, status: int = 200) -> Response:
@@ -288,6 +407,9 @@ def _content(backend: Backend, file: Row) -> Response:
 async def _on_error(_request: Request, error: Exception) -> Response:
     status = status_of(error)
     response = _json({"errors": [{"message": str(error)}], "error": str(error)}, status)
+    if status in (401, 408, 413):
+        # What is left of the body is not read.
+        response.headers["Connection"] = "close"
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response

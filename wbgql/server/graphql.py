@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +33,19 @@ from wbgql.errors import (
     StoreError,
     UsageError,
 )
+from wbgql.server import work
 from wbgql.server.backend import Context
+from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
-from wbgql.server.registry import Resolvers, bind
+from wbgql.server.registry import Info, Resolvers, bind
 from wbgql.server.statuses import status_of
 
 log = logging.getLogger("wbgql.server")
 
 MAX_TOKENS = 20_000
-CACHED_DOCUMENTS = 512
+CACHED_BYTES = 2**20
+"""Text of parsed documents that are kept; what a parse makes of a text takes some hundred times as much."""
+MAX_CACHED_DOCUMENT = 2**16
 
 # W&B's own words; the SDK looks for them (wandb SDK 0.31.0 `apis/public/jobs.py`, 2026-11).
 _UNKNOWN_FIELD = re.compile(r"^Cannot query field '(\w+)' on type '(\w+)'\.")
@@ -83,13 +88,35 @@ class Api:
             raise DocumentError(str(error), file=str(sdl)) from error
         restrict_scalars(self.schema)
         bind(self.schema, resolvers)
-        self._prepare = functools.lru_cache(CACHED_DOCUMENTS)(self._parse_and_validate)
+        self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
+        self._cached_bytes = 0
+        self._caching = threading.Lock()
+
+    def _prepare(self, text: str) -> _Prepared:
+        """Parse and validate a document; those asked for last are kept, up to `CACHED_BYTES` of text."""
+        with self._caching:
+            found = self._prepared.get(text)
+            if found is not None:
+                self._prepared.move_to_end(text)
+                return found
+        made = self._parse_and_validate(text)
+        if len(text) > MAX_CACHED_DOCUMENT:
+            return made
+        with self._caching:
+            if self._prepared.setdefault(text, made) is made:
+                self._cached_bytes += len(text)
+            while self._cached_bytes > CACHED_BYTES:
+                self._cached_bytes -= len(self._prepared.popitem(last=False)[0])
+        return made
 
     def _parse_and_validate(self, text: str) -> _Prepared:
         try:
             document = parse(text, max_tokens=MAX_TOKENS)
+            check_cost(document)
         except GraphQLError as error:
             return _Prepared(None, (error,))
+        except RecursionError:
+            return _Prepared(None, (GraphQLError("the document is nested too deeply"),))
         return _Prepared(document, tuple(validate(self.schema, document)))
 
     def is_mutation(self, text: str) -> bool:
@@ -117,12 +144,24 @@ class Api:
             context_value=context,
             variable_values=dict(variables),
             operation_name=operation_name or None,
+            field_resolver=_read_key,
         )
+        work.check()
         # Taken out: graphql-core's executor is part of a reference cycle that holds the context, and would
         # keep megabytes until the next collection.
         while context.prebuilt:
             _put(result.data, *context.prebuilt.pop())
         return _answer(result)
+
+
+def _read_key(source: Any, info: Info, **arguments: Any) -> Any:
+    """Resolve a field that has no resolver of its own."""
+    work.check()
+    name = info.field_name
+    value = source.get(name) if isinstance(source, dict) else getattr(source, name, None)
+    if type(value) is str:
+        work.grow(len(value))
+    return value(info, **arguments) if callable(value) else value
 
 
 def _put(data: Any, path: Sequence[str | int], value: Any) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from wbgql.scalars import to_safe_json
-from wbgql.server import lines
+from wbgql.server import lines, work
 from wbgql.server.run_values import dig, is_finite
 from wbgql.server.store import Connection
 
@@ -28,11 +29,18 @@ def texts(db: Connection, pk: int, min_step: int | None = None, max_step: int | 
         (pk, -(2**63) if min_step is None else min_step, 2**63 - 1 if max_step is None else max_step),
     )
     if db.execute("SELECT 1 FROM writers WHERE run_id = ? LIMIT 1", (pk,)).get is None:
-        return list({step: row for _, step, row in found}.values())
+        return list({step: row for _, step, row in _counted(found)}.values())
     by_step: dict[int, dict[int, str]] = {}
-    for writer, step, row in found:
+    for writer, step, row in _counted(found):
         by_step.setdefault(step, {})[writer] = row
     return [_merge(list(rows.values())) for rows in by_step.values()]
+
+
+def _counted(found: Iterator[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Rows as they are read, their sizes counted as parts of the answer."""
+    while batch := list(islice(found, 1000)):
+        work.grow(sum(len(row) for _, _, row in batch))
+        yield from batch
 
 
 def live_rows(db: Connection, pk: int, keys: list[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
 
 from wbgql.errors import DocumentError, ResponseError
-from wbgql.server import audit
+from wbgql.server import audit, work
 from wbgql.server.backend import Context
 
 Info = GraphQLResolveInfo[Context]
@@ -61,10 +61,20 @@ def bind(schema: GraphQLSchema, all_resolvers: Iterable[Resolvers]) -> None:
             kind = schema.type_map.get(type_name)
             if not isinstance(kind, GraphQLObjectType) or field_name not in kind.fields:
                 raise DocumentError(f"a resolver has no field in the SDL: {type_name}.{field_name}")
-            kind.fields[field_name].resolve = resolver
+            kind.fields[field_name].resolve = _checked(resolver)
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
             _refuse_the_rest(kind)
+
+
+def _checked(resolver: Resolver) -> Resolver:
+    """The resolver of a request that may have been stopped: then it raises `WorkStopped`."""
+
+    def resolve(source: Any, info: Info, **arguments: Any) -> Any:
+        work.check()
+        return resolver(source, info, **arguments)
+
+    return resolve
 
 
 def _refuse_the_rest(kind: GraphQLObjectType) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import make_run_storage_id, parse_json
-from wbgql.server import run_indexes
+from wbgql.server import run_indexes, work
 from wbgql.server.backend import Context
 from wbgql.server.connections import to_cursors
 from wbgql.server.runs import NODE_KEYS, NODE_NAMES, node_sql, to_node
@@ -88,6 +88,11 @@ class RunPage:
     users: dict[int, Row]
     offset: int = 0
     more: bool = False
+
+    def __post_init__(self) -> None:
+        """Count the texts of the page as parts of the answer."""
+        texts = [self.column(name) for name in self.names if ":" in name or "." in name]
+        work.grow(sum(len(text) for column in texts for text in column if text is not None))
 
     @cached_property
     def _columns(self) -> dict[str, Sequence[Any]]:

@@ -41,6 +41,8 @@ log = logging.getLogger("wbgql.server")
 
 STARTUP_S = 60.0
 SHUTDOWN_S = 10.0
+MAX_CONNECTIONS = 2000
+"""Connections at a time; more are answered with 503."""
 COLLECT_AFTER = 50_000
 """New objects after which Python looks for cycles among them; its own default is 700."""
 
@@ -103,11 +105,25 @@ def _run(
         app = AccessLog(app, backend.settings.access_log)
     # uvicorn takes httptools and uvloop where they are: a small request costs half of what it costs without.
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=int(SHUTDOWN_S) - 5
+        app,
+        http=_protocol(),
+        limit_concurrency=MAX_CONNECTIONS,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(SHUTDOWN_S) - 5,
     )
     server = uvicorn.Server(config)
     with contextlib.closing(inner.state.server), _quiet_signals(), _calm_collector():
         server.run(sockets=[listener])
+
+
+def _protocol() -> Any:
+    try:
+        from wbgql.server.protocol import LimitedProtocol  # noqa: PLC0415  # needs httptools
+    except ModuleNotFoundError:
+        return "auto"
+    return LimitedProtocol
 
 
 @contextlib.contextmanager

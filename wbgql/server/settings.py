@@ -70,6 +70,8 @@ class ServerSettings:
     wandb-core sends one at least every 30 s and may wait 75 s between retries
     (wandb SDK 0.31.0 `core/internal/filestream`).
     """
+    request_timeout_s: float = 30.0
+    """A request that takes longer is stopped, so that it does not keep others waiting."""
     purge_interval_s: float = 600.0
     upload_url_ttl_s: float = 24 * 3600.0
     download_url_ttl_s: float = 3600.0

@@ -6,14 +6,14 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from wbgql.errors import StoreError
-from wbgql.server import migrations, tables
+from wbgql.server import migrations, tables, work
 
 Row = dict[str, Any]
 Connection = apsw.Connection
@@ -103,7 +103,8 @@ class Store:
             except queue.Empty:
                 connection = self._connect()
             try:
-                yield connection
+                with _interruptible(connection):
+                    yield connection
             finally:
                 self._take_back(connection)
 
@@ -118,7 +119,10 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Run a block as one transaction: committed when it ends, undone when it raises."""
-        with self._lock, store_errors(self.file):
+        doing = work.current()
+        if doing is not None:
+            doing.writes = True
+        with self._lock, store_errors(self.file), _interruptible(self._writer):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -170,6 +174,11 @@ class Store:
             self._open.clear()
 
 
+def _interruptible(connection: Connection) -> AbstractContextManager[None]:
+    doing = work.current()
+    return nullcontext() if doing is None else doing.using(connection)
+
+
 @contextmanager
 def frozen(db: Connection) -> Iterator[None]:
     """Let all statements in a block see one state of the store."""
@@ -210,6 +219,11 @@ def store_errors(file: Path) -> Iterator[None]:
         ) from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise StoreError(f"store is locked by another program: {file}, stop it or try again") from error
+    except apsw.InterruptError:
+        doing = work.current()
+        if doing is not None:
+            doing.check()
+        raise
     except apsw.FullError as error:
         raise StoreError(f"disk is full: {file}, make room and try again") from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, OSError) as error:

@@ -75,6 +75,10 @@ def stored_non_finite(value: float) -> str:
     return _STORED_NON_FINITE.get(value, "NaN")
 
 
+MAX_REGEX_STEPS = 3 * 10**8
+"""Steps of a pattern's program times characters of a text: up to 5 s of RE2, which nothing can interrupt."""
+
+
 @lru_cache(maxsize=256)
 def compiled_regex(pattern: str) -> Any:
     """Compile an RE2 pattern, once.
@@ -90,7 +94,12 @@ def compiled_regex(pattern: str) -> Any:
 def sql_regexp(*arguments: Any) -> int | None:
     """`wb_regexp(pattern, text)`: 1 if the pattern is found; null for what is not text. Linear time."""
     pattern, text = arguments
-    return int(compiled_regex(pattern).search(text) is not None) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    regex = compiled_regex(pattern)
+    if regex.programsize * len(text) > MAX_REGEX_STEPS:
+        raise FilterRefused(f"$regex: {shown(pattern)} is too complex for a text of {len(text)} characters")
+    return int(regex.search(text) is not None)
 
 
 def sql_equal(*arguments: Any) -> int | None:

@@ -176,17 +176,21 @@ def is_array_text(value: str) -> str:
 
 
 def _rows(field: JsonField, walk: str, child: str) -> Sql:
-    """Write the common table of all values on the way: depth, type, value, reached by spreading."""
+    """Write the common table of all values on the way: depth, type, value, reached by spreading.
+
+    UNION keeps one of equal rows. With UNION ALL their number would double at each array whose index and
+    whose objects' key are both a part of the path.
+    """
     length = len(field.parts)
     parts = json.dumps(field.parts)
     return concat(
         f"WITH RECURSIVE {walk}(depth, type, value, spread) AS ("  # noqa: S608 - no user text but escaped paths
-        f"SELECT 0, json_type({field.source}), {field.source}, 0 UNION ALL "
+        f"SELECT 0, json_type({field.source}), {field.source}, 0 UNION "
         f"SELECT {walk}.depth + 1, {child}.type, {child}.value, 0 "
         f"FROM {walk}, json_each(CASE WHEN {walk}.type IN ('object', 'array') THEN {walk}.value END) {child} "
         f"WHERE {walk}.depth < {length} AND CAST({child}.key AS TEXT) = ",
         Sql(f"json_extract(?, '$[' || {walk}.depth || ']')", (parts,)),
-        f" UNION ALL SELECT {walk}.depth, {child}.type, {child}.value, 1 "  # noqa: S608 - no user text but escaped paths
+        f" UNION SELECT {walk}.depth, {child}.type, {child}.value, 1 "  # noqa: S608 - no user text but escaped paths
         f"FROM {walk}, json_each(CASE WHEN {walk}.type = 'array' THEN {walk}.value END) {child} "
         f"WHERE {walk}.depth < {length} AND {child}.type = 'object') ",
     )

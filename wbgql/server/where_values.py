@@ -22,6 +22,8 @@ from wbgql.server.where_operands import compiled_regex, stored_non_finite
 _INLINE_MEMBERS = 50
 _LITERAL = re.compile(r"[\w /-]*")
 _MAX_SIZE = 2**32
+MAX_PATTERN = 2000
+"""Characters of a pattern."""
 _OPERATORS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _ORDER = {"$gt": op.gt, "$gte": op.ge, "$lt": op.lt, "$lte": op.le}
 _OVERFLOW = {math.inf: "9e999", -math.inf: "-9e999"}  # what SQLite reads as infinities
@@ -307,6 +309,8 @@ def matches_regex(pattern: Any, flags: Any) -> Condition:
     unknown = sorted(set(flags) - set("ims"))
     if unknown:
         raise FilterRefused(f"$options {unknown[0]!r} is not known, use i, m or s")
+    if len(pattern) > MAX_PATTERN:
+        raise FilterRefused(f"$regex is {len(pattern)} characters long, use up to {MAX_PATTERN}")
     whole = f"(?{''.join(sorted(set(flags)))}){pattern}" if flags else pattern
     try:
         compiled_regex(whole)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -29,6 +28,7 @@ View = Callable[[Visit], Answer]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Authenticate = Callable[[Connection, Request], Viewer]
 Send = Callable[[Backend, Row], Response]
+Perform = Callable[..., Awaitable[Any]]
 
 _PROJECT = "/{entity}/{project}"
 _RUN = f"{_PROJECT}/runs/{{run}}"
@@ -53,13 +53,14 @@ _VIEWS: tuple[tuple[str, View], ...] = (
 )
 
 
-def make_routes(backend: Backend, authenticate: Authenticate, send: Send) -> list[Route]:
+def make_routes(backend: Backend, authenticate: Authenticate, send: Send, perform: Perform) -> list[Route]:
     """The routes of all pages, to stand behind those of the API.
 
     `authenticate` finds the viewer by the request's Authorization header, or raises
-    AuthenticationError; `send` sends a stored content to be saved, never to be shown as a page.
+    AuthenticationError; `send` sends a stored content to be saved, never to be shown as a page;
+    `perform` does the work of a viewer's request in a thread, within its limits.
     """
-    pages = _Pages(backend, authenticate, send)
+    pages = _Pages(backend, authenticate, send, perform)
     return [
         Route(f"{SERVICE}/static/{{version}}/{{name}}", pages.static, methods=["GET"]),
         Route(f"{SERVICE}/login", pages.login_form, methods=["GET"]),
@@ -72,10 +73,11 @@ def make_routes(backend: Backend, authenticate: Authenticate, send: Send) -> lis
 
 
 class _Pages:
-    def __init__(self, backend: Backend, authenticate: Authenticate, send: Send) -> None:
+    def __init__(self, backend: Backend, authenticate: Authenticate, send: Send, perform: Perform) -> None:
         self.backend = backend
         self.authenticate = authenticate
         self.send = send
+        self.perform = perform
         self.sessions = Sessions(backend)
         self.renderer = Renderer()
 
@@ -90,15 +92,16 @@ class _Pages:
 
     def show(self, view: View) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(self._show, view, request)
+            viewer = self._viewer(request)
+            if viewer is None:
+                return self._ask_to_sign_in(request)
+            response: Response = await self.perform(request, viewer, self._show, view, request, viewer)
+            return response
 
         return endpoint
 
-    def _show(self, view: View, request: Request) -> Response:
+    def _show(self, view: View, request: Request, viewer: Viewer) -> Response:
         with self.backend.store.read() as db:
-            viewer = self._viewer(db, request)
-            if viewer is None:
-                return self._ask_to_sign_in(request)
             try:
                 context = Context(self.backend, viewer, str(request.base_url).rstrip("/"), db)
                 runs.mark_silent(context)
@@ -111,10 +114,11 @@ class _Pages:
                 page = Page("error.html", {"status": status, "message": str(error)}, status)
                 return self._answer(request, viewer, page)
 
-    def _viewer(self, db: Connection, request: Request) -> Viewer | None:
-        if "authorization" in request.headers:
-            return self.authenticate(db, request)
-        return self.sessions.viewer(db, request)
+    def _viewer(self, request: Request) -> Viewer | None:
+        with self.backend.store.read() as db:
+            if "authorization" in request.headers:
+                return self.authenticate(db, request)
+            return self.sessions.viewer(db, request)
 
     def _answer(self, request: Request, viewer: Viewer | None, answer: Answer) -> Response:
         if isinstance(answer, Content):
@@ -163,7 +167,7 @@ class _Pages:
         after = local_path(form.get("next", ""))
         if not self.sessions.is_own_form(request, form.get("token", "")):
             return self._login_form(request, after, "The form had expired. Please try again.", 403)
-        cookie = await run_in_threadpool(self._open, form.get("key", "").strip())
+        cookie = self._open(form.get("key", "").strip())
         if cookie is None:
             return self._login_form(request, after, "No user has this key.", 403)
         response = RedirectResponse(self.links(request).below(after or "/"), 303, headers=HEADERS)
