@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from wbgql.cli import exit_codes
 from wbgql.erasure.applying.starting import check_plan
 from wbgql.erasure.approvals import read_approvers
 from wbgql.erasure.canonical import encode
+from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import load_plan
 from wbgql.erasure.planning import Ask, make_plan
 from wbgql.erasure.plans import Request
@@ -415,3 +417,34 @@ def test_the_python_calls_use_the_approvers_that_are_configured(
     without = msgspec.structs.replace(made, approvers=None)
     with pytest.raises(NotApproved):
         check_plan(without, without.digest, [], None, datetime.now(UTC))
+
+
+def test_a_request_that_was_planned_already_and_dates_that_cannot_be_meant_are_told(
+    plan, erase, stage, tmp_path
+):
+    first = plan("--due", "2026-12-24")
+    second = erase(
+        *("plan", stage.path, "--where", '"x" in tags', "--request", "DSR-1", "--basis", "gdpr-17"),
+        *("--due", "2020-01-31", "--received", "2020-01-01", "-o", str(tmp_path / "again.json")),
+    )
+
+    assert (first.code, second.code) == (0, 0), second.err
+    assert "warning" not in first.err
+    told = [line for line in second.err.splitlines() if line.startswith("warning")]
+    assert told == [
+        "warning: --due 2020-01-31 has passed: this answer is late",
+        f"warning: request 'DSR-1' is planned already: plan {str(tmp_path / 'plan.json')!r} of 2026-11-24",
+    ]
+
+
+def test_a_request_that_has_a_job_in_the_ledger_is_told(plan, tmp_path):
+    plan()
+    written = load_plan(tmp_path / "plan.json")
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'erasure.sqlite'}")) as ledger:
+        ledger.create(written, target="test", body={})
+    for name in ("plan.json", "plan.json.key"):
+        (tmp_path / name).unlink()
+
+    again = plan()
+
+    assert f"is planned already: job {written.plan_id} in the ledger, applying" in again.err

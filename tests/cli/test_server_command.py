@@ -140,4 +140,4 @@ def test_requests_and_changes_are_listed(command, store: str) -> None:
 
     assert (request["actor"], request["mutation"], request["code"]) == ("ada", "deleteRun", 200)
     assert (change["actor"], change["action"]) == ("ada", "run:delete")
-    assert change["subject"] == audit_subject(Path(store), "ada", "p", "r1")
+    assert change["keyed_hash"] == audit_subject(Path(store), "ada", "p", "r1")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner
 
-from tests.erasure.fault_proxy import Fault
 from tests.erasure.fault_proxy import Fault, always
 from tests.erasure.stages import Stage
 from wbgql.cli.app import App

@@ -318,7 +318,7 @@ def _write_previews(rows: list[Preview], format_: str | None, output: Path | Non
         columns={
             "run": lambda row: row.run + 1,
             "kind": lambda row: row.kind,
-            "subject": lambda row: row.subject[:_PREFIX],
+            "keyed_hash": lambda row: row.subject[:_PREFIX],
             "would": lambda row: row.would,
             "detail": lambda row: row.detail,
         },

@@ -90,9 +90,9 @@ def close_command(
 
     Refused (exit 10) until everything is done, proved after the undelete window, certified, and no
     verification is due. One more verification is made now: where it finds something that is back, or the
-    server cannot be asked, this is refused too. Destroyed: the plan with its rule, the case key, the approvals
-    beside the plan, the ledger's rows and the engine's. The certificate's folder stays and gets closing.json
-    and the journal to its end. The same command again goes on after a crash.
+    server cannot be asked, this is refused too. Destroyed: the plan with its rule, the case key, the
+    approvals beside the plan, the ledger's rows and the engine's. The certificate's folder stays and gets
+    closing.json and the journal to its end. The same command again goes on after a crash.
     """
     from wbgql.erasure.bundles import bundle_path, read_closing
     from wbgql.erasure.closing import close, look_before

@@ -16,13 +16,14 @@ from wbgql.cli.erase_keys import find_approvers, open_key
 from wbgql.cli.output import OBJECT_FORMATS, format_option, write_object
 from wbgql.cli.run_ids import read_ids
 from wbgql.cli.selecting import no_misspelt_key
+from wbgql.cli.terminal import note
 from wbgql.errors import UsageError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.erasure.planning.asking import Ask
     from wbgql.erasure.planning.making import Surface
-    from wbgql.erasure.plans import Approvers, Plan
+    from wbgql.erasure.plans import Approvers, Plan, Request
     from wbgql.erasure.profiles import Profile
     from wbgql.paths import ProjectPath
 
@@ -147,6 +148,7 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
     refuse_existing(plan_path)
     client = app.client()
     ask = make_ask(app, client, asked)
+    _warn(app, ask.request, plan_path)
     surface = make_surface(app, client)
     with no_misspelt_key():
         plan = make_plan(client.session, ask, client.holds, surface)
@@ -155,6 +157,21 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
     else:
         app.tell("nothing matches: there is nothing to do, and no plan was written")
     write_object(plan_record(plan, plan_path, asked["approvers_path"]), format_, None)
+
+
+def _warn(app: App, request: Request, plan_path: Path) -> None:
+    """Say on stderr what is legal and probably not meant: dates in the past, a request that has a case."""
+    from wbgql.erasure.case import database_url
+    from wbgql.erasure.same_requests import other_cases
+
+    today = app.now().date().isoformat()
+    if request.due_at is not None and request.due_at < today:
+        note(f"warning: --due {request.due_at} has passed: this answer is late")
+    if request.received_at is not None and request.received_at > today:
+        note(f"warning: --received {request.received_at} lies in the future")
+    url = database_url(environ=app.environ)
+    for other in other_cases(request.reference, plan_path.absolute().parent, url):
+        note(f"warning: request {request.reference!r} is planned already: {other}")
 
 
 def make_surface(app: App, client: Client) -> Surface:

@@ -222,8 +222,10 @@ def audit_command(changes: bool, format_: str | None, output: Path | None) -> No
     from wbgql.server import audit_log, audit_requests
 
     found = audit_log(data_dir()) if changes else audit_requests(data_dir())
-    what = ("action", "entity", "project", "subject") if changes else _REQUEST_COLUMNS
+    what = ("action", "entity", "project") if changes else _REQUEST_COLUMNS
     columns = {name: _item(name) for name in ("at", "actor", *what)}
+    if changes:
+        columns["keyed_hash"] = _item("subject")
     write_list(Listing(found, columns=columns), format_, output)
 
 

@@ -126,6 +126,12 @@ class Database:
             raise UsageError(f"the ledger has no job {job!r}: `wbgql erase apply` makes it")
         return _to_job(row)
 
+    def jobs(self) -> list[Job]:
+        """Every job's row, the oldest first."""
+        table = self._tables.jobs
+        with self._reading() as connection:
+            return [_to_job(row) for row in connection.execute(sa.select(table).order_by(table.c.created_at))]
+
     def has(self, job: str) -> bool:
         """Whether there is such a job."""
         with self._reading() as connection:
