@@ -51,8 +51,8 @@ def warn_of_gaps(keys: Sequence[str], samples: int) -> None:
     if keys:
         names = ", ".join(map(repr, keys))
         message = (
-            f"{names}: thinned out to {samples} rows, apart from the other keys; where a row lacks such a key,"
-            " it may have been logged all the same. Ask for more samples, or for every row (without samples)"
+            f"{names}: each was sampled apart from the others, up to {samples} rows; a row without a value of"
+            " such a key may have one on the server. Ask for more samples, or for every row (without samples)"
         )
         warn(SampledWarning(message))
 
