@@ -37,7 +37,9 @@ def test_a_key_thinned_out_apart_from_another_is_named(
     caller.log(project, "r1", *rows)
     selection = client.history([f"{project}/r1"], keys=["loss", "acc"], samples=200)
 
-    with pytest.warns(SampledWarning, match="^'loss': each was sampled apart from the others, up to 200 rows") as told:
+    with pytest.warns(
+        SampledWarning, match="^'loss': each was sampled apart from the others, up to 200 rows"
+    ) as told:
         found = client.sample_history(f"{project}/r1", ["loss", "acc"], samples=200)
     with pytest.warns(SampledWarning, match="^'loss': each was sampled apart") as told_of_many:
         table = selection.to_arrow()
