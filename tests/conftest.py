@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import tempfile
 import warnings
@@ -21,6 +22,9 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
+
+# No test writes to the record of deletions of whoever runs it.
+os.environ["WBGQL_DELETIONS"] = "off"
 
 
 @pytest.fixture(scope="session")

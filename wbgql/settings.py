@@ -58,6 +58,12 @@ class Settings:
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def deployment(self) -> str:
+        """The host of `base_url` with its port; one name for hosts that serve the same deployment."""
+        host = urlsplit(self.base_url).netloc.lower()
+        return min(host, _SAME_DEPLOYMENT.get(host, host), key=lambda name: "forge" in name)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _check_base_url(self.base_url))
         _check_api_key(self.api_key)

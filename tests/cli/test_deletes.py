@@ -388,3 +388,11 @@ def test_a_refused_key_exits_with_4(command) -> None:
     denied: Reply = error_reply("user is not logged in", status=401)
 
     assert command("runs", "delete", "acme/vision/r1", answers=[denied]).code == 4
+
+
+def test_a_server_that_lists_no_deleted_runs_is_said_to_list_none(command) -> None:
+    got = command("runs", "list", "acme/vision", "--deleted", answers=[{"serverInfo": None}])
+
+    assert (got.code, got.out) == (0, "")
+    assert "this server lists no deleted runs" in got.err
+    assert command("runs", "list", "acme/vision", "--deleted", "--limit", "3").code == 2

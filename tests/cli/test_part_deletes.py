@@ -168,3 +168,17 @@ def test_a_held_run_keeps_its_artifacts(world: World, run: Run, holds: HoldRegis
 
 def test_options_for_artifacts_need_artifacts(run: Run) -> None:
     assert run("runs", "delete", "a/b/c", "--delete-aliases").code == 2
+
+
+def test_deleted_runs_are_listed_and_the_ids_bring_them_back(world: World, run: Run) -> None:
+    path = finished(world)
+    run("runs", "delete", str(path), *YES)
+
+    listed = run("runs", "list", world.path, "--deleted")
+    hidden = run("runs", "list", world.path, "--deleted", "--format", "ids")
+    back = run("runs", "undelete", "--ids-from", "-", *YES[1:], stdin=hidden.out)
+
+    assert [(row["path"], row["known_from"]) for row in listed.rows] == [(str(path), "server")]
+    assert listed.err == ""
+    assert back.rows == [{"path": str(path), "outcome": "restored"}]
+    assert run("runs", "list", world.path, "--deleted", "--where", "state == 'x'").code == 2

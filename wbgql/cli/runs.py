@@ -13,6 +13,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.bars import write_counted
 from wbgql.cli.output import Listing, list_options, object_options, write_object
+from wbgql.cli.run_deleted import write_deleted
 from wbgql.cli.run_files import write_parquet
 from wbgql.cli.selecting import (
     check_coverage,
@@ -36,23 +37,37 @@ if TYPE_CHECKING:
         """wbgql runs list acme/vision --order '-summary["val/acc"]' --limit 10 --format csv -o best.csv""",
         """wbgql runs list 'acme/*' --where 'created_at < ago("90d")' --stable --format ids > ids.txt""",
         """wbgql runs list acme/vision --select '*' --format parquet -o runs.parquet""",
+        "wbgql runs list acme/vision --deleted --format ids > hidden.txt",
     ),
 )
 @filter_options
 @select_option
 @order_options
+@click.option("--deleted", is_flag=True, help="Deleted runs that may be restored, and no others.")
 @list_options("ids", "parquet")
 @global_options()
 @click.pass_obj
 def list_command(
-    app: App, /, select: tuple[str, ...], format_: str | None, output: Path | None, **asked: Any
+    app: App,
+    /,
+    select: tuple[str, ...],
+    deleted: bool,
+    format_: str | None,
+    output: Path | None,
+    **asked: Any,
 ) -> None:
     """List the runs of each PATH (entity/project, entity/*, project or URL) that match.
 
     The server filters, orders and sends the selected keys only. A key that no run has, in a list that
     comes back empty, is an error that names the keys that come near. `ids` are whole paths, as --ids-from of
     other commands reads them. What could not be seen is told on stderr, and the exit code is then 3.
+
+    With --deleted, PATHs are projects, and there are no filters. The local server lists deleted runs. Other
+    servers list none: then the runs are those that wbgql hid itself, from its record on this machine.
     """
+    if deleted:
+        write_deleted(app, asked, select, format_, output)
+        return
     selection = select_runs(app.client(), asked, select=_sent(select, format_))
     if format_ == "parquet":
         write_parquet(app, selection, output)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
+from wbgql.deletes.records import DeletionRecord
 from wbgql.documents import Documents, load_documents
 from wbgql.downloads import Downloader
 from wbgql.errors import ConfigError, UsageError
@@ -47,6 +48,7 @@ class Connected:
         timeout_s: float | None = None,
         operations: Sequence[Path | str] = (),
         holds: HoldRegister | None = None,
+        deletions: DeletionRecord | None = None,
         settings: Settings | None = None,
         session: Session | None = None,
         on_retry: OnRetry | None = None,
@@ -55,6 +57,7 @@ class Connected:
             base_url=base_url, api_key=api_key, entity=entity, project=project, timeout_s=timeout_s
         )
         self.holds = holds or HoldRegister.from_environ()
+        self.deletions = deletions or DeletionRecord.from_environ()
         self._folders = tuple(Path(folder) for folder in operations)
         self._given_session = session
         self._on_retry = on_retry

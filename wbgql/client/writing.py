@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 
 from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
 from wbgql.bars import terminal_bar
+from wbgql.cautions import warn
 from wbgql.client.artifacts import Artifacts
 from wbgql.deletes import (
     ArtifactDeletion,
+    DeletedRuns,
     Deletion,
     FileDeletion,
     FoundVersion,
@@ -21,15 +24,19 @@ from wbgql.deletes import (
     delete_files,
     delete_run,
     delete_runs,
+    list_deleted,
+    list_recorded,
+    lists_deleted,
+    make_record,
     preview_delete,
     preview_deletes,
     undelete_runs,
 )
 from wbgql.edits import KeyPath, Values
-from wbgql.errors import UsageError
+from wbgql.errors import PartialError, StoreError, UsageError
 from wbgql.files import File
 from wbgql.limiting import DEFAULT_RATE, Limits
-from wbgql.paths import ProjectLike, RunLike, check_url_host
+from wbgql.paths import ProjectLike, ProjectPath, RunLike, check_url_host
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run
 from wbgql.upserts import (
@@ -130,7 +137,9 @@ class Writing(Artifacts):
 
     def delete_run(self, run: RunLike, *, force: bool = False) -> Deletion:
         """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`."""
-        return delete_run(self.session, self.run_path(run), holds=self.holds, force=force)
+        deletion = delete_run(self.session, self.run_path(run), holds=self.holds, force=force)
+        self._record(deletion)
+        return deletion
 
     def delete_runs(
         self,
@@ -160,6 +169,11 @@ class Writing(Artifacts):
             UsageError: a selection, one text in place of a list, or an id without a project.
         """
         paths = self.run_paths(runs, project=project)
+
+        def told(deletion: Deletion) -> None:
+            self._record(deletion)
+            on_result(deletion)
+
         with _reporter(progress, "hiding runs") as reporter:
             return delete_runs(
                 self.session,
@@ -169,7 +183,7 @@ class Writing(Artifacts):
                 with_artifacts=WithArtifacts() if with_artifacts is True else with_artifacts or None,
                 limits=Limits(rate=rate),
                 progress=reporter,
-                on_result=on_result,
+                on_result=told,
                 check=check,
             )
 
@@ -241,7 +255,56 @@ class Writing(Artifacts):
         """
         home = self.project_path(project)
         run_ids = [path.run_id for path in self.run_paths(runs, project=home)]
-        return undelete_runs(self.session, home, run_ids)
+        try:
+            answer = undelete_runs(self.session, home, run_ids)
+        except PartialError as error:
+            self._forget(home, error.done)
+            raise
+        self._forget(home, answer.restored)
+        return answer
+
+    def deleted_runs(self, *projects: ProjectLike) -> DeletedRuns:
+        """Return the runs that are deleted and may be restored, latest first.
+
+        wbgql's local server lists them. No other server does: then the runs are those that wbgql's own record
+        has of this deployment, each looked up (one request for 25 runs of a project). `projects`: only those;
+        without any, all of the record.
+
+        Raises:
+            NotFound: a project is missing or not visible, or this key may restore nothing there.
+            StoreError: the record cannot be read.
+            UsageError: no project is named, and the server would have to list all.
+        """
+        named = [self.project_path(project) for project in projects]
+        if lists_deleted(self.session):
+            if not named:
+                raise UsageError("name at least one project: this server lists deleted runs by project")
+            return DeletedRuns(
+                runs=[run for project in named for run in list_deleted(self._read_url, project)], listed=True
+            )
+        recorded = list_recorded(self.session, self.deletions, self.settings.deployment, named)
+        return DeletedRuns(runs=recorded, listed=False)
+
+    def _read_url(self, url: str) -> bytes:
+        with self.fetcher.open(url) as pieces:
+            return b"".join(pieces)
+
+    def _record(self, deletion: Deletion) -> None:
+        """Record a hidden run; that it cannot be recorded must not undo what is done."""
+        if deletion.outcome != "hidden":
+            return
+        now = datetime.now(UTC)
+        entry = make_record(self.settings.deployment, deletion.path, now=now, undo_until=deletion.undo_until)
+        try:
+            self.deletions.add(entry, now=now)
+        except StoreError as error:
+            warn(f"run {deletion.path!r} is hidden, and could not be recorded: {error}", RuntimeWarning)
+
+    def _forget(self, project: ProjectPath, run_ids: Iterable[str]) -> None:
+        try:
+            self.deletions.forget(self.settings.deployment, {f"{project}/{run_id}" for run_id in run_ids})
+        except StoreError as error:
+            warn(f"the restored runs stay in the record of deletions: {error}", RuntimeWarning)
 
     def _named_version(self, artifact: ArtifactLike) -> str | ArtifactPath:
         """Return the storage id or the whole path of one version; an id has neither a slash nor a colon."""

@@ -23,11 +23,13 @@ from wbgql.deletes.artifacts import (
     preview_artifact,
 )
 from wbgql.deletes.batches import group_by_reason
+from wbgql.deletes.deleted import DeletedRun, DeletedRuns, list_deleted, list_recorded, lists_deleted
 from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
 from wbgql.deletes.files import DELETE_FILES, FileDeletion, delete_files
 from wbgql.deletes.many import delete_runs
 from wbgql.deletes.outputs import WithArtifacts, preview_outputs
 from wbgql.deletes.previewing import Preview, preview_delete, preview_deletes
+from wbgql.deletes.records import DeletionRecord, RecordedDeletion, make_record
 from wbgql.deletes.runs import DELETE_RUN, STOP_RUN, Deletion, Outcome, delete_run
 from wbgql.deletes.sending import LOOK_UP_MANY_RUNS, LOOK_UP_RUN, LookUp, look_up
 from wbgql.deletes.undeleting import UNDELETE_RUNS, Undeletion, undelete_runs
@@ -58,13 +60,17 @@ __all__ = [
     "UNLINK_ARTIFACT",
     "ArtifactDeletion",
     "ArtifactPreview",
+    "DeletedRun",
+    "DeletedRuns",
     "Deletion",
+    "DeletionRecord",
     "Elsewhere",
     "FileDeletion",
     "FoundVersion",
     "LookUp",
     "Outcome",
     "Preview",
+    "RecordedDeletion",
     "Undeletion",
     "WithArtifacts",
     "delete_artifact",
@@ -75,7 +81,11 @@ __all__ = [
     "find_version",
     "group_by_reason",
     "iter_outputs",
+    "list_deleted",
+    "list_recorded",
+    "lists_deleted",
     "look_up",
+    "make_record",
     "preview_artifact",
     "preview_delete",
     "preview_deletes",

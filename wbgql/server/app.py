@@ -47,6 +47,7 @@ from wbgql.server import (
     resolvers_people,
     resolvers_roots,
     resolvers_runs,
+    retention,
     runs,
 )
 from wbgql.server.accounts import Viewer
@@ -131,6 +132,7 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         Route("/storage/{token}/{name:path}", server.upload, methods=["PUT"]),
         Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
         Route("/admin/audit_logs", server.audit_logs, methods=["GET"]),
+        Route("/~/deleted/{entity}/{project}", server.deleted_runs, methods=["GET"]),
         Route("/healthz", server.health, methods=["GET"]),
         *pages.make_routes(backend, authenticate, _content, server.perform),
     ]
@@ -318,6 +320,18 @@ class Server:
             today = self.backend.clock().date()
             start, end = audit.read_days(given.get("startDate"), given.get("numDays"), today)
             return audit.wandb_entries(context.db, start, end, anonymize=given.get("anonymize") == "true")
+
+    async def deleted_runs(self, request: Request) -> Response:
+        return _json(await self._in_thread(self._deleted_runs, request))
+
+    def _deleted_runs(self, request: Request) -> Row:
+        """The runs of a project that the caller may restore. W&B's servers have no such endpoint."""
+        with self.context(request) as context:
+            given = request.path_params
+            project = projects.find_project(context, given["entity"], given["project"])
+            if project is None:
+                raise NotFound("project not found", status=404)
+            return {"runs": retention.list_restorable(context, project)}
 
     async def upload(self, request: Request) -> Response:
         kind, value = self.backend.signer.read("PUT", request.path_params["token"])

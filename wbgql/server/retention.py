@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from wbgql.errors import ResponseError
+from wbgql.scalars import parse_datetime
 from wbgql.server import artifacts_deletion, blobs, run_indexes, tables
 from wbgql.server.backend import Context, make_subject
 from wbgql.server.blobs import Blobs
@@ -61,6 +63,38 @@ def hide(
         audit(context, db, "run:delete", project, run["name"])
     if artifacts:
         artifacts_deletion.hide_outputs(context, db, [run["pk"] for run in found])
+
+
+def restorable_scope(context: Context, project: Row) -> tuple[str, tuple[Any, ...]] | None:
+    """The SQL condition on `runs`, with its values, of the deleted runs that the viewer may restore.
+
+    An admin of the entity may restore all, a member own ones; None: the viewer may restore none at all.
+    """
+    role = context.role(project["entityPk"])
+    if role not in ("admin", "member"):
+        return None
+    # The plus keeps SQLite from walking all runs of the project instead of the few that are deleted.
+    where, params = "+runs.project_id = ? AND runs.deleted_at IS NOT NULL", (project["pk"],)
+    return (
+        (where, params)
+        if role == "admin"
+        else (f"{where} AND runs.user_id = ?", (*params, context.viewer.user_id))
+    )
+
+
+def list_restorable(context: Context, project: Row) -> list[Row]:
+    """The deleted runs that the viewer may restore now, latest first: `name`, `deletedAt` and `undoUntil`."""
+    scope = restorable_scope(context, project)
+    if scope is None:
+        return []
+    where, params = scope
+    kept_for = timedelta(seconds=context.backend.settings.retention_s)
+    cutoff = to_text(context.backend.clock() - kept_for)
+    sql = f"SELECT name, deleted_at FROM runs WHERE {where} AND deleted_at > ?"  # noqa: S608
+    return [
+        {"name": name, "deletedAt": at, "undoUntil": to_text(parse_datetime(at) + kept_for)}
+        for name, at in context.db.execute(f"{sql} ORDER BY deleted_at DESC, id DESC", (*params, cutoff))
+    ]
 
 
 def restore(context: Context, db: Connection, project: Row, found: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wbgql.errors import NotFound, UsageError
-from wbgql.server import projects, run_pages, runs
+from wbgql.server import projects, retention, run_pages, runs
 from wbgql.server.backend import Context
 from wbgql.server.pages import columns, formatting
 from wbgql.server.pages.columns import KnownKeys
@@ -203,7 +203,7 @@ def deleted_table(visit: Visit) -> Page:
     """
     project = visit.project()
     context = visit.context
-    scope = _deleted_scope(context, project)
+    scope = retention.restorable_scope(context, project)
     if scope is None:
         raise NotFound("you may not see deleted runs of this project", status=404)
     where, params = scope
@@ -229,7 +229,7 @@ def purge_time(context: Context, deleted_at: str) -> str:
 
 def find_deleted(context: Context, project: Row, name: str) -> Row | None:
     """A deleted run that the viewer may restore."""
-    scope = _deleted_scope(context, project)
+    scope = retention.restorable_scope(context, project)
     if scope is None:
         return None
     where, params = scope
@@ -238,22 +238,9 @@ def find_deleted(context: Context, project: Row, name: str) -> Row | None:
     return runs.to_node(found[0], project, context.users) if found else None
 
 
-def _deleted_scope(context: Context, project: Row) -> tuple[str, tuple[Any, ...]] | None:
-    role = context.role(project["entityPk"])
-    if role not in ("admin", "member"):
-        return None
-    # The plus keeps SQLite from walking all runs of the project instead of the few that are deleted.
-    where, params = "+runs.project_id = ? AND runs.deleted_at IS NOT NULL", (project["pk"],)
-    return (
-        (where, params)
-        if role == "admin"
-        else (f"{where} AND runs.user_id = ?", (*params, context.viewer.user_id))
-    )
-
-
 def _count_deleted(context: Context, project: Row) -> int | None:
     """How many deleted runs the viewer may restore; None where the viewer may restore none at all."""
-    scope = _deleted_scope(context, project)
+    scope = retention.restorable_scope(context, project)
     if scope is None:
         return None
     where, params = scope
