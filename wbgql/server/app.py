@@ -322,11 +322,12 @@ class Server:
             return audit.wandb_entries(context.db, start, end, anonymize=given.get("anonymize") == "true")
 
     async def deleted_runs(self, request: Request) -> Response:
-        return _json(await self._in_thread(self._deleted_runs, request))
+        viewer = self.viewer(request)
+        return _json(await self.perform(request, viewer, self._deleted_runs, request, viewer))
 
-    def _deleted_runs(self, request: Request) -> Row:
+    def _deleted_runs(self, request: Request, viewer: Viewer) -> Row:
         """The runs of a project that the caller may restore. W&B's servers have no such endpoint."""
-        with self.context(request) as context:
+        with self.context(request, viewer) as context:
             given = request.path_params
             project = projects.find_project(context, given["entity"], given["project"])
             if project is None:
