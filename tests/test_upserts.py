@@ -386,6 +386,7 @@ def test_a_state_that_wandb_does_not_have_is_refused_before_anything_is_sent(sta
         {"config": {(): 1}},
         {"config": {3: 1}},
         {"unset_config": "person"},
+        {"unset_config": [["a", "b"]]},
         {"config": {"a": 1}, "unset_config": ["a"]},
         {"config": {("a", "b"): 1}, "unset_config": ["a"]},
         {"summary": {"a": object()}},

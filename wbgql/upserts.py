@@ -350,7 +350,8 @@ def _get_or_none(session: Session, path: RunPath) -> Run | None:
 def _keys(keys: Iterable[KeyPath]) -> tuple[KeyPath, ...]:
     if isinstance(keys, str):
         raise UsageError(f"give a list of keys to remove, not the text {keys!r}")
-    return tuple(dict.fromkeys(keys))
+    listed = list(keys)
+    return tuple(key for number, key in enumerate(listed) if key not in listed[:number])
 
 
 def _checked_tags(tags: Iterable[str]) -> list[str]:

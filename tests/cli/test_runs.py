@@ -387,3 +387,11 @@ def test_a_list_of_everything_has_every_attribute(command) -> None:
     ]
     (cells,) = csv.DictReader(io.StringIO(as_csv.out))
     assert [cells[name] for name in ("notes", "host", "duration_s", "config")] == ["n", "h", "7", "{}"]
+
+
+def test_a_misspelt_key_to_remove_changes_nothing(command) -> None:
+    node = run("a", config='{"person": {"value": 1}}')
+    got = command("runs", "update", "acme/vision/a", "--unset-config", "persn", answers=[one_run(node)])
+
+    assert (got.code, got.operations) == (2, ["GetRun"])
+    assert "has no config[\"persn\"] to remove; did you mean 'person'?" in got.err

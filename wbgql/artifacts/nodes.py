@@ -131,10 +131,10 @@ class _User(Result, frozen=True):
 class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", tag="Run"):
     """The run that logged an artifact. `project` is null where it is gone."""
 
-    id: str = ""
+    id: str
     name: str
-    display_name: str | None = None
-    state: str | None = None
+    display_name: str | None
+    state: str | None
     tags: list[str] | None
     user: _User | None
     project: _ProjectName | None
@@ -143,7 +143,7 @@ class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", ta
 class CreatedByUser(Result, frozen=True, tag_field="__typename", tag="User"):
     """A person made the artifact, or the run that did is gone."""
 
-    username: str | None = None
+    username: str | None
 
 
 class ArtifactDetails(Artifact, frozen=True):

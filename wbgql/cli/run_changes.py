@@ -13,6 +13,7 @@ import click
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.runs import run_details
+from wbgql.cli.selecting import no_misspelt_key
 
 if TYPE_CHECKING:
     from wbgql.edits import Change, KeyPath
@@ -158,7 +159,8 @@ def update_command(
         replace=replace,
     )
     client = app.client()
-    draft = draft_upsert(client.session, client.run_path(runpath), wanted, force=force)
+    with no_misspelt_key():
+        draft = draft_upsert(client.session, client.run_path(runpath), wanted, force=force)
     if draft.before is None and not create:
         raise NotFound.run(draft.path, operation=UPSERT_RUN.name)
     for change in draft.changes:

@@ -40,7 +40,7 @@ class Alias(Result, frozen=True):
 
 
 class ByRun(Result, frozen=True, tag_field="__typename", tag="Run"):
-    id: str = ""
+    id: str
 
 
 class ByUser(Result, frozen=True, tag_field="__typename", tag="User"):
