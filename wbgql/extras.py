@@ -11,6 +11,7 @@ from wbgql.errors import ConfigError
 
 MODULES = {
     "server": ("apsw", "fastmigrate", "itsdangerous", "re2", "starlette", "uvicorn", "xxhash"),
+    "check": ("cryptography",),
     "jobs": ("cryptography", "dbos", "jinja2", "sqlalchemy", "yaml"),
     "frames": ("polars", "pyarrow"),
     "charts": ("plotly",),

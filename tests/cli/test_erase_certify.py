@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,48 @@ def test_22_rejected_is_exit_10_with_the_first_bad_entry(evidence):
     assert (changed.code, _results(changed)["journal"]) == (10, "FAILED")
     assert "entry 3: its content does not match its hash" in changed.out
     assert _results(stranger)["trusted key"] == "FAILED"
+
+
+def test_what_a_rejected_certificate_says_is_not_printed(evidence):
+    evidence.case.verify()
+    evidence.certify()
+    key = ("--case-key", evidence.file("plan.json.key"), "--run", "acme/vision/r1")
+    good, bad = evidence.check(*key), evidence.check(*key, trusted="stranger.pem.pub")
+
+    assert "answered all 2 of them as absent" in good.out
+    assert "answered all 2 of them as absent" not in bad.out + bad.err
+    said = {row["check"]: row["detail"] for row in bad.rows}
+    assert said["says"] == "not printed: the certificate is rejected"
+    assert said["run"] == "not answered: the certificate is rejected"
+
+
+def test_keys_of_approvers_and_of_certifiers_are_two_lists(evidence):
+    evidence.case.verify()
+    evidence.certify()
+    approvers = ("--approvers", evidence.file("approvers.json"))
+
+    assert evidence.check(*approvers).code == 0
+    assert evidence.check("--approvers", evidence.file("certifier.pem.pub")).code == 10
+    mixed = evidence.check(trusted="approvers.json")
+    assert (mixed.code, "do not sign certificates" in mixed.err) == (2, True)
+
+
+def test_an_auditor_needs_no_job_engine_and_no_database(evidence):
+    evidence.case.verify()
+    evidence.certify()
+    script = """
+import sys
+for module in ("dbos", "sqlalchemy", "jinja2", "yaml", "apsw", "wandb", "pyarrow", "polars", "fsspec"):
+    sys.modules[module] = None
+from wbgql.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+    folder, key = str(evidence.case.bundle), evidence.file("certifier.pem.pub")
+    argv = [sys.executable, "-c", script, "erase", "check", folder, "--trusted-keys", key]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert '"claims"' in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_a_report_of_a_folder_goes_to_stdout(evidence):
 
     assert json.loads(got.out)["title"] == "Runs hidden"
     assert "TEST" in got.err
+    assert "whose key signed was not checked" in got.err
 
 
 def test_22_of_what_does_not_hold_there_is_no_report(evidence):

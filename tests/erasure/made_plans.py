@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,6 +88,8 @@ def clocks(undelete: int | None = 7 * 86400, retention: int | None = None) -> li
 
 def make_plan(*runs: PlannedRun, required: int | None = None, **fields: Any) -> Plan:
     """A plan over `runs` (two where none are given); with `required`, approvers are named."""
+    excluded = fields.get("excluded", [])
+    left_out = [one.path.rpartition("/")[0] for one in excluded if one.reason != "not_matching"]
     planned = list(runs) or [planned_run("r1", planned_artifact("net")), planned_run("r2")]
     values: dict[str, Any] = {
         "plan_id": "0197f000-0000-7000-8000-000000000001",
@@ -104,8 +107,8 @@ def make_plan(*runs: PlannedRun, required: int | None = None, **fields: Any) -> 
         "planner": Planner(username="paul", key_id=PLANNER.key_id),
         "rights": [Rights(entity="acme", username="paul", role="admin")],
         "projects": [
-            Project(path=str(path), runs=40, matched=len(planned), planned=len(planned))
-            for path in dict.fromkeys(run.path.project_path for run in planned)
+            Project(path=path, runs=40, matched=number + left_out.count(path), planned=number)
+            for path, number in Counter(str(run.path.project_path) for run in planned).items()
         ],
         "not_read": [],
         "caps": Caps(max_runs=100, max_percent=10),
@@ -118,7 +121,7 @@ def make_plan(*runs: PlannedRun, required: int | None = None, **fields: Any) -> 
         "case_key_id": CASE_KEY.key_id,
         "runs": planned,
         "excluded": [],
-        "totals": make_totals(planned, []),
+        "totals": make_totals(planned, excluded),
         "stays": ["backups of the database"],
     }
     return msgspec.convert(msgspec.to_builtins(Plan(**values | fields)), Plan)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import STRANGER, clocks, make_plan, planned_artifact, planned_run
-from wbgql.erasure.plans import ExcludedRun, NotRead, Request
+from wbgql.erasure.plans import Caps, ExcludedRun, NotRead, Request
 from wbgql.erasure.reports.contents import MAX_LISTED
 from wbgql.erasure.reports.rendering import FORMATS, read_contents, render
 from wbgql.erasure.reports.timeline import MAX_EVENTS, WIDTH, make_timeline
@@ -172,7 +172,11 @@ def test_claims_without_proof_stand_at_the_very_top(tmp_path):
 
 def test_long_lists_are_cut_and_say_so(tmp_path):
     made = HandMadeCase(
-        tmp_path, make_plan(*(planned_run(f"r{number}") for number in range(MAX_LISTED + 20)))
+        tmp_path,
+        make_plan(
+            *(planned_run(f"r{number}") for number in range(MAX_LISTED + 20)),
+            caps=Caps(max_runs=MAX_LISTED + 20, max_percent=100),
+        ),
     )
     made.apply({f"r{number}": "denied" for number in range(MAX_LISTED + 10)})
     made.verify()
@@ -192,9 +196,11 @@ def test_22_nothing_is_made_of_what_does_not_hold(made, part):
 
 
 def test_whose_key_signed_is_said_only_where_it_was_checked(made):
-    assert "not looked at" in _render(made, "html")
+    for format_ in ("html", "md"):
+        assert "NOT CHECKED: no trusted keys were given" in _render(made, format_)
     trusted = _render(made, "html", trusted=frozenset([CERTIFIER.public]))
-    assert f"{CERTIFIER.key_id} is one of 1" in trusted
+    assert f"checked: {CERTIFIER.key_id} is one of 1" in trusted
+    assert "NOT CHECKED" not in trusted
     with pytest.raises(NotVerified, match="trusted key"):
         read_contents(made.bundle, frozenset([STRANGER.public]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from wbgql.erasure.case import Case
     from wbgql.erasure.certificates import Certificate
     from wbgql.erasure.certifying import Terms
-    from wbgql.erasure.checking import Asked, Check, Report
+    from wbgql.erasure.checking import Check, Report
     from wbgql.erasure.subjects import CaseKey
 
 
@@ -74,7 +75,7 @@ def certify_command(
     log_to: str | None,
     format_: str | None,
 ) -> None:
-    """Sign what was proved of PLAN so far: certificate.json, journal.jsonl and population.csv in one folder.
+    """Sign what was proved of PLAN so far: certificate, journal, population and verifications in one folder.
 
     The stage comes from verifications alone: HIDDEN, WINDOW_PASSED, STORAGE_VERIFIED or PROVIDER_ATTESTED;
     where not even HIDDEN was proved, nothing is given out (exit 10). A later certificate supersedes the
@@ -109,6 +110,7 @@ def certify_command(
     short_help="Check a certificate, offline.",
     epilog=examples(
         "wbgql erase check plan.json.certificate --trusted-keys certifier.pem.pub",
+        "wbgql erase check evidence/DSR-4711 --trusted-keys trusted.pem --approvers approvers.json",
         "wbgql erase check evidence/DSR-4711 --trusted-keys trusted.pem --journal later.jsonl",
         "wbgql erase check evidence/DSR-4711 --trusted-keys trusted.pem"
         " --case-key plan.json.key --run acme/vision/3f2a9c1e",
@@ -121,18 +123,32 @@ def certify_command(
     required=True,
     type=FILE,
     metavar="FILE",
-    help="Public keys in PEM, one or more, or an approvers file.",
+    help="Public keys in PEM that may sign certificates, one or more.",
+)
+@click.option(
+    "--approvers",
+    "approvers_path",
+    type=FILE,
+    metavar="FILE",
+    help="Also check whose keys approved: an approvers file, or public keys in PEM.",
 )
 @click.option("--journal", type=FILE, metavar="FILE", help="A later export of the journal.")
 @click.option("--plan", "plan_path", type=FILE, metavar="FILE", help="The plan it should be of.")
 @click.option("--newer", type=FILE, metavar="DIR|FILE", help="A later certificate of the same case.")
-@click.option("--case-key", "key_path", type=FILE, metavar="FILE", help="The case key, to ask about a run.")
+@click.option(
+    "--case-key",
+    "key_path",
+    type=FILE,
+    metavar="FILE",
+    help="The case key, to ask about a run or to compare keyed hashes with --plan.",
+)
 @click.option("--run", metavar="PATH", callback=not_empty, help="Was this run in it? entity/project/id.")
 @list_options()
 @switches()
 def check_command(
     path: Path,
     trusted_path: Path,
+    approvers_path: Path | None,
     journal: Path | None,
     plan_path: Path | None,
     newer: Path | None,
@@ -141,26 +157,42 @@ def check_command(
     format_: str | None,
     output: Path | None,
 ) -> None:
-    """Check a certificate, offline: signature, trusted key, population, journal, approvals.
+    """Check a certificate, offline, and say again what it says from what it rests on.
 
-    Nothing is trusted but the keys given. The first bad entry is named. Exit 0: every check passed; 10: at
-    least one failed. With the case key, it answers whether a run was in it; the key is personal data, and is
-    gone once the case is closed.
+    Checked: signature, trusted key, population, journal, verifications, approvals. Stage, counts, clocks and
+    every sentence are derived again from them, in the words of the certificate's version: what follows from
+    them is not believed because it was signed. The first bad entry is named. A key that may approve does not
+    count as one that may certify, nor the other way round.
+
+    Exit 0: every check passed; 10: at least one failed, and nothing of what the certificate says is printed.
+    With the case key, it answers whether a run was in it; the key is personal data, and is gone once the case
+    is closed. Needs no ledger and no job engine: `pip install 'wbgql[check]'` is enough.
     """
-    if (key_path is None) != (run is None):
-        raise click.UsageError("--case-key and --run go together: the key names the run")
-    from wbgql.erasure.checking import check_bundle, read_trusted
+    if run is not None and key_path is None:
+        raise click.UsageError("--run needs --case-key: the key names the run")
+    if key_path is not None and run is None and plan_path is None:
+        raise click.UsageError("--case-key is for --run or --plan")
+    from wbgql.erasure.checking import Asked, check_bundle, read_approver_keys, read_trusted
+    from wbgql.erasure.plan_files import load_plan
+    from wbgql.paths import parse_listed_run
 
-    asked = _asked(journal, plan_path, newer, key_path, run)
+    asked = Asked(
+        approvers=read_approver_keys(approvers_path) if approvers_path else None,
+        journal=journal,
+        plan=load_plan(plan_path) if plan_path else None,
+        newer=newer,
+        case_key=_case_key(key_path) if key_path else None,
+        run=parse_listed_run(run) if run else None,
+    )
     report = check_bundle(path, read_trusted(trusted_path), asked)
     listing: Listing[Check] = Listing(
-        _lines(report),
+        list(_lines(report, run)),
         columns={"check": lambda check: check.name, "result": _result, "detail": lambda check: check.detail},
     )
     write_list(listing, format_, output)
     if not report.is_good:
         failed = ", ".join(check.name for check in report.checks if check.ok is False)
-        raise NotVerified(f"the certificate is rejected: {failed}")
+        raise NotVerified(f"the certificate is rejected: {failed}. Nothing that it says is proved by it")
 
 
 def _terms(
@@ -197,23 +229,6 @@ def _made(certificate: Certificate, folder: Path) -> dict[str, Any]:
     }
 
 
-def _asked(
-    journal: Path | None, plan: Path | None, newer: Path | None, key: Path | None, run: str | None
-) -> Asked:
-    from wbgql.erasure.bundles import read_certificate
-    from wbgql.erasure.checking import Asked
-    from wbgql.erasure.plan_files import load_plan
-    from wbgql.paths import parse_listed_run
-
-    return Asked(
-        journal=journal,
-        plan=load_plan(plan) if plan else None,
-        newer=read_certificate(newer) if newer else None,
-        case_key=_case_key(key) if key else None,
-        run=parse_listed_run(run) if run else None,
-    )
-
-
 def _case_key(path: Path) -> CaseKey:
     from wbgql.erasure.small_files import read_small
     from wbgql.erasure.subjects import CaseKey
@@ -221,19 +236,22 @@ def _case_key(path: Path) -> CaseKey:
     return CaseKey.from_hex(read_small(path, 1024, "a case key").decode("ascii", "replace"))
 
 
-def _lines(report: Report) -> list[Check]:
-    """The checks, then what the certificate is about, then the answer that was asked for."""
+def _lines(report: Report, run: str | None) -> Iterator[Check]:
+    """The checks; then, only if all passed, what the certificate says and the answer that was asked for."""
     from wbgql.erasure.checking import Check
 
-    certificate = report.certificate
-    said = [Check(name="says", ok=None, detail=sentence) for sentence in certificate.statement]
+    yield from report.checks
+    if not report.is_good:
+        yield Check(name="says", ok=None, detail="not printed: the certificate is rejected")
+        if run is not None:
+            yield Check(name="run", ok=None, detail="not answered: the certificate is rejected")
+        return
+    for sentence in report.certificate.statement:
+        yield Check(name="says", ok=None, detail=sentence)
     answer = report.answer
     if answer is not None:
-        if answer.found:
-            said.append(Check(name="run", ok=None, detail=f"yes: {answer.outcome}, {answer.proof}"))
-        else:
-            said.append(Check(name="run", ok=None, detail="no: the case has no such run"))
-    return [*report.checks, *said]
+        found = f"yes: {answer.outcome}, {answer.proof}" if answer.found else "no: the case has no such run"
+        yield Check(name="run", ok=None, detail=found)
 
 
 def _result(check: Check) -> str:

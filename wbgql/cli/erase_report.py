@@ -49,6 +49,8 @@ def report_command(
     trusted = read_trusted(trusted_path) if trusted_path else None
     contents, items = read_contents(folder, trusted)
     write_text(render(contents, items, format_ or _format_of(output)), output)
+    if trusted is None:
+        app.tell("whose key signed was not checked: give the certifier's public key as --trusted-keys")
     if contents.certificate.is_test:
         app.tell("TEST: this came from a local test server")
 

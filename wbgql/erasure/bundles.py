@@ -1,4 +1,4 @@
-"""A certificate's folder: `certificate.json`, `journal.jsonl`, `population.csv`. Whole or not at all.
+"""A certificate's folder: certificate, journal, population, verifications. Whole or not at all.
 
 A closed case adds `closing.json` and `journal.closed.jsonl`, the journal to its very end.
 """
@@ -20,13 +20,16 @@ from wbgql.erasure.closings import SignedClosing
 from wbgql.erasure.journals import Entry
 from wbgql.erasure.population import Item, from_csv, to_csv
 from wbgql.erasure.small_files import read_small
+from wbgql.erasure.verifications import Verification
 from wbgql.errors import NotVerified, StoreError, UsageError
 
 CERTIFICATE, JOURNAL, POPULATION = "certificate.json", "journal.jsonl", "population.csv"
+VERIFICATIONS = "verifications.jsonl"  # since version 2
 CLOSING, CLOSED_JOURNAL = "closing.json", "journal.closed.jsonl"
 _MAX_POPULATION = 1024**3
 _MAX_LINE = 1024 * 1024
 _ENTRY = msgspec.json.Decoder(Entry)
+_VERIFICATION = msgspec.json.Decoder(Verification)
 
 
 def bundle_path(plan: Path) -> Path:
@@ -35,7 +38,11 @@ def bundle_path(plan: Path) -> Path:
 
 
 def write_bundle(
-    folder: Path, signed: SignedCertificate, items: Iterable[Item], entries: Iterable[Entry]
+    folder: Path,
+    signed: SignedCertificate,
+    items: Iterable[Item],
+    entries: Iterable[Entry],
+    verifications: Iterable[Verification],
 ) -> Path | None:
     """Write a bundle; a former one is moved aside and its new place returned. Durable when this returns.
 
@@ -49,6 +56,7 @@ def write_bundle(
         fresh.mkdir(mode=0o700, parents=True)
         _write(fresh / JOURNAL, (canonical.encode(entry) + b"\n" for entry in entries))
         _write(fresh / POPULATION, (line.encode() for line in to_csv(items)))
+        _write(fresh / VERIFICATIONS, (canonical.encode(one) + b"\n" for one in verifications))
         _write(fresh / CERTIFICATE, [signed.to_bytes()])
         former = _move_aside(folder)
         fresh.rename(folder)
@@ -137,6 +145,33 @@ def read_journal(path: Path) -> Iterator[Entry]:
     except OSError as error:
         reason = (error.strerror or "it is no file").lower()
         raise StoreError(f"cannot read {str(path)!r}: {reason}") from error
+
+
+def read_verifications(path: Path) -> list[Verification]:
+    """Read `verifications.jsonl`.
+
+    Raises:
+        NotVerified: a line is no verification, or is not written as one is; names the first.
+        StoreError: it cannot be read.
+    """
+    try:
+        content = read_small(path, _MAX_POPULATION, "a list of verifications")
+    except UsageError as error:
+        raise NotVerified(str(error)) from error
+    return [
+        _parse_verification(line, number) for number, line in enumerate(content.splitlines(keepends=True), 1)
+    ]
+
+
+def _parse_verification(line: bytes, number: int) -> Verification:
+    try:
+        read = _VERIFICATION.decode(line)
+        written = canonical.encode(read) + b"\n"
+    except (ValueError, RecursionError) as error:
+        raise NotVerified(f"{VERIFICATIONS}: line {number} is not a verification") from error
+    if written != line:
+        raise NotVerified(f"{VERIFICATIONS}: line {number} is not written as a verification is")
+    return read
 
 
 def _parse_entry(line: bytes, number: int) -> Entry:

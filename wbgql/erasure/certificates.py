@@ -17,7 +17,7 @@ from wbgql.erasure.approvals import Approval, Approver, ApproversFile
 from wbgql.erasure.canonical import digest, encode
 from wbgql.erasure.journals import Head
 from wbgql.erasure.keys import KEY_ID, PrivateKey, PublicKey
-from wbgql.erasure.plans import Clock, Plan, Request, Server, Tool
+from wbgql.erasure.plans import Clock, ClockName, Plan, Request, Server, Tool
 from wbgql.erasure.population import Counts
 from wbgql.erasure.stages import Stage, Step
 from wbgql.erasure.trails import Attestation
@@ -55,6 +55,11 @@ class PlanNamed(_Part, frozen=True, kw_only=True):
     clocks: list[Clock] | msgspec.UnsetType = msgspec.UNSET
     forks: _Count | msgspec.UnsetType = msgspec.UNSET
     references: _Count | msgspec.UnsetType = msgspec.UNSET
+
+    def clock(self, name: ClockName) -> Clock:
+        """One of the clocks as the plan had them; unknown where it had none of the name."""
+        found = (clock for clock in self.clocks or () if clock.name == name)
+        return next(found, Clock(name=name, seconds=None, source="unknown"))
 
 
 class ScopedRights(_Part, frozen=True, kw_only=True):

@@ -5,34 +5,48 @@ Whatever the files hold, the answer is a list of checks; nothing in them can mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from wbgql.erasure.approvals import ApproversFile, parse_approvers
+from wbgql.erasure.approvals import CLOCK_SKEW, Approval, ApproversFile, parse_approvers
 from wbgql.erasure.bundles import (
     CLOSED_JOURNAL,
     CLOSING,
     JOURNAL,
     POPULATION,
+    VERIFICATIONS,
     read_certificate,
     read_closing,
     read_journal,
     read_population,
+    read_verifications,
 )
 from wbgql.erasure.certificates import Certificate, SignedCertificate
-from wbgql.erasure.journals import Entry, Head, find_break
+from wbgql.erasure.closings import CAVEATS, DESTROYED, LEDGER_CAVEATS, Closing
+from wbgql.erasure.comparing import (
+    Recorded,
+    compare_claims,
+    compare_items,
+    compare_plan,
+    compare_population,
+    compare_words,
+    record,
+)
+from wbgql.erasure.deriving import Standing
+from wbgql.erasure.journals import Head, find_break
 from wbgql.erasure.keys import PublicKey, read_public_keys
 from wbgql.erasure.plans import Plan
 from wbgql.erasure.population import Item, count_items, root_of
 from wbgql.erasure.small_files import read_small
 from wbgql.erasure.stages import STAGES
 from wbgql.erasure.subjects import CaseKey
-from wbgql.erasure.trails import note_gone
-from wbgql.errors import NotVerified, WbgqlError
+from wbgql.erasure.verifications import Verification
+from wbgql.errors import NotVerified, UsageError, WbgqlError
 from wbgql.paths import RunPath
+from wbgql.scalars import parse_datetime
 
 _MAX_KEYS = 1024 * 1024
 
@@ -69,21 +83,39 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Asked:
-    """What to hold a certificate to, beside its own files and the trusted keys.
+    """What to compare a certificate with, in addition to its own files and the trusted certifiers' keys.
 
-    `journal`: a later export, which may go on behind the signed end. `newer`: a later certificate.
-    `case_key` and `run`: was this run in it?
+    `approvers`: the keys that may approve; None: whose keys approved is not checked. `journal`: a later
+    export, which may go on behind the signed end. `newer`: a later certificate, its folder or file.
+    `case_key`: with `plan`, to name its runs; with `run`, to tell whether it was in the case.
     """
 
+    approvers: frozenset[PublicKey] | None = None
     journal: Path | None = None
     plan: Plan | None = None
-    newer: SignedCertificate | None = None
+    newer: Path | None = None
     case_key: CaseKey | None = None
     run: RunPath | None = None
 
 
 def read_trusted(path: Path) -> frozenset[PublicKey]:
-    """Read trusted keys: one or more public keys in PEM, or an approvers file.
+    """Read the keys that may sign certificates: one or more public keys in PEM.
+
+    Raises:
+        UsageError: it holds none, or it is an approvers file: who may approve may not certify by that.
+        StoreError: it cannot be read.
+    """
+    content = read_small(path, _MAX_KEYS, "a list of keys")
+    if content.lstrip().startswith(b"{"):
+        raise UsageError(
+            f"{str(path)!r} is an approvers file: its keys approve plans, and do not sign certificates. "
+            "Give it as --approvers, and the certifiers' public keys (PEM) as --trusted-keys"
+        )
+    return frozenset(read_public_keys(content, repr(str(path))))
+
+
+def read_approver_keys(path: Path) -> frozenset[PublicKey]:
+    """Read the keys that may approve: an approvers file, or public keys in PEM.
 
     Raises:
         UsageError: it holds none.
@@ -108,20 +140,38 @@ def check_bundle(path: Path, trusted: frozenset[PublicKey], asked: Asked) -> Rep
     folder = path if path.is_dir() else path.parent
     wanted = path.is_dir()
     items, population = _population(folder / POPULATION, certificate, wanted=wanted)
-    own, journal = _own_journal(folder / JOURNAL, certificate, wanted=wanted)
+    recorded, journal = _own_journal(folder / JOURNAL, certificate, wanted=wanted)
+    verifications, looks = _verifications(folder / VERIFICATIONS, certificate, wanted=wanted)
+    standings: list[Standing] = []
+
+    def claims() -> str | None:
+        if items is None or recorded is None or (verifications is None and certificate.version > 1):
+            return None
+        standings.append(compare_claims(certificate, items, recorded, verifications))
+        return f"{certificate.stage} follows from the journal, the population and the verifications"
+
+    def words() -> str:
+        return compare_words(certificate, standings[0] if standings else None, verifications)
+
     checks = [
         _checked("signature", lambda: _signature(signed)),
         _checked("trusted key", lambda: _trusted(signed, trusted)),
         _checked("stages", lambda: _stages(certificate)),
         population,
         journal,
-        _agreement(items, own),
-        _checked("approvals", lambda: _approvals(certificate, trusted)),
+        *looks,
+        _checked("journal and population", lambda: _agreement(items, recorded)),
+        _checked("scope", lambda: _scope(certificate, items, recorded)),
+        _checked("claims", claims),
+        _checked("words", words),
+        _checked("approvals", lambda: _approvals(certificate, asked.approvers)),
         *_closed(folder, certificate, trusted),
-        *_asked_for(signed, trusted, asked),
+        *_asked_for(signed, trusted, asked, folder, items),
     ]
-    answer = _answer(certificate, items, asked)
-    return Report(certificate=certificate, checks=checks, answer=answer)
+    report = Report(certificate=certificate, checks=checks)
+    if report.is_good:
+        return msgspec.structs.replace(report, answer=_answer(certificate, items, asked))
+    return report
 
 
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
@@ -178,72 +228,60 @@ def _population(path: Path, certificate: Certificate, *, wanted: bool) -> tuple[
     return (items if check.ok else None), check
 
 
-class _Followed:
-    """A journal as it goes by: the last outcome of each subject, and what stands behind the signed end."""
-
-    def __init__(self, last_seq: int) -> None:
-        self._last_seq = last_seq
-        self.gone: dict[str, str] = {}
-        self.plan: str | None = None
-        self.end: Entry | None = None
-        self.later: list[Entry] = []
-        self.count = 0
-
-    def watch(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        for entry in entries:
-            self.count += 1
-            self._note(entry)
-            yield entry
-
-    def _note(self, entry: Entry) -> None:
-        if entry.seq == self._last_seq:
-            self.end = entry
-        if entry.seq > self._last_seq:
-            if entry.kind in ("reopened", "certificate"):
-                self.later.append(entry)
-            return
-        note_gone(self.gone, entry)
-        if entry.kind == "job_created":
-            self.plan = entry.body.get("plan")
-
-
-def _own_journal(path: Path, certificate: Certificate, *, wanted: bool) -> tuple[_Followed | None, Check]:
+def _own_journal(path: Path, certificate: Certificate, *, wanted: bool) -> tuple[Recorded | None, Check]:
     if not wanted and not path.exists():
         return None, Check(name="journal", ok=None, detail=f"{JOURNAL} is not beside the certificate")
-    followed = _Followed(certificate.journal.last_seq)
+    read: list[Recorded] = []
 
     def look() -> str:
-        found = find_break(followed.watch(read_journal(path)), certificate.head)
+        found = find_break(read_journal(path), certificate.head)
         if found is not None:
             raise NotVerified(f"entry {found.seq}: {found.reason}")
-        if followed.plan != certificate.plan.digest:
+        recorded = record(read_journal(path))
+        if recorded.created.get("plan") != certificate.plan.digest:
             raise NotVerified("entry 1: it is the journal of another plan")
-        return f"{followed.count} entries, whole up to the signed end"
+        read.append(recorded)
+        return f"{recorded.trail.head.seq} entries, whole up to the signed end"
 
     check = _checked("journal", look)
-    return (followed if check.ok else None), check
+    return (read[0] if read else None), check
 
 
-def _agreement(items: Sequence[Item] | None, followed: _Followed | None) -> Check:
-    """Whatever the population claims the journal recorded, and the other way round."""
+def _verifications(
+    path: Path, certificate: Certificate, *, wanted: bool
+) -> tuple[list[Verification] | None, list[Check]]:
+    """The whole verifications, which certificates have beside them since version 2."""
+    if certificate.version == 1:
+        return None, []
+    if not wanted and not path.exists():
+        detail = f"{VERIFICATIONS} is not beside the certificate"
+        return None, [Check(name="verifications", ok=None, detail=detail)]
+    read: list[Verification] = []
 
-    def look() -> str | None:
-        if items is None or followed is None:
-            return None
-        for item in items:
-            recorded = followed.gone.get(item.subject)
-            if recorded != (item.outcome if item.is_claimed else None):
-                raise NotVerified(
-                    f"item {item.no} is {item.outcome}, the journal records {recorded or 'nothing'}"
-                )
-        if sum(item.is_claimed for item in items) != len(followed.gone):
-            raise NotVerified("the journal records things as gone that the population does not know")
-        return f"{len(followed.gone)} things are recorded as gone in both"
+    def look() -> str:
+        read.extend(read_verifications(path))
+        if [one.digest for one in read] != [look.digest for look in certificate.verifications]:
+            raise NotVerified("they are not those that the certificate lists")
+        return f"{len(read)}, as the certificate lists them"
 
-    return _checked("journal and population", look)
+    check = _checked("verifications", look)
+    return (read if check.ok else None), [check]
 
 
-def _approvals(certificate: Certificate, trusted: frozenset[PublicKey]) -> str:
+def _agreement(items: Sequence[Item] | None, recorded: Recorded | None) -> str | None:
+    if items is None or recorded is None:
+        return None
+    return compare_items(items, recorded)
+
+
+def _scope(certificate: Certificate, items: Sequence[Item] | None, recorded: Recorded | None) -> str | None:
+    if items is None:
+        return None
+    return compare_population(certificate, items, recorded)
+
+
+def _approvals(certificate: Certificate, trusted: frozenset[PublicKey] | None) -> str:
+    """Enough approvals for this plan; `trusted`: approvers' keys, which may be others than certifiers'."""
     given = certificate.approvals
     if given is None:
         return "the plan asked for none"
@@ -259,13 +297,31 @@ def _approvals(certificate: Certificate, trusted: frozenset[PublicKey]) -> str:
             raise NotVerified(f"the approval by {approval.key_id} is for another plan or role")
         if not key.verifies(approval.signed, approval.signature):
             raise NotVerified(f"the signature by {approval.key_id} does not fit its approval")
+        _check_time(certificate, approval)
+        if trusted is not None and key not in trusted:
+            raise NotVerified(
+                f"{approval.key_id} approved and is not among the {len(trusted)} approvers' keys"
+            )
         counted.add(approval.key_id)
+    if listed.approvers != given.approvers:
+        raise NotVerified("the approvers are not listed as an approvers file lists them")
     if len(counted) < max(given.required, 1):
         raise NotVerified(f"{len(counted)} of {given.required} that the plan asked for")
-    known = sum(listed.key(key_id) in trusted for key_id in counted)
-    return (
-        f"{len(counted)} of {given.required} needed; {known} by trusted keys, the others listed by the plan"
+    whose = (
+        "whose keys these are was not checked (--approvers)"
+        if trusted is None
+        else "all by keys of the approvers given"
     )
+    return f"{len(counted)} of {given.required} needed; {whose}"
+
+
+def _check_time(certificate: Certificate, approval: Approval) -> None:
+    plan = certificate.plan
+    start, end = parse_datetime(plan.created_at), parse_datetime(plan.expires_at)
+    if not start - CLOCK_SKEW <= parse_datetime(approval.at) < end:
+        raise NotVerified(
+            f"the approval by {approval.key_id} is of {approval.at}: not while the plan was good"
+        )
 
 
 def _closed(folder: Path, certificate: Certificate, trusted: frozenset[PublicKey]) -> Iterator[Check]:
@@ -282,10 +338,31 @@ def _closed(folder: Path, certificate: Certificate, trusted: frozenset[PublicKey
         if (closing.plan, closing.certificate) != (certificate.plan.digest, certificate.digest):
             raise NotVerified("it is of another plan, or of another certificate")
         _continued(folder / CLOSED_JOURNAL, certificate, closing.head)
+        _compare_closing(closing, certificate, folder / CLOSED_JOURNAL)
         early = f", before its time ({closing.incomplete})" if closing.incomplete else ""
         return f"closed at {closing.at}{early} by {closing.closed_by}"
 
     yield _checked("closing", look)
+
+
+def _compare_closing(closing: Closing, certificate: Certificate, journal: Path) -> None:
+    """Compare what a closing record says with the journal's last entry, and with the words of its version."""
+    last = next((entry for entry in read_journal(journal) if entry.seq == closing.journal.last_seq), None)
+    if last is None or last.kind != "closed":
+        raise NotVerified("the journal does not end with the closing of the case")
+    caveats = [[*CAVEATS, ledger] for ledger in LEDGER_CAVEATS.values()]
+    wrong = {
+        "certificate": last.body.get("certificate") != closing.certificate,
+        "incomplete": last.body.get("incomplete") != closing.incomplete,
+        "retention": closing.retention != certificate.retention,
+        "destroyed": closing.destroyed != list(DESTROYED),
+        "caveats": closing.caveats not in caveats,
+        "first entry": closing.journal.first_seq != 1,
+        "time": parse_datetime(closing.at) < parse_datetime(last.at) - CLOCK_SKEW,
+    }
+    found = [name for name, is_wrong in wrong.items() if is_wrong]
+    if found:
+        raise NotVerified(f"it says something else than the journal and the certificate: {', '.join(found)}")
 
 
 def _by_trusted(is_signed: bool, public_key: str, trusted: frozenset[PublicKey]) -> None:
@@ -296,20 +373,25 @@ def _by_trusted(is_signed: bool, public_key: str, trusted: frozenset[PublicKey])
         raise NotVerified(f"{key.key_id} signed it and is not among the {len(trusted)} trusted keys")
 
 
-def _asked_for(signed: SignedCertificate, trusted: frozenset[PublicKey], asked: Asked) -> Iterator[Check]:
-    certificate = signed.certificate
+def _asked_for(
+    signed: SignedCertificate,
+    trusted: frozenset[PublicKey],
+    asked: Asked,
+    folder: Path,
+    items: Sequence[Item] | None,
+) -> Iterator[Check]:
+    certificate, case_key = signed.certificate, asked.case_key
     if asked.journal is not None:
         journal = asked.journal
         yield _checked("later journal", lambda: _later_journal(journal, certificate))
+    if case_key is not None:
+        yield _checked("case key", lambda: _case_key(case_key, certificate))
     if asked.plan is not None:
         plan = asked.plan
-        yield _checked("plan", lambda: _plan(plan, certificate))
+        yield _checked("plan", lambda: compare_plan(certificate, plan, case_key, items))
     if asked.newer is not None:
         newer = asked.newer
-        yield _checked("newer certificate", lambda: _newer(signed, newer, trusted))
-    if asked.case_key is not None:
-        key = asked.case_key
-        yield _checked("case key", lambda: _case_key(key, certificate))
+        yield _checked("newer certificate", lambda: _newer(signed, folder, newer, trusted))
 
 
 def _later_journal(path: Path, certificate: Certificate) -> str:
@@ -318,43 +400,62 @@ def _later_journal(path: Path, certificate: Certificate) -> str:
 
 
 def _continued(path: Path, certificate: Certificate, end: Head | None) -> int:
-    """Hold a journal that goes on behind the signed end to it; returns how many entries it has."""
-    followed = _Followed(certificate.journal.last_seq)
-    found = find_break(followed.watch(read_journal(path)), end)
+    """Check a journal that may go on after the signed end; returns how many entries it has."""
+    found = find_break(read_journal(path), end)
     if found is not None:
         raise NotVerified(f"entry {found.seq}: {found.reason}")
-    if followed.end is None or followed.end.hash != certificate.journal.head:
-        raise NotVerified(f"entry {certificate.journal.last_seq}: it is not the entry that was signed")
-    for entry in followed.later:
+    count, signed_hash = 0, None
+    for entry in read_journal(path):
+        count += 1
+        if entry.seq == certificate.journal.last_seq:
+            signed_hash = entry.hash
+        if entry.seq <= certificate.journal.last_seq:
+            continue
+        if signed_hash != certificate.journal.head:
+            break
         if entry.kind == "reopened":
             raise NotVerified(f"entry {entry.seq}: runs came back after the certificate was given out")
-        if entry.body.get("digest") != certificate.digest:
+        if entry.kind == "certificate" and entry.body.get("digest") != certificate.digest:
             raise NotVerified(f"entry {entry.seq}: a later certificate was given out")
-    return followed.count
+    if signed_hash != certificate.journal.head:
+        raise NotVerified(f"entry {certificate.journal.last_seq}: it is not the entry that was signed")
+    return count
 
 
-def _plan(plan: Plan, certificate: Certificate) -> str:
-    if plan.digest != certificate.plan.digest:
-        raise NotVerified(f"the plan is {plan.digest}, the certificate is of {certificate.plan.digest}")
-    asked_for = None if plan.approvers is None else plan.approvers.digest
-    required = None if plan.approvers is None else plan.approvers.required
-    given = certificate.approvals
-    if certificate.approvers_digest != asked_for or (given and given.required) != required:
-        raise NotVerified("the plan names other approvers than the certificate")
-    return plan.digest
-
-
-def _newer(signed: SignedCertificate, newer: SignedCertificate, trusted: frozenset[PublicKey]) -> str:
-    """A newer certificate that holds takes this one back, whether or not it says so."""
+def _newer(signed: SignedCertificate, folder: Path, path: Path, trusted: frozenset[PublicKey]) -> str:
+    """Compare with another certificate of the case: a newer one that holds takes this one back."""
+    newer = read_certificate(path)
     _by_trusted(newer.is_signed, newer.signature.public_key, trusted)
     ours, theirs = signed.certificate, newer.certificate
     if theirs.plan.digest != ours.plan.digest:
         raise NotVerified("the newer certificate is of another plan")
     if theirs.digest == ours.digest:
         return "it is this one"
+    _check_fork(ours, folder / JOURNAL, theirs, (path if path.is_dir() else path.parent) / JOURNAL)
     if theirs.supersedes == ours.digest or theirs.journal.last_seq > ours.journal.last_seq:
         raise NotVerified(f"superseded by the certificate of {theirs.issued_at} (stage {theirs.stage})")
     return f"the other is older, of {theirs.issued_at}"
+
+
+def _check_fork(ours: Certificate, our_journal: Path, theirs: Certificate, their_journal: Path) -> None:
+    """Compare two journals of one case as far as both go.
+
+    Raises:
+        NotVerified: they are forked: one of the two ledgers was rolled back or rewritten.
+    """
+    if ours.head.seq == theirs.head.seq and ours.head.hash != theirs.head.hash:
+        place = f"at entry {ours.head.seq} or before"
+    else:
+        place = ""
+    if our_journal.exists() and their_journal.exists():
+        both = zip(read_journal(our_journal), read_journal(their_journal), strict=False)
+        first = next((one.seq for one, other in both if one.hash != other.hash), None)
+        place = place if first is None else f"from entry {first} on"
+    if place:
+        raise NotVerified(
+            f"forked: both certificates are of this plan, and their journals differ {place}. One of the two "
+            "ledgers was rolled back or rewritten"
+        )
 
 
 def _case_key(key: CaseKey, certificate: Certificate) -> str:

@@ -20,16 +20,17 @@ from wbgql.erasure.bundles import read_certificate, write_closing
 from wbgql.erasure.case import Case
 from wbgql.erasure.certificates import Certificate, JournalNamed, Retention
 from wbgql.erasure.checking import Asked, check_bundle
-from wbgql.erasure.closings import CAVEATS, LEDGER_CAVEATS, Closing, SignedClosing, sign_closing
+from wbgql.erasure.closings import CAVEATS, DESTROYED, LEDGER_CAVEATS, Closing, SignedClosing, sign_closing
+from wbgql.erasure.deriving import Standing
 from wbgql.erasure.journals import Head
 from wbgql.erasure.keys import PrivateKey, PublicKey
 from wbgql.erasure.locks import hold_job
 from wbgql.erasure.plan_files import approvals_path, key_path
-from wbgql.erasure.standings import Standing, journal_until, read_standing
+from wbgql.erasure.standings import journal_until, read_standing
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.wording import NEWEST
 from wbgql.errors import Locked, NotVerified, RequestError, StoreError, WbgqlError
-from wbgql.scalars import format_datetime
+from wbgql.scalars import format_datetime, parse_datetime
 
 Step = Literal["verify", "rows", "engine", "record", "key", "approvals", "plan"]
 
@@ -234,18 +235,13 @@ def _write_record(
     head = Head()
     if case.ledger.has(case.job):
         head = case.ledger.head(case.job)
-        incomplete = _incomplete_of(case)
+        # As the journal has it: a call after a crash need not give the reference, and closes no later.
+        closed = next(entry for entry in case.ledger.entries(case.job) if entry.kind == "closed")
+        incomplete, now = closed.body.get("incomplete"), parse_datetime(closed.at)
     closing = _record(case, key, certificate, incomplete, overwritten, head, now)
     signed = sign_closing(closing, key)
     write_closing(folder, signed, journal_until(case, head) if head.seq else ())
     return signed
-
-
-def _incomplete_of(case: Case) -> str | None:
-    """The reference as the journal has it: a call after a crash need not give it again."""
-    (closed,) = (entry for entry in case.ledger.entries(case.job) if entry.kind == "closed")
-    found = closed.body.get("incomplete")
-    return found if isinstance(found, str) else None
 
 
 def _record(
@@ -263,13 +259,7 @@ def _record(
         closed_by=key.key_id,
         certificate=None if certificate is None else certificate.digest,
         incomplete=incomplete,
-        destroyed=[
-            "the plan, with the rule and every id",
-            "the case key",
-            "the approvals beside the plan; the certificate has them",
-            "the ledger's rows that named runs, artifact versions and files",
-            "the engine's batches",
-        ],
+        destroyed=list(DESTROYED),
         caveats=[*CAVEATS, LEDGER_CAVEATS[overwritten]],
         retention=certificate.retention if certificate else Retention(until=None, basis=None),
         journal=JournalNamed(first_seq=min(head.seq, 1), last_seq=head.seq, head=head.hash),

@@ -20,6 +20,13 @@ CAVEATS = (
     "The evidence names nobody any more: whether a run was in the case can be told only by whoever kept a "
     "copy of the case key.",
 )
+DESTROYED = (
+    "the plan, with the rule and every id",
+    "the case key",
+    "the approvals beside the plan; the certificate has them",
+    "the ledger's rows that named runs, artifact versions and files",
+    "the engine's batches",
+)
 LEDGER_CAVEATS = {
     True: "The ledger's rows were overwritten in its file; backups of that file are its keeper's.",
     False: "The ledger's rows were removed and not overwritten: the database's old pages, log and backups "

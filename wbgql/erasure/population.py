@@ -261,7 +261,7 @@ def _grouped(actions: Iterable[Action]) -> Iterator[list[Action]]:
 def _run_rows(run: PlannedRun, actions: Sequence[Action], namer: Namer) -> Iterator[Item]:
     number, project = actions[0].run_no + 1, namer.project(run.path)
     for action in actions:
-        reason = None if action.outcome in GONE else _code(action.detail)
+        reason = None if action.outcome in GONE else as_code(action.detail)
         yield Item(
             no=1,
             kind=action.kind,
@@ -289,8 +289,8 @@ def _run_rows(run: PlannedRun, actions: Sequence[Action], namer: Namer) -> Itera
             )
 
 
-def _code(detail: str | None) -> str | None:
-    """A detail as a code; the ledger promises one, and what is none may be a name."""
+def as_code(detail: str | None) -> str | None:
+    """Return a detail as a code; the ledger promises one, and what is none may be a name."""
     return detail if detail is None or _IS_CODE.match(detail) else "other"
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from wbgql.erasure.plans import Clock, ClockName, Plan
+from wbgql.erasure.plans import Clock, ClockName
 from wbgql.erasure.trails import Attestation
 from wbgql.erasure.verifications import Residual, Verification
 from wbgql.scalars import format_datetime, parse_datetime
@@ -22,6 +22,15 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 # A declared clock is somebody's word for another's setting; a day more costs nothing.
 DECLARED_MARGIN = timedelta(days=1)
 _SKEW = timedelta(minutes=5)
+
+
+class Planned(Protocol):
+    """What a stage needs of a plan: the plan itself, or what a certificate names of it."""
+
+    @property
+    def digest(self) -> str: ...
+
+    def clock(self, name: ClockName) -> Clock: ...
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +84,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
         return self.steps[-1].stage if self.steps else None
 
 
-def binding_clock(plan: Plan, verifications: Sequence[Verification], name: ClockName) -> Clock:
+def binding_clock(plan: Planned, verifications: Sequence[Verification], name: ClockName) -> Clock:
     """Return the clock that counts: the longest that anybody named, unknown where the server stopped saying.
 
     The provider may have changed it since the plan; then the cautious reading is the longer one.
@@ -98,7 +107,7 @@ def ends_at(clock: Clock, start: str | None) -> datetime | None:
     return parse_datetime(start) + timedelta(seconds=clock.seconds) + margin
 
 
-def reached_stage(plan: Plan, evidence: Evidence, now: datetime) -> Reached:
+def reached_stage(plan: Planned, evidence: Evidence, now: datetime) -> Reached:
     """Compute which stages a case has reached."""
     ours = plan.digest
     evidence = msgspec.structs.replace(

@@ -1,10 +1,8 @@
-"""A case as it stands: plan, ledger, journal and verifications, read once and held to each other."""
+"""Reads how a case stands: plan, ledger, journal and verifications, once, each checked against the others."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
 
@@ -12,36 +10,15 @@ import msgspec
 
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
+from wbgql.erasure.deriving import Standing, proved, stand
 from wbgql.erasure.journals import Entry, Head, find_break
-from wbgql.erasure.population import ITEM_KINDS, Counts, Item, ItemKind, Proved, count_items, make_items
-from wbgql.erasure.stages import Evidence, Reached, Seen, last_looks, reached_stage
+from wbgql.erasure.population import Item, make_items
+from wbgql.erasure.stages import Seen
 from wbgql.erasure.trails import Trail, follow
-from wbgql.erasure.verifications import Finding, Residual, Verification
+from wbgql.erasure.verifications import Finding, Verification
 from wbgql.errors import NotVerified, PlanChanged, StoreError, UsageError
 
 _DECODER = msgspec.json.Decoder(Verification)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A case as it stands: what the ledger and the journal say of it, read once and held to each other."""
-
-    trail: Trail
-    seen: list[Seen]
-    items: list[Item]
-    counts: Counts
-    reached: Reached
-    residuals: list[Residual] = field(default_factory=list)
-
-    @property
-    def verifications(self) -> list[Verification]:
-        """Every verification, in the journal's order."""
-        return [seen.verification for seen in self.seen]
-
-    @property
-    def last_gone_at(self) -> str | None:
-        """When the last run was recorded as gone."""
-        return _last_gone_at(self.items)
 
 
 def read_standing(case: Case, now: datetime) -> Standing:
@@ -62,21 +39,10 @@ def read_standing(case: Case, now: datetime) -> Standing:
     check_signed_end(case)
     trail = follow(journal_until(case, job.head))
     seen = _read_seen(case, trail)
-    proved = _proved(seen, trail)
-    items = list(make_items(case.plan, case.ledger.latest(case.job), key, proved))
+    latest = case.ledger.latest(case.job)
+    items = list(make_items(case.plan, latest, key, proved(seen, trail)))
     _check_items(items, trail)
-    counts = count_items(items, matched=case.plan.totals.matched)
-    evidence = Evidence(
-        claimed=counts.claimed,
-        last_gone_at=_last_gone_at(items),
-        changed_seq=trail.changed_seq,
-        seen=seen,
-        attestations=trail.attestations,
-    )
-    reached = reached_stage(case.plan, evidence, now)
-    return Standing(
-        trail=trail, seen=seen, items=items, counts=counts, reached=reached, residuals=_residuals(seen)
-    )
+    return stand(case.plan, trail, seen, items, matched=case.plan.totals.matched, now=now)
 
 
 def still_visible(case: Case) -> list[Finding]:
@@ -92,7 +58,7 @@ def still_visible(case: Case) -> list[Finding]:
     except ValueError as error:
         raise StoreError(f"the ledger is damaged: verification {reads[-1].no} is none") from error
     trail = follow(case.ledger.entries(case.job))
-    if trail.told.get(last.digest, 0) < trail.changed_seq:
+    if max(trail.told.get(last.digest, [0])) < trail.changed_seq:
         return []
     return [finding for finding in last.findings if finding.state == "visible"]
 
@@ -124,13 +90,13 @@ def _check_items(items: Sequence[Item], trail: Trail) -> None:
 
 def _read_seen(case: Case, trail: Trail) -> list[Seen]:
     """Every stored verification with its place in the journal; one that has none there is no proof."""
-    seen = []
+    seen, told = [], {digest: iter(places) for digest, places in trail.told.items()}
     for stored in case.ledger.verifications(case.job):
         try:
             verification = _DECODER.decode(stored.results)
         except ValueError as error:
             raise NotVerified(f"verification {stored.no} in the ledger is damaged") from error
-        seq = trail.told.get(verification.digest)
+        seq = next(told.get(verification.digest, iter(())), None)
         if seq is None:
             raise NotVerified(
                 f"verification {stored.no} in the ledger is not the one that the journal tells of; "
@@ -138,49 +104,3 @@ def _read_seen(case: Case, trail: Trail) -> list[Seen]:
             )
         seen.append(Seen(no=stored.no, seq=seq, verification=verification))
     return sorted(seen, key=lambda one: one.seq)
-
-
-def _proved(seen: Sequence[Seen], trail: Trail) -> Proved:
-    """What the last reads, and the last look at the store by each probe, say since anything changed."""
-    later = [one for one in seen if one.seq > trail.changed_seq]
-    reads = [one for one in later if one.verification.kind == "reads"][-1:]
-    stores = list(last_looks(later).values())
-    findings = {
-        finding.subject: finding.state
-        for one in (*stores, *reads)  # what can be read outweighs what is stored
-        for finding in one.verification.findings
-    }
-    return Proved(
-        read=bool(reads),
-        asked=_asked(reads[-1].verification) if reads else (),
-        in_store=bool(stores),
-        findings=findings,
-    )
-
-
-def _asked(verification: Verification) -> list[ItemKind]:
-    """The kinds of which a verification has an answer, or says that it has none, for everything claimed."""
-    found = Counter(finding.kind for finding in verification.findings if finding.state != "missing")
-    counts = verification.counts
-    return [
-        kind
-        for kind in ITEM_KINDS
-        if counts.get(f"{kind}s_absent", 0) + found[kind] >= counts.get(f"{kind}s", 0)
-    ]
-
-
-def _residuals(seen: Sequence[Seen]) -> list[Residual]:
-    """What the last reads and the last looks found to be left, each thing once."""
-    reads = [one for one in seen if one.verification.kind == "reads"][-1:]
-    found = {
-        (residual.kind, residual.subject): residual
-        for one in (*reads, *last_looks(seen).values())
-        for residual in one.verification.residuals
-    }
-    return list(found.values())
-
-
-def _last_gone_at(items: Sequence[Item]) -> str | None:
-    return max(
-        (item.at for item in items if item.kind == "run" and item.is_claimed and item.at), default=None
-    )

@@ -37,7 +37,7 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
-    """One journal, followed to `head`. `kinds` counts entries by kind, `told` gives the place of a digest.
+    """One journal, followed to `head`. `kinds` counts entries by kind, `told` gives the places of a digest.
 
     `changed_seq`: the last entry that changed what is gone, 0 for none. `at`: times of the first and the last
     entry of each kind. `gone`: by subject, the outcome of what is recorded as gone and has not come back.
@@ -45,7 +45,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 
     head: Head
     kinds: dict[str, int]
-    told: dict[str, int]
+    told: dict[str, list[int]]
     changed_seq: int
     at: dict[str, tuple[str, str]]
     attestations: list[Attestation]
@@ -64,7 +64,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 def follow(entries: Iterable[Entry]) -> Trail:
     """Read a journal once. Checks no hash: `journals.find_break` does. Streams."""
     kinds: Counter[str] = Counter()
-    told: dict[str, int] = {}
+    told: dict[str, list[int]] = {}
     at: dict[str, tuple[str, str]] = {}
     attestations: list[Attestation] = []
     issued: list[Issued] = []
@@ -84,7 +84,7 @@ def follow(entries: Iterable[Entry]) -> Trail:
             stage, digest = _text(entry.body, "stage"), _text(entry.body, "digest")
             issued.append(Issued(stage=stage, digest=digest, at=entry.at, seq=entry.seq))
         elif "digest" in entry.body:
-            told[_text(entry.body, "digest")] = entry.seq
+            told.setdefault(_text(entry.body, "digest"), []).append(entry.seq)
     return Trail(
         head=head,
         kinds=dict(kinds),

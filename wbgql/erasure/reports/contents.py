@@ -96,6 +96,14 @@ class Contents:
         return self.signed.certificate
 
     @property
+    def whose_key(self) -> str:
+        """Whether somebody was asked whose key signed, and what came of it."""
+        trusted = next((check for check in self.checks if check.name == "trusted key"), None)
+        if trusted is None or not trusted.ok:
+            return "NOT CHECKED: no trusted keys were given, so anybody may have signed this"
+        return f"checked: {trusted.detail} trusted keys"
+
+    @property
     def words(self) -> Words:
         """The words of its version."""
         return WORDS[self.certificate.version]
