@@ -75,7 +75,8 @@ class Command:
         )
         with CliRunner(charset=self.charset).isolation(input=stdin) as (out, err, _):
             code = main(argv, app)
-            streams = [stream.getvalue().decode(self.charset) for stream in (out, err)]
+            # click takes standard error in ASCII for a slip, and writes UTF-8.
+            streams = [out.getvalue().decode(self.charset), err.getvalue().decode(errors="replace")]
         return Outcome(code, *streams, getattr(transport, "sent", []), app.settings)
 
     def _maker(self, transport: Transport) -> Callable[..., Client]:

@@ -77,14 +77,12 @@ def delete_artifacts_command(
     Without --apply nothing is changed. With --apply, a phrase must be typed on a terminal; elsewhere --yes
     and --host are needed. Each version is read again before its deletion, and afterwards.
     """
-    from wbgql.artifacts import parse_artifact_path
-
     if bool(paths) == bool(ids_from):
         raise click.UsageError("name the versions as arguments, or with --ids-from")
     given = read_ids(ids_from) if ids_from else list(paths)
     client = app.client()
     check_host(client, host)
-    targets = [parse_artifact_path(text, alias=None) for text in dict.fromkeys(given)]
+    targets = [client.whole_artifact_path(text) for text in dict.fromkeys(given)]
     if not targets:
         app.tell("no paths: nothing to do")
         return

@@ -209,6 +209,15 @@ class Connected:
             return artifact.artifact_path
         raise UsageError(f"name an artifact version by its path or give the version, not {_kind(artifact)}")
 
+    def whole_artifact_path(self, text: str) -> ArtifactPath:
+        """Return the path of a version to delete, or of one out of a list: the text must name every part.
+
+        Raises:
+            UsageError: a part is missing, or the text is a URL on another server.
+        """
+        check_url_host(text, self.settings.base_url)
+        return parse_artifact_path(text, alias=None)
+
     @lazy
     def _default_entity(self) -> str:
         entity = self.viewer().entity

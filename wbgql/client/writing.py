@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
-from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
+from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath
 from wbgql.bars import terminal_bar
 from wbgql.cautions import warn
 from wbgql.client.artifacts import Artifacts
@@ -36,7 +36,7 @@ from wbgql.edits import KeyPath, Values
 from wbgql.errors import PartialError, StoreError, UsageError
 from wbgql.files import File
 from wbgql.limiting import DEFAULT_RATE, Limits
-from wbgql.paths import ProjectLike, ProjectPath, RunLike, check_url_host
+from wbgql.paths import ProjectLike, ProjectPath, RunLike
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run
 from wbgql.upserts import (
@@ -312,10 +312,7 @@ class Writing(Artifacts):
             return artifact.id
         if isinstance(artifact, str) and not {"/", ":"} & set(artifact):
             return artifact
-        if isinstance(artifact, str):
-            check_url_host(artifact, self.settings.base_url)
-            return parse_artifact_path(artifact, alias=None)
-        return artifact
+        return self.whole_artifact_path(artifact) if isinstance(artifact, str) else artifact
 
 
 def _reporter(progress: Progress | bool, what: str) -> AbstractContextManager[Progress]:
