@@ -27,7 +27,6 @@ from wbgql.frames import (
     Layout,
     TextKeys,
     checked_kinds,
-    kinds_of_field_types,
     to_table,
     write_batches,
     write_file,
@@ -35,6 +34,7 @@ from wbgql.frames import (
 )
 from wbgql.paths import ProjectPath
 from wbgql.projects import ProjectField, list_fields
+from wbgql.run_columns import settle_columns
 from wbgql.session import Session
 
 if TYPE_CHECKING:
@@ -134,6 +134,10 @@ class RunFrames(ABC):
     @abstractmethod
     def read_projects(self) -> Sequence[ProjectPath]:
         """The projects that were read so far."""
+
+    @abstractmethod
+    def count_matching(self, filters: dict[str, Any]) -> int:
+        """Count the runs of all projects for which a filter holds, whatever this selection asks for."""
 
     @abstractmethod
     def warn_of_absent(
@@ -243,10 +247,16 @@ class RunFrames(ABC):
     def layout(self, types: Types | None = None) -> Layout:
         """Return the columns of this selection. One request a thousand keys, where keys are selected.
 
+        Up to 30 counts in addition, for what the list of keys leaves open; see `settle_columns`.
+
         Raises:
             UsageError: no such type, `types` names a key that is not selected, or `select` an
                 attribute that lists do not bring.
         """
+        return self._settled(self._listed_fields(types), types, ())
+
+    def _listed_fields(self, types: Types | None) -> list[ProjectField]:
+        """The typed keys of what is selected, once it is checked."""
         given = checked_kinds(types)
         texts = _text_keys(self.select)
         asked = {text.name_of(parts) for text in texts for parts in text.keys or ()}
@@ -254,18 +264,23 @@ class RunFrames(ABC):
         if (unknown := sorted(given.keys() - asked)) and not everything:
             raise UsageError(f"types: no key {unknown[0]!r} is selected")
         names = {parts[-1] for text in texts for parts in text.keys or () if text.name_of(parts) not in given}
-        fields = self._fields(None if everything else sorted(names)) if everything or names else []
-        known = _known_kinds(fields, texts)
-        return Layout(_attributes(self.select), texts, known | given)
+        _attributes(self.select)
+        return self._fields(None if everything else sorted(names)) if everything or names else []
+
+    def _settled(self, fields: Sequence[ProjectField], types: Types | None, nodes: Iterable[Any]) -> Layout:
+        texts = _text_keys(self.select)
+        known = settle_columns(fields, texts, nodes, self.count_matching)
+        return Layout(_attributes(self.select), texts, known | checked_kinds(types))
 
     def _pages_and_layout(self, types: Types | None) -> tuple[Iterator[Any], Layout]:
         """The pages, and their columns, which are looked up while the first page is on its way."""
         pages = self.iter_frame_pages()
         with ThreadPoolExecutor(1) as aside:
-            layout = aside.submit(self.layout, types)
+            fields = aside.submit(self._listed_fields, types)
             first = list(islice(pages, 1))
-        self.warn_of_absent_columns(layout.result(), self.read_projects)
-        return chain(_drained(first), pages), layout.result()
+        layout = self._settled(fields.result(), types, chain.from_iterable(first))
+        self.warn_of_absent_columns(layout, self.read_projects)
+        return chain(_drained(first), pages), layout
 
     def warn_of_absent_columns(self, layout: Layout, projects: Sequence[ProjectPath]) -> None:
         """Warn of selected keys that no run of the projects has. Sends nothing where all have a type."""
@@ -345,34 +360,3 @@ def _text_keys(select: Select) -> tuple[TextKeys, ...]:
 
 def _paths(select: Select) -> list[FieldPath]:
     return [field.path for field in select if isinstance(field, Field)]
-
-
-def _known_kinds(fields: Iterable[ProjectField], texts: Sequence[TextKeys]) -> dict[str, tuple[KeyKind, ...]]:
-    """What the project's typed keys say of the columns, by base name.
-
-    Source: paths look like `summary_metrics.val/loss` and `config.lr.value` (W&B's MCP server, 2026).
-    """
-    types: dict[str, set[str]] = {}
-    for field in fields:
-        section, _, key = field.path.partition(".")
-        if section == "config":
-            key = key.replace(".value", "", 1)
-        prefix = "summary" if section == "summary_metrics" else section
-        parts = key.split(".")
-        for length in range(1, len(parts)):
-            types.setdefault(".".join((prefix, *parts[:length])), set()).add("map")
-        types.setdefault(f"{prefix}.{key}", set()).add(field.type)
-    wanted = {text.name_of(parts) for text in texts for parts in text.keys or ()}
-    found: dict[str, tuple[KeyKind, ...]] = {}
-    for base, names in types.items():
-        if (base in wanted or _is_top_key(base, texts)) and (kinds := kinds_of_field_types(names)):
-            found[base] = kinds
-    return found
-
-
-def _is_top_key(base: str, texts: Sequence[TextKeys]) -> bool:
-    """Whether a frame of every key has this column; a dot more would be a value inside."""
-    prefix, _, key = base.partition(".")
-    return "." not in key and any(
-        text.keys is None and text.prefix == prefix and key not in text.hidden for text in texts
-    )

@@ -13,6 +13,11 @@ import msgspec
 
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
+NON_FINITE_TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""The texts that W&B stores for numbers which JSON does not have.
+
+Source: wandb SDK 0.31.0 `util.make_safe_for_json` (2026-11)."""
+
 
 def parse_json(text: str | bytes) -> Any:
     """Decode JSON text as W&B sends it; bare NaN and infinities become floats.
@@ -116,3 +121,19 @@ def parse_id(text: str) -> list[str] | None:
         return base64.b64decode(text, validate=True).decode().split(":")
     except ValueError:  # not ASCII, not base64, or not UTF-8 inside
         return None
+
+
+def from_safe_json(value: Any) -> Any:
+    """Return a JSON value with the texts NaN, Infinity and -Infinity, anywhere in it, as floats."""
+    if isinstance(value, str):
+        return NON_FINITE_TEXTS.get(value, value)
+    if isinstance(value, list):
+        return [from_safe_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: from_safe_json(item) for key, item in value.items()}
+    return value
+
+
+def holds_non_finite(text: str) -> bool:
+    """Whether a JSON text may hold one of these texts; quick, for those that do not."""
+    return 'NaN"' in text or 'Infinity"' in text

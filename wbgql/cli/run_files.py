@@ -16,6 +16,7 @@ from wbgql.cli.selecting import (
     order_options,
     select_option,
     select_runs,
+    types_option,
 )
 from wbgql.cli.terminal import printable
 from wbgql.errors import PartialError
@@ -60,7 +61,7 @@ def explain_command(
     "export",
     short_help="Write runs to a folder; started again, it goes on.",
     epilog=examples(
-        "wbgql runs export acme/vision --to ./vision --select '*'",
+        "wbgql runs export acme/vision --to ./vision --select '*' --types config.seed=integer",
         """wbgql runs export 'acme/*' --where 'created_at < ago("90d")' --format csv --to ./old""",
     ),
 )
@@ -81,11 +82,19 @@ def explain_command(
     show_default=True,
     help="Of the parts.",
 )
+@types_option
 @click.option("--no-resume", is_flag=True, help="Refuse a folder that holds a part of this export.")
 @global_options()
 @click.pass_obj
 def export_command(
-    app: App, /, select: tuple[str, ...], to: Path, format_: Any, no_resume: bool, **asked: Any
+    app: App,
+    /,
+    select: tuple[str, ...],
+    to: Path,
+    format_: Any,
+    types: dict[str, Any] | None,
+    no_resume: bool,
+    **asked: Any,
 ) -> None:
     """Write the runs of each PATH that match to numbered parts in DIR, oldest first, with a manifest of what
     was asked, when, how many rows there are and what was not visible.
@@ -102,7 +111,7 @@ def export_command(
         with no_misspelt_key():
             selection.count()
     with no_misspelt_key(), bar(app, "writing parts"):
-        done = export_runs(client.session, selection, to, format=format_, resume=not no_resume)
+        done = export_runs(client.session, selection, to, format=format_, types=types, resume=not no_resume)
     for file in done.files:
         click.echo(printable(str(file)))
     app.tell(f"{done.rows} runs in {str(done.folder)!r}")
@@ -115,7 +124,9 @@ def export_command(
         )
 
 
-def write_parquet(app: App, selection: RunSelection, output: Path | None) -> None:
+def write_parquet(
+    app: App, selection: RunSelection, output: Path | None, types: dict[str, Any] | None
+) -> None:
     """Write the runs to a Parquet file, whole or not at all.
 
     Raises:
@@ -125,5 +136,5 @@ def write_parquet(app: App, selection: RunSelection, output: Path | None) -> Non
     """
     file = needs_file(output, "parquet")
     with no_misspelt_key(), bar(app, "reading runs"):
-        rows = selection.to_parquet(file)
+        rows = selection.to_parquet(file, types=types)
     app.tell(f"{rows} runs in {str(file)!r}")

@@ -22,6 +22,7 @@ from wbgql.cli.selecting import (
     order_options,
     select_option,
     select_runs,
+    types_option,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @select_option
 @order_options
 @click.option("--deleted", is_flag=True, help="Deleted runs that may be restored, and no others.")
+@types_option
 @list_options("ids", "parquet")
 @global_options()
 @click.pass_obj
@@ -52,6 +54,7 @@ def list_command(
     /,
     select: tuple[str, ...],
     deleted: bool,
+    types: dict[str, Any] | None,
     format_: str | None,
     output: Path | None,
     **asked: Any,
@@ -69,8 +72,10 @@ def list_command(
         write_deleted(app, asked, select, format_, output)
         return
     selection = select_runs(app.client(), asked, select=_sent(select, format_))
+    if types is not None and format_ != "parquet":
+        raise click.UsageError("--types is for --format parquet: other lists print values as they are")
     if format_ == "parquet":
-        write_parquet(app, selection, output)
+        write_parquet(app, selection, output, types)
     else:
         shown = _shown(selection.select, select)
         listing = _listing(

@@ -57,6 +57,30 @@ def select_option(command: F) -> F:
     )(command)
 
 
+def types_option(command: F) -> F:
+    """Add `--types`."""
+    return click.option(
+        "--types",
+        multiple=True,
+        metavar="COLUMN=TYPE",
+        callback=_read_types,
+        help="Fix a column's type: number, integer, boolean, string or json.",
+    )(command)
+
+
+def _read_types(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Any] | None:
+    found = {}
+    for text in given:
+        # A key may hold an equals sign, a type does not.
+        column, equals, kind = text.rpartition("=")
+        if not column or not equals:
+            raise click.BadParameter(f"{text!r}: write COLUMN=TYPE, as in config.seed=integer")
+        found[column] = kind
+    return found or None
+
+
 def order_options(command: F) -> F:
     """Add `--order`, `--limit` and `--stable`."""
     for option in (

@@ -114,15 +114,17 @@ class FieldPath:
 
     @classmethod
     def of_key(cls, key: str) -> FieldPath | None:
-        """Return the field that the server calls `key`; None for what is neither config nor summary.
+        """Return the field that a project lists as `key`; None for what is neither config nor summary.
 
-        The key does not tell a dot in a name from nesting, which is by far the more frequent.
+        In config, `value` stands behind the top-level name. Elsewhere a dot in a name is not told from
+        nesting, which is by far the more frequent.
         """
         section, *parts = key.split(".")
         if section not in ("summary_metrics", "config") or not all(parts) or not parts:
             return None
-        if section == "config" and len(parts) > 1 and parts[1] == "value":
-            del parts[1]
+        if section == "config" and "value" in parts[1:]:
+            end = parts.index("value", 1)
+            parts = [".".join(parts[:end]), *parts[end + 1 :]]
         return cls("config" if section == "config" else "summary", tuple(parts))
 
     @property

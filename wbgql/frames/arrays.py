@@ -24,7 +24,7 @@ from wbgql.frames.buffers import (
     texts_array,
 )
 from wbgql.frames.layout import KeyKind, Kind, in_order
-from wbgql.scalars import dump_json, parse_datetime
+from wbgql.scalars import NON_FINITE_TEXTS, dump_json, parse_datetime
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,9 +37,6 @@ _KIND_OF: Mapping[type, KeyKind] = {
     list: "json",
     dict: "json",
 }
-
-# Source: wandb SDK 0.31.0 `util.make_safe_for_json` (2026-11): what is not finite is stored as text.
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def arrow() -> Any:
@@ -96,7 +93,7 @@ def key_arrays(values: Sequence[Any], kinds: Sequence[KeyKind] | None) -> tuple[
 
 
 def _any_non_finite(values: Sequence[Any]) -> bool:
-    return not _NON_FINITE.keys().isdisjoint(values)
+    return not NON_FINITE_TEXTS.keys().isdisjoint(values)
 
 
 def _split(values: Sequence[Any], kinds: Sequence[KeyKind] | None) -> tuple[dict[KeyKind, pa.Array], int]:
@@ -119,8 +116,8 @@ def _split(values: Sequence[Any], kinds: Sequence[KeyKind] | None) -> tuple[dict
 
 def _place(value: Any, kinds: Sequence[KeyKind] | None) -> tuple[KeyKind, Any] | None:
     kind = _KIND_OF.get(type(value), "json")
-    if kind == "string" and value in _NON_FINITE and (kinds is None or "number" in kinds):
-        return "number", _NON_FINITE[value]
+    if kind == "string" and value in NON_FINITE_TEXTS and (kinds is None or "number" in kinds):
+        return "number", NON_FINITE_TEXTS[value]
     if kinds is None or kind in kinds:
         return kind, value
     if kind == "number" and "integer" in kinds and float(value).is_integer():

@@ -33,6 +33,7 @@ Opener = Callable[[Path], IO[bytes]]
 # A spreadsheet takes a cell that begins so for a formula. Source: OWASP, CSV Injection (2026).
 _FORMULA = "^[=+\\-@\\t\\r\\n]"
 _ROW_GROUP = 10_000
+_NON_FINITE_CELLS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class Writer(Protocol):
@@ -265,25 +266,57 @@ class _CsvWriter:
     """CSV in UTF-8 with a header; null is an empty cell, an empty text is a quoted one.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front. Tags are
-    a JSON list, instants ISO-8601.
+    a JSON list, instants ISO-8601. Numbers that are not finite are the texts that W&B stores for them.
     """
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         import pyarrow as pa
-        from pyarrow import csv
 
         kinds = [(field.name, pa.string() if _is_text(field.type) else field.type) for field in schema]
+        self._file = file
         self._schema = pa.schema(kinds)
-        self._writer = csv.CSVWriter(file, self._schema)
+        self._file.write(_csv_bytes(self._schema.empty_table(), headed=True))
 
     def write(self, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
 
         columns = [_csv_array(column) for column in batch.columns]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        rows = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        self._file.write(_csv_bytes(rows, headed=False) if _is_finite(rows) else _csv_lines(rows))
 
     def finish(self) -> None:
-        self._writer.close()
+        self._file.flush()
+
+
+def _csv_bytes(rows: pa.RecordBatch | pa.Table, *, headed: bool) -> bytes:
+    from pyarrow import csv
+
+    out = io.BytesIO()
+    csv.write_csv(rows, out, csv.WriteOptions(include_header=headed))
+    return out.getvalue()
+
+
+def _is_finite(rows: pa.RecordBatch) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    floats = [column for column in rows.columns if pa.types.is_floating(column.type)]
+    return all(pc.all(pc.is_finite(column)).as_py() is not False for column in floats)
+
+
+def _csv_lines(rows: pa.RecordBatch) -> bytes:
+    """The same as pyarrow writes, but for numbers that are not finite, which it calls nan and inf."""
+    import pyarrow as pa
+
+    columns = []
+    for column in rows.columns:
+        texts: list[str | None] = column.cast(pa.string()).to_pylist()
+        if pa.types.is_floating(column.type):
+            texts = [_NON_FINITE_CELLS.get(text or "", text) for text in texts]
+        elif pa.types.is_string(column.type):
+            texts = [text and '"' + text.replace('"', '""') + '"' if text != "" else '""' for text in texts]
+        columns.append([text or "" for text in texts])
+    return "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True)).encode()
 
 
 def _json_values(field: pa.Field, column: pa.Array) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from wbgql.errors import ResultError, UsageError
-from wbgql.scalars import dump_json, parse_json
+from wbgql.scalars import NON_FINITE_TEXTS, dump_json, parse_json
 
 Row: TypeAlias = dict[str, Any]
 """What was logged at one step, under the keys it was logged by; `_step` among them."""
@@ -21,7 +21,6 @@ COMPANIONS = (STEP, TIMESTAMP, "_runtime")
 # only where whole rows are this many times wider.
 _MUCH_WIDER = 4
 
-NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 ABSENT = object()
 """Where a row holds nothing; null is something."""
 
@@ -199,4 +198,4 @@ def is_cheaper_by_key(rows: Collection[Row], keys: Sequence[str] | None) -> bool
 
 
 def _restored(value: Any) -> Any:
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+    return NON_FINITE_TEXTS.get(value, value) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -72,7 +73,7 @@ def _sortable(value: Any) -> float | None:
         return value.timestamp()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if value == value else None  # noqa: PLR0124  # NaN has no place in an order
+    return value if math.isfinite(value) else None  # stored as text, and sorted so
 
 
 def _tests(question: Question) -> Iterator[Callable[[Document], bool]]:

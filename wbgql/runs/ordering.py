@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import nsmallest
@@ -40,6 +41,33 @@ def lacks_order(page: RunPage, order: Order) -> bool:
         return False
     projection, field = Projection.of([order.path]), Field(order.path)
     return all(isinstance(Run(node, page.project, projection)[field], dict | None) for node in page)
+
+
+def text_among_numbers(page: RunPage, order: Order) -> str | None:
+    """Say what a server that stores NaN and infinities as text puts in the wrong place on a page, or None.
+
+    In descending order text comes before all numbers: NaN first, and -Infinity above every number.
+    """
+    if order.path.section == "run" or order.path.dotted is not None:
+        return None
+    projection, field = Projection.of([order.path]), Field(order.path)
+    values = [Run(node, page.project, projection)[field] for node in page]
+    numbers = [value for value in values if isinstance(value, float)]
+    found = [
+        condition
+        for condition, is_there in (
+            (f"not {order.path}.is_nan()", order.descending and any(map(math.isnan, numbers))),
+            (f'{order.path} != "-Infinity"', -math.inf in numbers),
+        )
+        if is_there
+    ]
+    if not found:
+        return None
+    return (
+        f"{order}: servers store NaN and infinities as text, which comes"
+        f" {'before' if order.descending else 'after'} every number; to leave such runs out, add"
+        f" {' and '.join(map(repr, found))} to the filter"
+    )
 
 
 def _rank(value: Any, descending: bool) -> tuple[int, Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from wbgql.expressions import FieldPath
 from wbgql.frames.decoding import UNNAMEABLE, unwrap
-from wbgql.scalars import parse_json
+from wbgql.scalars import from_safe_json, holds_non_finite, parse_json
 
 Decode = Callable[[str], dict[str, Any]]
 
@@ -90,13 +90,18 @@ class Projection:
         return asked
 
     def read_config(self, text: str) -> dict[str, Any]:
-        """The asked keys of a config text, without W&B's wrapper and its internal `_wandb`."""
+        """The asked keys of a config text, without W&B's wrapper and its internal `_wandb`.
+
+        The texts that W&B stores for NaN and infinities become floats, here and in a summary.
+        """
         wrapped = decoder_of(self.config)(text)
-        return {key: unwrap(value) for key, value in wrapped.items() if key != "_wandb"}
+        found = {key: unwrap(value) for key, value in wrapped.items() if key != "_wandb"}
+        return from_safe_json(found) if holds_non_finite(text) else found
 
     def read_summary(self, text: str) -> dict[str, Any]:
         """The asked keys of a summary text."""
-        return decoder_of(self.summary)(text)
+        found = decoder_of(self.summary)(text)
+        return from_safe_json(found) if holds_non_finite(text) else found
 
 
 NOTHING = Projection()

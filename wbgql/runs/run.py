@@ -144,7 +144,7 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Selected summary keys, as `config`. NaN may come as a float or as the text the server stores."""
+        """Selected summary keys, as `config`. NaN and infinities are floats, here and in `config`."""
         if self._summary is None:
             text = self._fetched("summary", self._summary_text)
             self._summary = self._selected("summary", self._projection.read_summary(text) if text else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from wbgql.runs.explaining import Explanation, explain
 from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
 from wbgql.runs.keys import key_warnings, mismatches
 from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUNS, MAX_PAGE_SIZE, RunNode, RunPage
-from wbgql.runs.ordering import first_in_order, lacks_order
+from wbgql.runs.ordering import first_in_order, lacks_order, text_among_numbers
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import OnUnstable, OrderLike, Question, Select, Where, make_question
 from wbgql.runs.reading import PageReader
@@ -285,11 +286,15 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
             )
         else:
             pages = self._read(question, tally, each=None)
+        told = self.scope.single is None and left is not None  # sorted here, where NaN comes last
         for page in pages:
             taken = page if left is None else RunPage(page.project, page[:left])
             order = question.order
             if order is not None and not tally.coverage().runs and lacks_order(page, order):
                 self._warn_of_unknown_keys([page.project], [order.path], [order.path])
+            if order is not None and not told and (message := text_among_numbers(page, order)):
+                told = True
+                warn(FilterWarning(message))
             tally.add(page.project, len(taken))
             left = None if left is None else left - len(taken)
             yield taken
@@ -335,6 +340,14 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
             raise NotFound(
                 f"nothing of {str(self.scope)!r} could be read: {reasons}", operation=LIST_RUNS.name
             )
+
+    def count_matching(self, filters: dict[str, Any]) -> int:
+        """Count the runs of all projects for which a filter holds. One request for each project."""
+        total = 0
+        for path in self.project_paths():
+            with suppress(NotFound, PermissionDenied):
+                total += PageReader(self._session, path, self.question).count(filters)
+        return total
 
     @property
     def read_projects(self) -> list[ProjectPath]:
