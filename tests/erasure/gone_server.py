@@ -53,6 +53,9 @@ class GoneServer:
     def _ListProjects(self, given: Mapping[str, Any]) -> Any:
         return {"projects": page([])}
 
+    def _GetEntity(self, given: Mapping[str, Any]) -> Any:
+        return {"entity": {"id": "entity-1", "available": False}}
+
     def _ListCollections(self, given: Mapping[str, Any]) -> Any:
         return {"project": {"artifactCollections": page([])}}
 
