@@ -15,7 +15,6 @@ from wbgql.errors import Paused, ServerUnavailable, UsageError
 from wbgql.retry import parse_retry_after
 from wbgql.transport import Reply, Transport
 
-DEFAULT_RATE = 10.0
 _LOW = 0.1  # of what the server grants: below, what is left is spread over the time until it grants more
 _SOON_S = 5.0  # a wait that an item in work may still finish before the job stops
 
@@ -32,7 +31,7 @@ class Limits:
         UsageError: the rate is not a positive number.
     """
 
-    rate: float = DEFAULT_RATE
+    rate: float = 10.0
     failures: int = 6
     max_wait_s: float = 300.0
     min_wait_s: float = 1.0

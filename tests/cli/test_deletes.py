@@ -247,6 +247,15 @@ def test_runs_of_several_projects_go_in_one_call_and_one_phrase(command) -> None
     assert (got.code, refused.code, _mutations(refused)) == (0, 7, [])
 
 
+def test_a_project_that_is_not_visible_does_not_keep_the_others_from_being_shown(command) -> None:
+    answers = [RIGHTS, {"project": None}, seen_many(run("b"), project="audio")]
+    got = command("runs", "delete", "acme/typo/a", "acme/audio/b", answers=answers)
+    alone = command("runs", "delete", "acme/typo/a", answers=[RIGHTS, {"project": None}])
+
+    assert [row["would"].partition(":")[0] for row in got.rows] == ["nothing", "hide"]
+    assert (got.code, alone.code) == (0, 10)
+
+
 def test_a_preview_of_many_runs_costs_a_request_for_25(command) -> None:
     names = [f"r{number:03}" for number in range(60)]
     pages = [seen_many(*map(run, names[start : start + 25])) for start in (0, 25, 50)]

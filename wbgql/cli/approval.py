@@ -44,7 +44,7 @@ def rate_option(command: F) -> F:
     return click.option(
         "--rate",
         type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
+        default=50.0,
         show_default=True,
         metavar="N",
         help="Send at most N requests per second.",

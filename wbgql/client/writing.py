@@ -11,6 +11,7 @@ from wbgql.bars import terminal_bar
 from wbgql.cautions import warn
 from wbgql.client.artifacts import Artifacts
 from wbgql.deletes import (
+    DEFAULT_RATE,
     ArtifactDeletion,
     DeletedRuns,
     Deletion,
@@ -35,7 +36,7 @@ from wbgql.deletes import (
 from wbgql.edits import KeyPath, Values
 from wbgql.errors import PartialError, StoreError, UsageError
 from wbgql.files import File
-from wbgql.limiting import DEFAULT_RATE, Limits
+from wbgql.limiting import Limits
 from wbgql.paths import ProjectLike, ProjectPath, RunLike
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run

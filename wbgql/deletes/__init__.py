@@ -22,7 +22,7 @@ from wbgql.deletes.artifacts import (
     iter_outputs,
     preview_artifact,
 )
-from wbgql.deletes.batches import group_by_reason
+from wbgql.deletes.batches import DEFAULT_RATE, group_by_reason
 from wbgql.deletes.deleted import DeletedRun, DeletedRuns, list_deleted, list_recorded, lists_deleted
 from wbgql.deletes.elsewhere import FIND_RUNS, Elsewhere, search_elsewhere
 from wbgql.deletes.files import DELETE_FILES, FileDeletion, delete_files
@@ -52,6 +52,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
 )
 
 __all__ = [
+    "DEFAULT_RATE",
     "DELETE_ARTIFACT",
     "DELETE_FILES",
     "DELETE_RUN",

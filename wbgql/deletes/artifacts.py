@@ -10,7 +10,7 @@ import msgspec
 
 from wbgql.artifacts import ArtifactPath, CreatedByRun, CreatedByUser
 from wbgql.connection import Connection, iter_nodes
-from wbgql.deletes.batches import pace, raise_if_failed, run_batch
+from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, Kept, NotFound, NotVisible, ResponseError, UsageError, WbgqlError
 from wbgql.holds import HoldRegister, HoldTarget
@@ -368,7 +368,7 @@ def delete_artifacts(
         PartialError: some were not deleted; `.done` and `.failed` have the outcomes.
         The first error itself, where nothing at all was done.
     """
-    paced = pace(session, limits or Limits())
+    paced = pace(session, limits or Limits(rate=DEFAULT_RATE))
 
     def act(target: ArtifactPath | str | FoundVersion) -> ArtifactDeletion:
         try:

@@ -26,6 +26,10 @@ from wbgql.progress import Progress
 from wbgql.retry import RetryPolicy
 from wbgql.session import Session
 
+DEFAULT_RATE = 50.0
+"""Requests per second, at most. One request at a time over a network rarely reaches it; the server's headers
+slow it down."""
+
 FAILURES_IN_A_ROW = 5
 """How many items in a row may fail by a fault of the server before a batch ends."""
 
@@ -176,7 +180,9 @@ def group_by_reason(outcomes: Iterable[HasOutcome]) -> list[str]:
     """Return a line per reason: how many, why, and the paths of the first ten."""
     groups: dict[tuple[str, str], list[str]] = {}
     for one in outcomes:
-        reason = (one.reason or "").replace(repr(one.path), "it").replace(one.path, "it")
+        reason = one.reason or ""
+        for name in (f"run {one.path!r}", f"artifact {one.path!r}", repr(one.path), one.path):
+            reason = reason.replace(name, "it")
         groups.setdefault((one.outcome, reason), []).append(one.path)
     lines = []
     for (outcome, reason), paths in groups.items():

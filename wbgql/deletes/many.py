@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from wbgql.deletes.artifacts import ArtifactDeletion
-from wbgql.deletes.batches import pace, raise_if_failed, run_batch
+from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
 from wbgql.deletes.outputs import WithArtifacts, delete_outputs
 from wbgql.deletes.runs import Deletion, Outcome, delete_run, search_for
 from wbgql.deletes.sending import look_up
@@ -42,7 +42,7 @@ def delete_runs(
     before and after: three requests per run that is hidden, one per run that is absent or refused, one per
     entity for the rights, and one for the undelete window. The other projects of the entities are searched
     for the runs that are absent, all together: one request per project and 500 of them. `limits` pace the
-    requests, 10 a second if not given; the server's rate-limit headers are obeyed, and a 429 is waited out.
+    requests, 50 a second if not given; the server's rate-limit headers are obeyed, and a 429 is waited out.
     `on_result` gets each outcome as it is known, those of absent runs last; `progress` the number of runs
     that are done.
 
@@ -64,7 +64,7 @@ def delete_runs(
             others; the message groups them by reason.
         The first error itself, where nothing at all was done; a note groups the runs by reason.
     """
-    paced = pace(session, limits or Limits(), clock=clock, sleep=sleep)
+    paced = pace(session, limits or Limits(rate=DEFAULT_RATE), clock=clock, sleep=sleep)
     gate = Gate(paced, holds)
     versions: dict[RunPath, list[ArtifactDeletion]] = {}
 

@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 
 from wbgql.deletes.sending import look_up_many
-from wbgql.errors import Held, PermissionDenied, StillLogging
+from wbgql.errors import Held, NotVisible, PermissionDenied, StillLogging
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import RunNode
 from wbgql.session import Session
@@ -53,15 +53,27 @@ def preview_deletes(
     One request for 25 runs of one project, and one per entity for the rights.
 
     Raises:
-        NotVisible: a project is missing or not visible.
+        NotVisible: no project is visible. If only some are not, the previews of their runs say so.
     """
     gate = gate or Gate(session, holds)
     progress = progress or NoProgress()
+    by_project: dict[ProjectPath, list[RunPath]] = {}
+    for path in dict.fromkeys(paths):
+        by_project.setdefault(path.project_path, []).append(path)
     found: dict[RunPath, Preview] = {}
-    for seen in look_up_many(session, paths):
-        for path, node in seen.runs:
-            found[path] = _preview(path, node, bool(seen.read_only), gate, force=force)
-        progress.report(len(found), len(paths))
+    unseen: list[NotVisible] = []
+    for wanted in by_project.values():
+        try:
+            for seen in look_up_many(session, wanted):
+                for path, node in seen.runs:
+                    found[path] = _preview(path, node, bool(seen.read_only), gate, force=force)
+                progress.report(len(found), len(paths))
+        except NotVisible as error:
+            unseen.append(error)
+            left = [path for path in wanted if path not in found]
+            found |= {path: Preview(path=str(path), would="nothing", reason=str(error)) for path in left}
+    if unseen and len(unseen) == len(by_project):
+        raise unseen[0]
     return [found[path] for path in paths]
 
 
