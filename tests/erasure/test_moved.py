@@ -111,6 +111,20 @@ def test_a_run_that_was_moved_while_the_job_was_down_is_not_booked_as_hidden(sta
     assert outcomes(case) == [("run", "moved", "other_project")]
 
 
+def test_absent_runs_of_a_batch_are_searched_for_together(stage, other):
+    stage.make("a", "b", "c", "stays")
+    case = stage.case(["a", "b", "c"])
+    for name in ("a", "b"):
+        stage.world.delete_run(name)
+    move(stage.world, "c", other)
+
+    stage.apply(case)
+
+    assert [outcome for _, outcome, _ in outcomes(case)] == ["erased_by_other", "erased_by_other", "moved"]
+    searches = [one for one in stage.proxy.requests if one.operation == "FindRuns"]
+    assert len(searches) == len({one.variables["project"] for one in searches})
+
+
 def test_a_run_that_came_back_and_was_moved_is_not_hidden(job, world, other, time):
     for name in ("r1", "control"):
         world.run(name)

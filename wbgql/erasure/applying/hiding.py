@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up, search_elsewhere
-from wbgql.erasure.actions import Action
+from wbgql.erasure.actions import Action, Outcome
 from wbgql.erasure.applying.identity import compare_parts, compare_run
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, look_patiently, send
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.planning.facts import RunFacts, read_run_facts
 from wbgql.erasure.planning.fingerprints import is_run_as_planned
-from wbgql.erasure.plans import PlannedRun
 from wbgql.errors import NotVisible, UsageError
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import LOGGING_STATES
 from wbgql.scalars import parse_datetime
 
 _FUTURE = timedelta(minutes=2)
+UNCONFIRMED: frozenset[Outcome] = frozenset({"erased_by_other", "gone_after_attempt"})
+"""Outcomes of a run that is absent, and of which no answer said that our deletion did it."""
 
 
 def hide(work: Work, action: Action, owner: str) -> Ending | None:
     """Hide a run and say what became of it; None where its process is not quiet yet.
 
     Three requests where nothing is in the way. A run that an earlier attempt may have hidden is looked up
-    before anything else.
+    before anything else. One that is absent without a success (`UNCONFIRMED`) may have been moved:
+    `unless_moved` tells.
     """
     if action.attempts:
         found = look_patiently(work, lambda: look_at_run(work, action.path))
         if found is Found.GONE:
-            return _unless_moved(work, action.run, Ending("gone_after_attempt", "found_on_resume"))
+            return Ending("gone_after_attempt", "found_on_resume")
         if found is Found.UNKNOWN:
             raise NotVisible(
                 f"run no. {action.shown_no}: a deletion was sent earlier, and null proves nothing now: "
@@ -114,14 +117,23 @@ def _absent(work: Work, action: Action) -> Ending:
         return Ending("changed", "came_back")
     # A deletion that an earlier round sent may have been applied late.
     late = Ending("gone_after_attempt", "earlier_round")
-    return _unless_moved(work, action.run, late if action.was_attempted else Ending("erased_by_other"))
+    return late if action.was_attempted else Ending("erased_by_other")
 
 
-def _unless_moved(work: Work, planned: PlannedRun, ending: Ending) -> Ending:
-    """How it ends with a run that is absent and whose deletion nobody confirmed: it may have been moved."""
-    seen = search_elsewhere(work.session, {planned.path.project_path: [planned.id]})
-    at = seen.of(planned.path, planned.created_at)
-    return ending if at is None else Ending("moved", "other_project")
+def unless_moved(work: Work, absent: Sequence[tuple[Action, Ending]]) -> list[tuple[Action, Ending]]:
+    """How it ends with runs that are absent and whose deletion nobody confirmed: they may have been moved.
+
+    One request for each project of their entities and 500 of them.
+    """
+    missing: dict[ProjectPath, list[str]] = {}
+    for action, _ in absent:
+        missing.setdefault(action.path.project_path, []).append(action.run.id)
+    seen = search_elsewhere(work.session, missing)
+    moved = Ending("moved", "other_project")
+    return [
+        (action, ending if seen.of(action.path, action.run.created_at) is None else moved)
+        for action, ending in absent
+    ]
 
 
 def _stop(work: Work, action: Action, owner: str) -> None:
@@ -134,7 +146,7 @@ def _stop(work: Work, action: Action, owner: str) -> None:
 
 def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
     planned, tags = action.run, facts.run.tags or []
-    ending = destroy(
+    return destroy(
         work,
         action,
         owner,
@@ -144,4 +156,3 @@ def _destroy(work: Work, action: Action, owner: str, facts: RunFacts) -> Ending:
         gone="hidden",
         tags=tags,
     )
-    return _unless_moved(work, planned, ending) if ending.outcome == "gone_after_attempt" else ending

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from wbgql.erasure.actions import Action
-from wbgql.erasure.applying.hiding import hide
+from wbgql.erasure.applying.hiding import UNCONFIRMED, hide, unless_moved
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.parts import delete_file, delete_version
 from wbgql.erasure.applying.work import Work
@@ -65,26 +65,37 @@ class Runner:
             work.ledger.note(work.job, "quarantined", {"lo": batch.lo, "hi": batch.hi, "starts": starts - 1})
             self.quarantined += 1
             return "quarantined"
-        waiting = []
+        waiting: list[Action] = []
+        absent: list[tuple[Action, Ending]] = []
         for action in work.actions(batch.lo, batch.hi):
             if self._should_stop():
                 break
-            if not self._do(action, owner):
+            if not self._do(action, owner, absent):
                 waiting.append(action)
+        self._search(absent, owner)
         self._wait_for(waiting, owner)
         return "stopped" if work.stopping.is_set() else "done"
 
-    def _do(self, action: Action, owner: str) -> bool:
-        """Do one action; False where it has to wait."""
+    def _do(self, action: Action, owner: str, absent: list[tuple[Action, Ending]]) -> bool:
+        """Do one action; False where it has to wait. A run that may have been moved goes to `absent`."""
         work = self._work
         self._check()
         ending = _HANDLERS[action.kind](work, action, owner)
         if ending is None:
             return False
+        if action.kind == "run" and ending.outcome in UNCONFIRMED:
+            absent.append((action, ending))
+            return True
         work.finish(action, owner, ending)
         if action.kind == "run":
             work.brakes.check_canaries()
         return True
+
+    def _search(self, absent: list[tuple[Action, Ending]], owner: str) -> None:
+        """Say what became of absent runs, after one search for all of them."""
+        if absent:
+            for action, ending in unless_moved(self._work, absent):
+                self._work.finish(action, owner, ending)
 
     def _wait_for(self, waiting: list[Action], owner: str) -> None:
         """Ask again for runs that are being logged until their time is used up. What is left stays open."""
@@ -93,7 +104,9 @@ class Runner:
         while waiting and time.monotonic() < until and not self._should_stop():
             if self._work.wait(_ASK_AGAIN_S):
                 return
-            waiting = [action for action in waiting if not self._do(action, owner)]
+            absent: list[tuple[Action, Ending]] = []
+            waiting = [action for action in waiting if not self._do(action, owner, absent)]
+            self._search(absent, owner)
 
     def _should_stop(self) -> bool:
         if self._work.stopping.is_set():
