@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from wbgql.progress import NoProgress, Progress
@@ -34,7 +35,6 @@ def draw_bar(what: str) -> Iterator[Progress]:
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.progress import Progress as RichProgress  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -46,6 +46,15 @@ def draw_bar(what: str) -> Iterator[Progress]:
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:.1f}/s")
 
+    class Left(ProgressColumn):
+        """The time left, where that can be said."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            left = task.time_remaining
+            return Text("" if left is None else f"{timedelta(seconds=int(left))} left")
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -53,8 +62,7 @@ def draw_bar(what: str) -> Iterator[Progress]:
         MofNCompleteColumn(),
         Rate(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        Left(),
     )
     console = Console(file=sys.stderr)
     # Data must reach stdout untouched; what is said on stderr meanwhile is put above the bar.
