@@ -182,3 +182,29 @@ def test_deleted_runs_are_listed_and_the_ids_bring_them_back(world: World, run: 
     assert listed.err == ""
     assert back.rows == [{"path": str(path), "outcome": "restored"}]
     assert run("runs", "list", world.path, "--deleted", "--where", "state == 'x'").code == 2
+
+
+_LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { versionIndex } }"
+
+
+def test_a_linked_version_is_kept_and_the_link_is_not_taken_for_it(world: World, run: Run) -> None:
+    world.run("r1")
+    version = world.log("net", {"a": b"1"}, runName="r1")
+    given = {
+        "artifactID": version,
+        "artifactPortfolioName": "portfolio",
+        "entityName": "admin",
+        "projectName": world.project,
+        "aliases": [],
+    }
+    world.caller.ask(_LINK, input=given)
+
+    kept = run("artifacts", "delete", f"{world.path}/net:v0", *YES)
+    link = run("artifacts", "delete", f"{world.path}/portfolio:v0", "--delete-links")
+    done = run("artifacts", "delete", f"{world.path}/net:v0", *YES, "--delete-links")
+
+    assert (kept.code, kept.rows[0]["outcome"]) == (6, "kept")
+    assert f"is linked into {world.path}/portfolio" in kept.err
+    assert link.code == 2
+    assert f"is a link to '{world.path}/net:v0'" in link.err
+    assert (done.code, done.rows[0]["outcome"]) == (0, "deleted")

@@ -109,6 +109,8 @@ def delete_artifacts_command(
     finally:
         rows = [_outcome_row(one) for one in outcomes]
         rows += [{"path": path, "outcome": "absent_before"} for path in absent]
+        if format_ == "ids":
+            rows = [row for row in rows if row["outcome"] == "deleted"]
         if rows:
             write_list(_listing(rows, ("path", "outcome", "state", "answered", "reason")), format_, output)
     if absent and not outcomes:

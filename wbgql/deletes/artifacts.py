@@ -206,7 +206,7 @@ def find_version(session: Session, target: ArtifactPath | str) -> FoundVersion |
 
     Raises:
         NotVisible: the project of the path is missing or not visible.
-        UsageError: the server answers with another version than the one asked for.
+        UsageError: the server answers with another version than the one asked for, or the path names a link.
     """
     if isinstance(target, str):
         try:
@@ -228,7 +228,19 @@ def find_version(session: Session, target: ArtifactPath | str) -> FoundVersion |
                 "path. Nothing was deleted"
             )
         found = project.artifact
+        if found is not None:
+            _refuse_link(found, target)
     return None if found is None or found.state == "DELETED" else found
+
+
+def _refuse_link(found: FoundVersion, target: ArtifactPath) -> None:
+    home = found.artifact_sequence.project
+    place = None if home is None else (home.entity_name, home.name, found.artifact_sequence.name)
+    if place != (target.entity, target.project, target.collection):
+        raise UsageError(
+            f"artifact {str(target)!r} is a link to {found.path!r}: name that one to delete it; "
+            "nothing was done"
+        )
 
 
 def iter_outputs(session: Session, path: RunPath) -> Iterator[FoundVersion]:
@@ -425,14 +437,6 @@ def _look_before(session: Session, target: ArtifactPath | str | FoundVersion) ->
             f"no artifact {_name(target)!r}: it was deleted, never existed, or this key cannot see it",
             operation=FIND_VERSION.name,
         )
-    if isinstance(target, ArtifactPath):
-        home = found.artifact_sequence.project
-        place = None if home is None else (home.entity_name, home.name, found.artifact_sequence.name)
-        if place != (target.entity, target.project, target.collection):
-            raise UsageError(
-                f"artifact {str(target)!r} is a link to {found.path!r}: name that one to delete it; "
-                "nothing was done"
-            )
     if isinstance(target, FoundVersion) and (found.path, found.digest) != (target.path, target.digest):
         raise UsageError(
             f"artifact {target.id!r} was {target.path!r} and is {found.path!r} now, or its content changed; "
