@@ -395,3 +395,54 @@ def test_a_misspelt_key_to_remove_changes_nothing(command) -> None:
 
     assert (got.code, got.operations) == (2, ["GetRun"])
     assert "has no config[\"persn\"] to remove; did you mean 'person'?" in got.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--order", '-summary["a.b"]'), 'write summary["a.b"], with --client-side, which reads every run'),
+        (
+            ("--where", 'summary["a.b"] > 1'),
+            'write summary["a.b"], with --client-side, which reads every run',
+        ),
+        (
+            ("--where", 'summary["a"].has(1)'),
+            'the client can: write summary["a"].has(...), with --client-side',
+        ),
+        (("--where", 'summary["a"] == [1]'), "the client can, with --client-side"),
+        (("--where", '1 in summary["a"]'), "the client can, with --client-side"),
+        (("--order", 'summary["a"]', "--stable"), "--stable reads by creation time: leave out --order"),
+        (("--select", 'step["a"]'), "`wbgql history --key KEY` reads them"),
+        (("--where", "val/acc > 1"), 'write summary["val/acc"] for a metric'),
+    ],
+    ids=str,
+)
+def test_advice_on_the_command_line_is_spelt_as_options(command, argv: tuple[str, ...], said: str) -> None:
+    got = command("runs", "list", "acme/vision", *argv)
+
+    assert got.code == 2
+    assert said in got.err
+    assert "=True" not in got.err
+    assert got.sent == []
+
+
+def test_an_order_by_a_key_with_a_dot_works_as_the_advice_says(command) -> None:
+    found = [run(name, summaryMetrics=json.dumps({"a.b": value})) for name, value in (("x", 1), ("y", 2))]
+    argv = ("--order", '-summary["a.b"]', "--client-side", "--limit", "1")
+
+    got = command("runs", "list", "acme/vision", *argv, "--format", "json", answers=[runs(*found)])
+
+    assert [row["id"] for row in json.loads(got.out)] == ["y"]
+
+
+def test_fields_tell_a_dot_in_a_key_from_nesting(command) -> None:
+    listed = fields("summary_metrics.metrics/mAP_0.5", "summary_metrics.loss.max", "config.a.b.value")
+    counts = [{"project": {"runCount": 0}}, {"project": {"runCount": 2}}]
+
+    got = command("fields", "acme/vision", answers=[listed, *counts])
+
+    assert [row["field"] for row in got.rows] == [
+        'summary["metrics/mAP_0.5"]',
+        'summary["loss"]["max"]',
+        'config["a.b"]',
+    ]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.output import Listing, list_options, write_list
 from wbgql.paths import quoted_path
+
+if TYPE_CHECKING:
+    from wbgql.projects import ProjectField
 
 
 @click.group("projects", short_help="Projects of an entity.", epilog=examples("wbgql projects list acme"))
@@ -56,12 +61,27 @@ def fields_command(
 ) -> None:
     """List the keys that runs of PATH hold.
 
-    `field` is written as --where, --order and --select take it, `path` as --filters does.
+    `field` is written as --where, --order and --select take it, `path` as the server does. A dot in a path of
+    the summary may be part of a key; one count for each such name tells.
     """
+    client = app.client()
+
+    @cache
+    def is_object(top: str) -> bool:
+        return client.runs(path).count_matching({f"summary_metrics.{top}": {"$exists": True}}) > 0
+
+    def written(field: ProjectField) -> str:
+        from wbgql.expressions import FieldPath
+
+        section, *parts = field.path.split(".")
+        if section == "summary_metrics" and len(parts) > 1 and not is_object(parts[0]):
+            return str(FieldPath("summary", (".".join(parts),)))
+        return field.field
+
     listing = Listing(
-        app.client().fields(path, pattern=pattern),
+        client.fields(path, pattern=pattern),
         columns={
-            "field": lambda field: field.field,
+            "field": written,
             "type": lambda field: field.type,
             "path": lambda field: field.path,
         },

@@ -48,10 +48,13 @@ def explain_command(
     requests and an estimate of bytes. Sends a count for each project, its typed keys, and one small
     page or two.
     """
-    told = select_runs(app.client(), asked, select=select).explain()
-    if format_ == "json":
-        import msgspec
+    import msgspec
 
+    from wbgql.cli.spelling import for_command_line
+
+    told = select_runs(app.client(), asked, select=select).explain()
+    told = msgspec.structs.replace(told, warnings=tuple(map(for_command_line, told.warnings)))
+    if format_ == "json":
         write_object(msgspec.to_builtins(told), "json", output)
     else:
         write_text(f"{told}\n", output)

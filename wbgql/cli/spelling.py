@@ -20,6 +20,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"ask client\.history\(runs, keys=\[\.\.\.\]\) for them", "`wbgql history --key KEY` reads them"),
     (r"give it to client\.history\(\.\.\.\)\.where\(\)", "give it to `wbgql history --step-where`"),
     (r"leave out order='[^']*', or sort after", "leave out --order, or sort after"),
+    (r"select runs with client\.runs\(where=\.\.\.\)", "select runs with --where"),
     (r" or tzinfo=UTC", ""),
     (r"read text with parse_expression", "write a comparison"),
     (r"\bwb\.(?=(?:run|summary|config|step)\b)", ""),

@@ -216,7 +216,9 @@ class _Reader:
                 return field.has(tag)
         if not isinstance(field, TagsField):
             raise self.error(
-                right, f"{field} is not a list: write {field}.contains(text) or {field} in [...]"
+                right,
+                f"{field}: the server cannot look into lists, write {field}.contains(text) or"
+                f" {field} in [...]; the client can, with client_side=True in the call",
             )
         if not isinstance(tag, str):
             raise self.error(left, f"{tag!r} is not a tag: tags are text")
