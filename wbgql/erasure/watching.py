@@ -102,7 +102,7 @@ def watch_once(
     )
     moved = find_moved(reader.session, case.plan, states)
     states |= dict.fromkeys(moved.runs, "present")
-    names = Names(case.plan, key, {})
+    names = Names(case.plan, key, claims.files)
     back = [item for item, state in states.items() if state == "present"]
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
     seen = Watched(

@@ -12,7 +12,7 @@ from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import iter_run_ids
 from wbgql.session import Session
 
-_NEWEST_FIRST = "-created_at"
+NEWEST_FIRST = "-created_at"
 _PAGE = 100
 
 
@@ -61,7 +61,7 @@ def _choose(session: Session, path: ProjectPath, claimed: Container[str], seen: 
     if quick is not None:
         return quick
     visible = None
-    for node in iter_run_ids(session, path, order=_NEWEST_FIRST, page_size=_PAGE):
+    for node in iter_run_ids(session, path, order=NEWEST_FIRST, page_size=_PAGE):
         if node.name not in claimed:
             return node.name
         visible = node.name

@@ -12,12 +12,14 @@ from wbgql.errors import NotFound, PermissionDenied, RequestError
 from wbgql.files import iter_files
 from wbgql.paths import ProjectPath, RunPath
 
+_RUNS_TRIED = 10
+
 
 class FileUrls:
     """Opens `<base_url>/files/<entity>/<project>/<run>/<name>`, and reads nothing of what comes.
 
-    The form of the URL is tried on a file of the control run first: where that one does not open, nothing
-    can be said of the others.
+    The form of the URL is tried on a file of a live run first: where that one does not open, nothing can be
+    said of the others.
 
     Source: the form that the wandb SDK uploads to and links, wandb SDK 0.31.0 (2026-11).
     """
@@ -29,7 +31,10 @@ class FileUrls:
         self.tried: dict[ProjectPath, bool] = {}
 
     def works(self, project: ProjectPath) -> bool:
-        """Whether a file of the project's control run opens. Two requests, once for each project."""
+        """Whether a file of a live run of the project opens. Three requests, once for each project.
+
+        A request more for each of the newest live runs that has no file; after ten of them, nothing is tried.
+        """
         if project not in self.tried:
             self.tried[project] = self._try_control(project)
         return self.tried[project]
@@ -49,15 +54,15 @@ class FileUrls:
             return "unknown"
 
     def _try_control(self, project: ProjectPath) -> bool:
-        control = self._reads.control(project).run
-        if control is None:
-            return False
-        files = iter_files(self._reads.session, RunPath(project.entity, project.project, control))
-        try:
-            first = next((file.name for file in files if file.size_bytes), None)
-        except NotFound:
-            return False
-        return first is not None and self.ask(project, control, first) == "present"
+        for run_id in self._reads.live_runs(project, _RUNS_TRIED):
+            files = iter_files(self._reads.session, RunPath(project.entity, project.project, run_id))
+            try:
+                first = next((file.name for file in files if file.size_bytes), None)
+            except NotFound:
+                continue
+            if first is not None:
+                return self.ask(project, run_id, first) == "present"
+        return False
 
 
 def explain(works: Mapping[ProjectPath, bool]) -> str | None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from wbgql.artifacts import get_artifact
-from wbgql.erasure.verifying.controls import Control, find_control
+from wbgql.erasure.verifying.controls import NEWEST_FIRST, Control, find_control
 from wbgql.erasure.verifying.operations import (
     BATCH,
     GET_DELETED_MARK,
@@ -21,7 +21,7 @@ from wbgql.erasure.verifying.operations import (
 from wbgql.erasure.verifying.settling import Answer
 from wbgql.errors import NotFound, PermissionDenied, ResponseError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.runs import list_run_ids
+from wbgql.runs import iter_run_ids, list_run_ids
 from wbgql.session import Session
 
 T = TypeVar("T")
@@ -65,6 +65,17 @@ class Reads:
             self.controls[project] = find_control(self.session, project, claimed, self._new_id)
             self._fresh.add(project)
         return self.controls[project]
+
+    def live_runs(self, project: ProjectPath, limit: int) -> Iterator[str]:
+        """Yield the newest runs of a project that are no claimed ones, as far as it can be read."""
+        if self.control(project).run is None:
+            return
+        newest = iter_run_ids(self.session, project, order=NEWEST_FIRST, page_size=limit)
+        claimed = self._claimed.get(project, ())
+        try:
+            yield from islice((node.name for node in newest if node.name not in claimed), limit)
+        except (NotFound, PermissionDenied):
+            return
 
     def runs(self, project: ProjectPath, run_ids: Sequence[str]) -> dict[str, Answer]:
         """Ask for runs by a list and one by one. About n / 500 + n / 25 requests.
