@@ -267,16 +267,27 @@ def find_version_by_id(context: Context, storage_id: str | None) -> Row:
         NotFound: no such version, or not visible.
     """
     found = find_version(context, parse_id("Artifact", storage_id))
-    if found is None or not _is_visible(context, found):
+    if found is None or not is_version_visible(context, found):
         raise NotFound(f"artifact {storage_id!r} not found", status=404)
     return found
 
 
-def _is_visible(context: Context, version: Row) -> bool:
-    if project_of(context, collection_of_version(context, version)["projectPk"]) is not None:
+def is_version_visible(context: Context, version: Row) -> bool:
+    """Whether the viewer may see a version: where it was logged, or where it is linked."""
+    if is_collection_visible(context, version["sequencePk"]):
         return True
-    linked = (collection_of(context, member["collectionPk"]) for member in memberships(context, version))
-    return any(found and project_of(context, found["projectPk"]) for found in linked)
+    key = ("linked", version["pk"])
+    if key not in context.memo:
+        linked = "SELECT collection_id FROM artifact_members WHERE artifact_id = ?"
+        pks = [pk for (pk,) in context.db.execute(linked, (version["pk"],))]
+        context.memo[key] = any(is_collection_visible(context, pk) for pk in pks)
+    return bool(context.memo[key])
+
+
+def is_collection_visible(context: Context, pk: int) -> bool:
+    """Whether the viewer may see the project of a collection."""
+    found = collection_of(context, pk)
+    return found is not None and project_of(context, found["projectPk"]) is not None
 
 
 def find_member(context: Context, collection: Row, alias: str) -> Row | None:

@@ -37,8 +37,9 @@ from wbgql.server import work
 from wbgql.server.backend import Context
 from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
-from wbgql.server.registry import Info, Resolvers, bind
+from wbgql.server.registry import Resolvers, bind
 from wbgql.server.statuses import status_of
+from wbgql.server.visibility import guard, read_key
 
 log = logging.getLogger("wbgql.server")
 
@@ -88,6 +89,7 @@ class Api:
             raise DocumentError(str(error), file=str(sdl)) from error
         restrict_scalars(self.schema)
         bind(self.schema, resolvers)
+        guard(self.schema)
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
         self._cached_bytes = 0
         self._caching = threading.Lock()
@@ -144,7 +146,7 @@ class Api:
             context_value=context,
             variable_values=dict(variables),
             operation_name=operation_name or None,
-            field_resolver=_read_key,
+            field_resolver=read_key,
         )
         work.check()
         # Taken out: graphql-core's executor is part of a reference cycle that holds the context, and would
@@ -152,16 +154,6 @@ class Api:
         while context.prebuilt:
             _put(result.data, *context.prebuilt.pop())
         return _answer(result)
-
-
-def _read_key(source: Any, info: Info, **arguments: Any) -> Any:
-    """Resolve a field that has no resolver of its own."""
-    work.check()
-    name = info.field_name
-    value = source.get(name) if isinstance(source, dict) else getattr(source, name, None)
-    if type(value) is str:
-        work.grow(len(value))
-    return value(info, **arguments) if callable(value) else value
 
 
 def _put(data: Any, path: Sequence[str | int], value: Any) -> None:

@@ -100,7 +100,9 @@ def version_type(version: Row, info: Info) -> Row:
 
 @field("Artifact", "aliases")
 def version_aliases(version: Row, info: Info, artifactCollectionName: str | None = None) -> list[Row]:  # noqa: N803
-    nodes = [alias_node(one) for one in version["aliasRows"] if _is_seen(info.context, one[2])]
+    context: Context = info.context
+    found = version["aliasRows"]
+    nodes = [alias_node(one) for one in found if artifacts.is_collection_visible(context, one[2])]
     if artifactCollectionName is None:
         return nodes
     return [one for one in nodes if alias_collection_name(one, info) == artifactCollectionName]
@@ -148,13 +150,8 @@ def _memberships(context: Context, version: Row) -> list[Row]:
     return [
         member
         for member in artifacts.memberships(context, version)
-        if _is_seen(context, member["collectionPk"])
+        if artifacts.is_collection_visible(context, member["collectionPk"])
     ]
-
-
-def _is_seen(context: Context, collection_pk: int) -> bool:
-    found = artifacts.collection_of(context, collection_pk)
-    return found is not None and artifacts.project_of(context, found["projectPk"]) is not None
 
 
 @field("Artifact", "isLinkedToGlobalRegistry")
@@ -212,12 +209,19 @@ def version_used_by(
 
 @field("Artifact", "dependsOn")
 def version_depends_on(version: Row, info: Info) -> Row:
-    return version_connection(info.context, artifacts.inputs_of_creator(version))
+    return _neighbours(info.context, artifacts.inputs_of_creator(version))
 
 
 @field("Artifact", "dependencyOf")
 def version_dependency_of(version: Row, info: Info) -> Row:
-    return version_connection(info.context, artifacts.outputs_of_users(version))
+    return _neighbours(info.context, artifacts.outputs_of_users(version))
+
+
+def _neighbours(context: Context, scope: Scope) -> Row:
+    """All versions of a scope that the viewer may see, counted without the others."""
+    found = artifacts.list_versions(context, scope)
+    seen = [version for version in found if artifacts.is_version_visible(context, version)]
+    return slice_connection(seen, None, None, totalCount=len(seen))
 
 
 @field("Artifact", "usedCount")
@@ -337,9 +341,12 @@ def run_outputs(run: Row, info: Info, **given: Any) -> Row:
 
 @field("Run", "inputArtifacts")
 def run_inputs(run: Row, info: Info, **given: Any) -> Row:
-    connection = version_connection(
-        info.context, artifacts.of_run(run["pk"], artifacts_logging.INPUT), **given
-    )
+    context: Context = info.context
+    scope = artifacts.of_run(run["pk"], artifacts_logging.INPUT)
+    found = artifacts.list_versions(context, scope, filters=given.get("filters"), order=given.get("order"))
+    seen = [version for version in found if artifacts.is_version_visible(context, version)]
+    size = page_size(given.get("first"))
+    connection = slice_connection(seen, size, given.get("after"), totalCount=len(seen))
     for edge in connection["edges"]:
         edge["usedAs"] = json.loads(edge["node"]["usedAs"])
     return connection
