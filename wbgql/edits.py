@@ -62,7 +62,7 @@ class Edits:
 
     def name(self, path: Iterable[str]) -> str:
         """Spell a key as filters do: `config["model"]["depth"]`."""
-        return self.section + "".join(f"[{json.dumps(part, ensure_ascii=False)}]" for part in path)
+        return self.section + _brackets(path)
 
     def apply(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what each top-level key that is changed will hold; `ABSENT` if it is removed.
@@ -109,8 +109,8 @@ class Edits:
                 raise UsageError(
                     f"{self.name(path)} holds an object, and the new value drops {dropped}; name the key "
                     f"inside the object ({(*path, 'key')!r}, on the command line "
-                    f"{_bracketed((*path, 'key'))}), or replace the object with replace=True (--replace); "
-                    "nothing was done"
+                    f"{path[0]}{_brackets((*path[1:], 'key'))}), or replace the object with replace=True "
+                    "(--replace); nothing was done"
                 )
             return value
         inside = {} if base is ABSENT else base
@@ -139,8 +139,8 @@ class Edits:
         return path
 
 
-def _bracketed(path: tuple[str, ...]) -> str:
-    return path[0] + "".join(f'["{part}"]' for part in path[1:])
+def _brackets(path: Iterable[str]) -> str:
+    return "".join(f"[{json.dumps(part, ensure_ascii=False)}]" for part in path)
 
 
 def _json_form(name: str, value: Any) -> Any:

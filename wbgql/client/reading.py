@@ -62,8 +62,9 @@ class Reading(Connected):
 
         `paths` is a project, a list of them, or a pattern: "acme/*" for all projects of an entity that
         this key can see, "acme/vis*". `where` is an expression or its text, `filters` a dict as
-        `wandb.Api().runs` takes it (linted). `select` names the config and summary keys to bring, "*"
-        all of both; by default none. `client_side`, `stable`, `on_unstable`: see `RunSelection`.
+        `wandb.Api().runs` takes it (linted). `select` names the config and summary keys to fetch, and
+        `notes`, `host`, `duration_s` and `updated_at`; "*" fetches all; by default none. Reading what was not
+        fetched raises `NotFetched`. `client_side`, `stable`, `on_unstable`: see `RunSelection`.
 
         Raises:
             FilterError: an expression that the server would refuse or misread.
