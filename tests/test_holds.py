@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import stat
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from wbgql.errors import Held, StoreError, UsageError
-from wbgql.holds import HOLD_TAG, HoldRegister, HoldTarget, default_register_path
+from wbgql.holds import HOLD_TAG, HoldRegister, HoldTarget, default_register_path, why_held
 from wbgql.paths import RunPath
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -50,6 +54,93 @@ def test_a_hold_on_something_else_lets_the_run_pass(register: HoldRegister, kind
 
     register.check(TARGET)
     assert len(register.read()) == 1
+
+
+MADE = "2025-05-01T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("hold", "target", "held"),
+    [
+        # (creation time recorded, where the run is now and its creation time, whether it is held)
+        (MADE, ("acme", "other", MADE), True),
+        (MADE, ("acme", "other", "2025-05-01T10:00:00"), True),
+        (MADE, ("eve", "other", MADE), True),
+        (MADE, ("acme", "other", "2026-06-01T10:00:00Z"), False),
+        (MADE, ("acme", "vision", "2026-06-01T10:00:00Z"), True),
+        (MADE, ("acme", "other", None), True),
+        (None, ("acme", "other", MADE), True),
+        (None, ("eve", "vision", MADE), False),
+        (MADE, ("eve", "vision", None), False),
+    ],
+)
+def test_a_hold_follows_a_run_that_is_moved(
+    register: HoldRegister, hold: str | None, target: tuple[str, str, str | None], held: bool
+) -> None:
+    register.add("run", "acme/vision/r1", reason="C", added_by="ada", now=NOW, created_at=hold)
+    entity, project, created_at = target
+    seen = HoldTarget(entity=entity, project=project, run_id="r1", user="ada", created_at=created_at)
+
+    assert (why_held(register.read(), seen) is not None) == held
+    assert why_held(register.read(), msgspec.structs.replace(seen, run_id="r2")) is None
+
+
+@pytest.mark.parametrize(
+    ("hold", "project", "number", "held"),
+    [
+        (7, "renamed", 7, True),
+        (7, "renamed", 8, False),
+        (7, "vision", 8, True),
+        (7, "renamed", None, True),
+        (None, "renamed", 7, False),
+    ],
+)
+def test_a_hold_follows_a_project_that_is_renamed(
+    register: HoldRegister, hold: int | None, project: str, number: int | None, held: bool
+) -> None:
+    register.add("project", "acme/vision", reason="C", added_by="ada", now=NOW, project_id=hold)
+    asked = HoldTarget(entity="acme", project=project, run_id="r1", user="ada")
+    told = msgspec.structs.replace(asked, project_id=number)
+
+    assert (why_held(register.read(), told) is not None) == held
+    assert (why_held(register.read(), asked, lambda _path: number) is not None) == held
+
+
+def test_a_register_of_today_is_read_and_kept_as_it_is(register: HoldRegister) -> None:
+    old = {
+        "id": "H1",
+        "kind": "run",
+        "value": "acme/vision/r1",
+        "reason": "C",
+        "added_at": "2026-01-01T00:00:00Z",
+    }
+    content = {"version": 1, "last": 1, "holds": [old | {"added_by": "ada"}]}
+    register.path.write_text(json.dumps(content))
+
+    with pytest.raises(Held):
+        register.check(HoldTarget(entity="acme", project="elsewhere", run_id="r1", user="ada"))
+    add(register, "tag", "x")
+    assert json.loads(register.path.read_text())["holds"][0] == content["holds"][0]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_register_is_for_its_owner_alone_whatever_the_umask(register: HoldRegister, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        add(register, "tag", "x")
+        add(register, "tag", "y")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(register.path.stat().st_mode) == 0o600
+
+
+def test_a_register_that_colleagues_may_read_stays_so(register: HoldRegister) -> None:
+    add(register, "tag", "x")
+    register.path.chmod(0o640)
+    add(register, "tag", "y")
+
+    assert stat.S_IMODE(register.path.stat().st_mode) == 0o640
 
 
 def test_a_run_of_unknown_owner_falls_under_every_hold_by_user(register: HoldRegister) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from wbgql.errors import PermissionDenied, StillLogging
+from wbgql.errors import NotFound, PermissionDenied, StillLogging
 from wbgql.holds import HoldRegister, HoldTarget
-from wbgql.paths import RunPath
+from wbgql.paths import ProjectPath, RunPath
+from wbgql.projects import get_project, project_number
 from wbgql.runs import LOGGING_STATES, RunNode
 from wbgql.session import Session
 from wbgql.viewer import Rights, get_rights, get_undo_window
@@ -19,6 +20,7 @@ class Gate:
         self._session = session
         self._holds = holds
         self._rights: dict[str, Rights] = {}
+        self._project_ids: dict[ProjectPath, int | None] = {}
         self._window: tuple[timedelta | None] | None = None
 
     def rights(self, entity: str) -> Rights:
@@ -60,13 +62,24 @@ class Gate:
                 run_id=path.run_id,
                 tags=tuple(node.tags or ()),
                 user=owner,
+                created_at=node.created_at,
             )
         )
 
     def check_holds(self, target: HoldTarget) -> None:
-        """Pass quietly where nothing holds what is about to be destroyed.
+        """Check that nothing holds what is about to be destroyed. At most one request for each project.
 
         Raises:
             Held: a hold stands in the way, or the register cannot be read.
         """
-        self._holds.check(target)
+        self._holds.check(target, self.project_id)
+
+    def project_id(self, path: ProjectPath) -> int | None:
+        """The number of a project, None where the server does not tell it; asked once for each project."""
+        if path not in self._project_ids:
+            try:
+                found = get_project(self._session, path)
+            except (NotFound, PermissionDenied):
+                return None
+            self._project_ids[path] = project_number(found.internal_id)
+        return self._project_ids[path]

@@ -6,7 +6,7 @@ Read anew before every destructive call. A register that cannot be read holds ev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 from platformdirs import user_config_path
 
 from wbgql.errors import Held, StoreError, UsageError
-from wbgql.paths import parse_listed_run, parse_project_path
-from wbgql.scalars import format_datetime
+from wbgql.paths import ProjectPath, parse_listed_run, parse_project_path
+from wbgql.scalars import format_datetime, same_instant
 
 Kind = Literal["run", "project", "tag", "user"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -29,10 +29,12 @@ _LOCK_TIMEOUT_S = 10.0
 _HOW_TO_LIFT = f"`wbgql hold release ID` lifts a hold; remove the tag {HOLD_TAG!r} to lift what it marks"
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One hold. `reason` is a reference (a case number), never a person's name.
 
     `value` is `entity/project/run` for a run, `entity/project` for a project, else a tag or a user name.
+    Paths change: a run is moved, a project renamed. What stays is recorded too, where the server told it:
+    `created_at`, when a run was made (ISO-8601), and `project_id`, the number of a project.
     """
 
     id: Annotated[str, msgspec.Meta(pattern="^H[0-9]+$")]
@@ -41,6 +43,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     added_at: str
     added_by: str
+    created_at: str | None = None
+    project_id: int | None = None
 
 
 class _Register(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,13 +54,28 @@ class _Register(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HoldTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What a destructive call is about to touch, as the server just gave it."""
+    """What a destructive call is about to touch, as the server just gave it.
+
+    `created_at`: when the run was made; `project_id`: its project's number. None: not known, so that neither
+    rules a hold out.
+    """
 
     entity: str
     project: str
     run_id: str
     tags: tuple[str, ...] = ()
     user: str | None = None
+    created_at: str | None = None
+    project_id: int | None = None
+
+    @property
+    def project_path(self) -> ProjectPath:
+        """The project that the run is in now."""
+        return ProjectPath(self.entity, self.project)
+
+
+FindProjectId = Callable[[ProjectPath], int | None]
+"""Finds the number of a project; None where the server does not tell it."""
 
 
 def default_register_path(environ: Mapping[str, str]) -> Path:
@@ -105,8 +124,20 @@ class HoldRegister:
         except msgspec.DecodeError as error:
             raise self._unreadable(f"it is damaged ({error})") from error
 
-    def add(self, kind: str, value: str, *, reason: str, added_by: str, now: datetime) -> Hold:
+    def add(
+        self,
+        kind: str,
+        value: str,
+        *,
+        reason: str,
+        added_by: str,
+        now: datetime,
+        created_at: str | None = None,
+        project_id: int | None = None,
+    ) -> Hold:
         """Add one hold and return it. Written to disk before this returns.
+
+        `created_at` of a run and `project_id` of a project let the hold follow them (`deletes.find_held`).
 
         Raises:
             UsageError: an unknown kind, or an empty value or reason.
@@ -114,6 +145,7 @@ class HoldRegister:
             StoreError: it cannot be written.
         """
         hold = _make_hold(kind, value, reason, added_by, now)
+        hold = msgspec.structs.replace(hold, created_at=created_at, project_id=project_id)
         with self._locked():
             register = self._load()
             hold = msgspec.structs.replace(hold, id=f"H{register.last + 1}")
@@ -151,13 +183,15 @@ class HoldRegister:
             self._write(register)
         return released[0]
 
-    def check(self, target: HoldTarget) -> None:
-        """Pass quietly where nothing holds `target`. Reads the register from disk each time.
+    def check(self, target: HoldTarget, find_project_id: FindProjectId | None = None) -> None:
+        """Check that nothing holds `target`. Reads the register from disk each time.
+
+        `find_project_id` is asked if `target` does not say its project's number and a hold depends on it.
 
         Raises:
             Held: a hold or the tag `legal-hold` stands in the way, or the register cannot be read.
         """
-        why = why_held(self.read(), target)
+        why = why_held(self.read(), target, find_project_id)
         if why is not None:
             run = f"{target.entity}/{target.project}/{target.run_id}"
             raise Held(f"run {run!r} {why}; nothing was done. {_HOW_TO_LIFT}")
@@ -193,12 +227,13 @@ class HoldRegister:
         path = self._file()  # behind a link: replacing the link would leave others with the old one
         fresh = path.with_suffix(".new")
         try:
-            with fresh.open("wb") as file:
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                # A file that is there keeps its mode: colleagues keep their access.
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777 if path.exists() else 0o600)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists():
-                fresh.chmod(path.stat().st_mode)  # colleagues keep their access
             fresh.replace(path)
         except OSError as error:
             raise StoreError(
@@ -206,8 +241,17 @@ class HoldRegister:
             ) from error
 
 
-def why_held(holds: Iterable[Hold], target: HoldTarget) -> str | None:
-    """Say what holds `target`, as the end of a sentence about it; None where nothing does."""
+def why_held(
+    holds: Iterable[Hold], target: HoldTarget, find_project_id: FindProjectId | None = None
+) -> str | None:
+    """Say what holds `target`, as the end of a sentence about it; None where nothing does.
+
+    `find_project_id` is asked if `target` does not say its project's number and a hold depends on it.
+    """
+    holds = list(holds)
+    depends = target.project_id is None and any(hold.project_id is not None for hold in holds)
+    if depends and find_project_id is not None:
+        target = msgspec.structs.replace(target, project_id=find_project_id(target.project_path))
     found = [f"{hold.id} ({hold.kind}, {hold.reason})" for hold in holds if _covers(hold, target)]
     if found:
         return f"is held by {', '.join(found)}"
@@ -254,11 +298,34 @@ def _canonical(kind: str, value: str) -> str:
 def _covers(hold: Hold, target: HoldTarget) -> bool:
     match hold.kind:
         case "run":
-            return hold.value == f"{target.entity}/{target.project}/{target.run_id}"
+            return _covers_run(hold, target)
         case "project":
-            return hold.value == f"{target.entity}/{target.project}"
+            return _covers_project(hold, target)
         case "tag":
             return hold.value in target.tags
         case "user":
             # An unknown owner may be the held one.
             return target.user is None or hold.value == target.user
+
+
+def _covers_run(hold: Hold, target: HoldTarget) -> bool:
+    """A run keeps its id and its time of creation when it is moved."""
+    if hold.value == f"{target.project_path}/{target.run_id}":
+        return True
+    entity, _, run_id = (*hold.value.split("/", 2), "", "")[:3]
+    if run_id != target.run_id:
+        return False
+    if hold.created_at is None or target.created_at is None:
+        return entity == target.entity
+    return same_instant(hold.created_at, target.created_at)
+
+
+def _covers_project(hold: Hold, target: HoldTarget) -> bool:
+    """A project keeps its number when it is renamed."""
+    if hold.value == str(target.project_path):
+        return True
+    if hold.project_id is None:
+        return False
+    if target.project_id is None:
+        return hold.value.partition("/")[0] == target.entity  # it may be the renamed one
+    return hold.project_id == target.project_id

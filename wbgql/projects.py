@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +12,7 @@ from wbgql.documents import Operation, Result
 from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError
 from wbgql.expressions import FieldPath
 from wbgql.paths import ProjectPath
+from wbgql.scalars import parse_id
 from wbgql.session import Session
 
 
@@ -61,13 +61,25 @@ class ProjectDetails(Result, frozen=True):
     def number(self) -> int:
         """The project's number, which `deleteFiles` wants.
 
-        Source: `internalId` is a decimal, or base64 of `ProjectInternalId:<int>` or `Project:<int>`
-        (wandb SDK 0.31.0 `apis/public/registries/_utils.py`, 2026-11).
+        Raises:
+            ResponseError: the server's `internalId` holds none.
         """
-        text = self.internal_id
-        if not text.isdecimal():
-            text = base64.b64decode(text).decode().rpartition(":")[2]
-        return int(text)
+        number = project_number(self.internal_id)
+        if number is None:
+            raise ResponseError(f"project {self.name!r} has an internalId that holds no number")
+        return number
+
+
+def project_number(internal_id: str | None) -> int | None:
+    """The number in a project's `internalId`, which stays when the project is renamed; None: there is none.
+
+    Source: `internalId` is a decimal, or base64 of `ProjectInternalId:<int>` or `Project:<int>`
+    (wandb SDK 0.31.0 `apis/public/registries/_utils.py`, 2026-11).
+    """
+    text = internal_id or ""
+    if not text.isdecimal():
+        text = (parse_id(text) or [""])[-1]
+    return int(text) if text.isdecimal() else None
 
 
 class ProjectField(Result, frozen=True):

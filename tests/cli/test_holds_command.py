@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from tests.fakes import page
+from wbgql.errors import AuthenticationError, ServerUnavailable
+
+
+def _seen(run: dict[str, Any] | None) -> dict[str, Any]:
+    """What the server says of `acme/vision/r1`."""
+    project = {"name": "vision", "entityName": "acme", "readOnly": False, "runCount": 2}
+    return {"project": project | {"run": run, "controls": {"edges": []}}}
+
+
+RUN = {"id": "UnVu", "name": "r1", "createdAt": "2025-05-01T10:00:00Z"}
+FOUND = {"project": {"name": "vision", "entityName": "acme", "runs": page([RUN])}}
+
 
 def test_a_hold_is_added_listed_and_lifted(command) -> None:
-    added = command("hold", "add", "--run", "acme/vision/r1", "--reason", "CASE-17")
-    listed = command("hold", "list")
+    added = command("hold", "add", "--run", "acme/vision/r1", "--reason", "CASE-17", answers=[_seen(RUN)])
+    listed = command("hold", "list", answers=[FOUND])
     lifted = command("hold", "release", "H1")
 
     assert [got.code for got in (added, listed, lifted)] == [0, 0, 0]
     assert json.loads(added.out) == listed.rows[0] == json.loads(lifted.out)
     assert (listed.rows[0]["kind"], listed.rows[0]["value"]) == ("run", "acme/vision/r1")
     assert listed.rows[0]["added_at"] == "2026-01-01T00:00:00Z"
+    assert listed.rows[0]["created_at"] == "2025-05-01T10:00:00Z"
+    assert "made at 2025-05-01T10:00:00Z" in added.err
+    assert "warning" not in listed.err
     assert command.register.read() == []
+
+
+@pytest.mark.parametrize("answer", [_seen(None), ServerUnavailable("refused"), AuthenticationError("no key")])
+def test_a_hold_on_what_cannot_be_looked_up_is_added_and_what_was_recorded_is_said(command, answer) -> None:
+    added = command("hold", "add", "--run", "acme/vision/r1", "--reason", "CASE-17", answers=[answer])
+
+    assert added.code == 0
+    assert "only the id is recorded, so every run of this id in the entity is held" in added.err
+    assert command.register.read()[0].created_at is None
+
+
+def test_a_hold_on_a_name_that_the_server_reads_otherwise_is_refused(command) -> None:
+    added = command("hold", "add", "--run", "acme/Vision/r1", "--reason", "CASE-17", answers=[_seen(RUN)])
+
+    assert added.code == 2
+    assert "'acme/vision/r1'" in added.err
+    assert command.register.read() == []
+
+
+def test_a_list_says_that_the_paths_could_not_be_looked_up(command) -> None:
+    command("hold", "add", "--run", "acme/vision/r1", "--reason", "CASE-17", answers=[_seen(RUN)])
+
+    listed = command("hold", "list", answers=[AuthenticationError("no key")])
+
+    assert (listed.code, len(listed.rows)) == (0, 1)
+    assert "was not looked up: no key" in listed.err
 
 
 @pytest.mark.parametrize("kind", [(), ("--tag", "a", "--user", "b")])

@@ -128,6 +128,10 @@ class _User(Result, frozen=True):
     username: str | None
 
 
+class _CreatorProject(_ProjectName, frozen=True):
+    internal_id: str | None = None
+
+
 class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", tag="Run"):
     """The run that logged an artifact. `project` is null where it is gone."""
 
@@ -137,7 +141,8 @@ class CreatedByRun(Result, frozen=True, kw_only=True, tag_field="__typename", ta
     state: str | None
     tags: list[str] | None
     user: _User | None
-    project: _ProjectName | None
+    project: _CreatorProject | None
+    created_at: str | None = None
 
 
 class CreatedByUser(Result, frozen=True, tag_field="__typename", tag="User"):

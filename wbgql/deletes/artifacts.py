@@ -18,6 +18,7 @@ from wbgql.limiting import Limits
 from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
+from wbgql.projects import project_number
 from wbgql.session import Session
 
 # Versions of such types are the server's own; it refuses their deletion with HTTP 400.
@@ -40,10 +41,14 @@ class _Project(Result, frozen=True):
     entity_name: str
 
 
+class _Place(_Project, frozen=True):
+    internal_id: str | None = None
+
+
 class _Collection(Result, frozen=True):
     id: str
     name: str
-    project: _Project | None
+    project: _Place | None
 
 
 class _Membership(Result, frozen=True):
@@ -482,11 +487,18 @@ def _check_holds(version: FoundVersion, holds: HoldRegister) -> None:
     creator, home = version.created_by, version.artifact_sequence.project
     if isinstance(creator, CreatedByRun) and creator.project is not None:
         tags, user = tuple(creator.tags or ()), creator.user.username if creator.user else None
-        places = {(creator.project.entity_name, creator.project.name)}
-        if home is not None:
-            places.add((home.entity_name, home.name))
-        for entity, project in sorted(places):
-            holds.check(HoldTarget(entity=entity, project=project, run_id=creator.name, tags=tags, user=user))
+        for place in (creator.project, home):
+            if place is not None:
+                target = HoldTarget(
+                    entity=place.entity_name,
+                    project=place.name,
+                    run_id=creator.name,
+                    tags=tags,
+                    user=user,
+                    created_at=creator.created_at,
+                    project_id=project_number(place.internal_id),
+                )
+                holds.check(target)
     elif holds.read():
         raise Held(
             f"artifact {version.path!r} was made by no run that is known, so no hold can be ruled out; "

@@ -19,7 +19,7 @@ from wbgql.documents import Operation, Result
 from wbgql.errors import NotFound, PermissionDenied
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.projects import iter_projects
-from wbgql.scalars import dump_json, parse_datetime
+from wbgql.scalars import dump_json, same_instant
 from wbgql.session import Session
 
 # Ids that one filter names: a request of some 10 KB.
@@ -103,7 +103,7 @@ def search_elsewhere(session: Session, missing: Mapping[ProjectPath, Collection[
             if not wanted:
                 continue
             try:
-                for run in _find(session, project, sorted(wanted)):
+                for run in find_runs(session, project, sorted(wanted)):
                     found.setdefault(run.path.run_id, []).append(run)
             except (NotFound, PermissionDenied):
                 unread.append(project)
@@ -112,7 +112,12 @@ def search_elsewhere(session: Session, missing: Mapping[ProjectPath, Collection[
     return Elsewhere(runs=found, searched=searched, unread=unread, unlisted=unlisted)
 
 
-def _find(session: Session, project: ProjectPath, run_ids: Sequence[str]) -> Iterator[FoundRun]:
+def find_runs(session: Session, project: ProjectPath, run_ids: Sequence[str]) -> Iterator[FoundRun]:
+    """Yield the runs of a project that have one of these ids. One request for 500 ids.
+
+    Raises:
+        NotFound: the project is missing or not visible, or the server calls it otherwise.
+    """
     left = iter(run_ids)
     while batch := list(islice(left, _IDS_PER_REQUEST)):
         wanted = set(batch)
@@ -137,9 +142,4 @@ def _fetcher(session: Session, project: ProjectPath, run_ids: Sequence[str]) -> 
 
 
 def _may_be_one(one: str | None, other: str | None) -> bool:
-    if one is None or other is None:
-        return True
-    try:
-        return parse_datetime(one) == parse_datetime(other)
-    except ValueError:
-        return one == other
+    return one is None or other is None or same_instant(one, other)

@@ -130,7 +130,12 @@ class Probe:
 
     def _check_holds(self, path: RunPath) -> None:
         target = HoldTarget(
-            entity=path.entity, project=path.project, run_id=path.run_id, tags=(_TAG,), user=None
+            entity=path.entity,
+            project=path.project,
+            run_id=path.run_id,
+            tags=(_TAG,),
+            user=None,
+            project_id=0,  # the project is only made now: no hold can have its number
         )
         Gate(self._session, self._holds).check_holds(target)
 

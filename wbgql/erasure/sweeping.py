@@ -59,7 +59,10 @@ def mark_runs(
     population = _find(session, rule, scope, surface)
     register = holds.read()
     tag = rule.tag(surface.now)
-    found = [_consider(rule, run, why_held(register, run.target), tag, surface) for run in population.runs]
+    found = [
+        _consider(rule, run, why_held(register, run.target, population.project_id), tag, surface)
+        for run in population.runs
+    ]
     todo = {one.run.path for one in found if one.outcome == "would_mark"}
     check_caps(_projects(population, todo), rule.caps, ())
     if not apply:

@@ -81,5 +81,5 @@ def _why_excluded(
         return "read_only", "its project is read-only for this key"
     if rights.may_delete(run.owner) is False:
         return "denied", f"{rights.role or 'role unknown'}: only who created it, or an admin, may delete it"
-    held = why_held(holds, run.target)
+    held = why_held(holds, run.target, population.project_id)
     return None if held is None else ("held", held)

@@ -22,8 +22,9 @@ from wbgql.expressions import Expr, Field, fields_of
 from wbgql.holds import HoldTarget
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
-from wbgql.projects import ProjectDetails, get_project
+from wbgql.projects import ProjectDetails, get_project, project_number
 from wbgql.runs import ProjectScope, Run, RunSelection
+from wbgql.scalars import format_datetime
 from wbgql.session import Session
 
 _SCANS = 3
@@ -53,7 +54,12 @@ class Found:
         """The run as holds are asked about it."""
         path = self.path
         return HoldTarget(
-            entity=path.entity, project=path.project, run_id=path.run_id, tags=self.tags, user=self.owner
+            entity=path.entity,
+            project=path.project,
+            run_id=path.run_id,
+            tags=self.tags,
+            user=self.owner,
+            created_at=format_datetime(self.created_at),
         )
 
 
@@ -68,6 +74,11 @@ class Population:
     others: list[RunPath]
     projects: dict[ProjectPath, ProjectDetails]
     not_read: list[NotRead]
+
+    def project_id(self, path: ProjectPath) -> int | None:
+        """The number of a project that was read, for holds."""
+        found = self.projects.get(path)
+        return None if found is None else project_number(found.internal_id)
 
 
 def find_by_rule(
