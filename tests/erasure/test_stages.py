@@ -152,7 +152,7 @@ def test_21_what_is_left_stands_against_the_store_being_clean(kind, look):
     reached = _stage(*looks)
 
     assert reached.stage == "WINDOW_PASSED"
-    assert "1 things are left" in NEWEST.lacking(reached.missing)
+    assert "found 1 thing left" in NEWEST.lacking(reached.missing)
     assert _stage(*looks, attestations=[ATTESTED]).stage == "PROVIDER_ATTESTED"
 
 

@@ -169,7 +169,7 @@ def test_limits_name_what_could_not_be_read_by_number_only(tmp_path):
 
     assert "1 of what was named could not be read" in said
     assert "acme" not in said
-    assert "1 things of the plan are not done yet" in said
+    assert "1 thing of the plan is not done yet" in said
     assert "1 run matched the rule and was left out" in said
 
 

@@ -96,7 +96,8 @@ def _scope(certificate: Certificate, words: Words) -> Iterator[str]:
 def _population(certificate: Certificate, words: Words) -> Iterator[str]:
     counts = certificate.population
     if counts.open:
-        yield words.limitation("open", count=counts.open)
+        things, are = count_of(counts.open, "thing"), "is" if counts.open == 1 else "are"
+        yield words.limitation("open", count=counts.open, things=things, are=are)
     if counts.excluded:
         left_out = sum(counts.excluded.values())
         yield words.limitation(

@@ -191,6 +191,8 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
         },
         "proofs": {"not_looked_at": "nobody looked whether it is gone"},
         "missing": {
+            "left": "the last reads and looks found {things} left: system artifacts, forks, late objects or "
+            "shared contents",
             "clock_unknown": "the server did not say its time when the runs were read after the undelete "
             "window, so nobody can say that the window had ended",
         },
@@ -208,6 +210,7 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
             "{ended} ({source}). Whether the server restores runs after it was not tried.",
         },
         "limitations": {
+            "open": "{things} of the plan {are} not done yet.",
             "excluded": "{runs} matched the rule and {were} left out; the counts say why.",
             "files": "Nobody could look whether {files} {are} gone: the server said that it deleted {them}, "
             "and a file of a hidden run cannot be listed.",
@@ -255,7 +258,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
         """Say what the next stage needs."""
         if missing is None:
             return None
-        return self.missing[missing.code].format(at=missing.at, count=missing.count)
+        things = count_of(missing.count or 0, "thing")
+        return self.missing[missing.code].format(at=missing.at, count=missing.count, things=things)
 
 
 def _make_words() -> Mapping[int, Words]:
