@@ -7,17 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
-from tests.erasure.made_plans import CASE_KEY, STRANGER, clocks, make_plan
+from tests.erasure.made_plans import CASE_KEY, OFFICER, STRANGER, clocks, make_plan
 from wbgql.erasure.approvals import append_approval
 from wbgql.erasure.bundles import bundle_path, read_closing, read_journal
+from wbgql.erasure.certificates import JournalNamed, Retention
 from wbgql.erasure.checking import Asked, Report, check_bundle
 from wbgql.erasure.closing import Step, close, destroy_file
-from wbgql.erasure.closings import SignedClosing
+from wbgql.erasure.closings import SignedClosing, sign_closing
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.keys import PrivateKey
 from wbgql.erasure.locks import hold_job
@@ -312,3 +314,38 @@ def test_the_record_says_how_long_it_is_kept_and_what_it_cannot_promise(tmp_path
     assert any("may keep what stood in them before" in caveat for caveat in signed.closing.caveats)
     assert any("overwritten in its file" in caveat for caveat in signed.closing.caveats)
     assert read_closing(bundle_path(made.path)) == signed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "2025-01-01T00:00:00Z"},
+        {"incomplete": "CANCELLED-1"},
+        {"certificate": "sha256:" + "0" * 64},
+        {"certificate": None},
+        {"plan": "sha256:" + "0" * 64},
+        {"destroyed": []},
+        {"destroyed": ["every copy of everything"]},
+        {"caveats": []},
+        {"caveats": ["Nothing is left anywhere."]},
+        {"retention": Retention(until="2099-01-01", basis=None)},
+        {"journal": JournalNamed(first_seq=1, last_seq=1, head="sha256:" + "0" * 64)},
+        {"closed_by": STRANGER.key_id},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_record_that_says_something_else_than_the_journal_is_rejected_even_when_signed(made, change):
+    closing = made.close().closing
+    assert made.check().is_good
+
+    forged = sign_closing(msgspec.structs.replace(closing, **change), CERTIFIER)
+    (made.bundle / "closing.json").write_bytes(forged.to_bytes())
+
+    assert [check.name for check in made.check().checks if check.ok is False] == ["closing"]
+
+
+def test_a_record_is_not_signed_by_whoever_may_approve(made):
+    closing = msgspec.structs.replace(made.close().closing, closed_by=OFFICER.key_id)
+    (made.bundle / "closing.json").write_bytes(sign_closing(closing, OFFICER).to_bytes())
+
+    assert [check.name for check in made.check().checks if check.ok is False] == ["closing"]
