@@ -32,6 +32,9 @@ _MAX_KEY_BYTES = 1024
 @click.option(
     "--case-key", "key_path", required=True, type=FILE, metavar="FILE", help="The key that names its runs."
 )
+@click.option(
+    "--trusted-keys", "trusted_path", type=FILE, metavar="FILE", help="Also check whose key signed it."
+)
 @list_options("ids")
 @global_options()
 @click.pass_obj
@@ -40,6 +43,7 @@ def returned_command(
     folder: Path,
     projects: tuple[str, ...],
     key_path: Path,
+    trusted_path: Path | None,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -50,6 +54,7 @@ def returned_command(
 
     Exit code 10: at least one is there again. Its id is printed, because a new plan needs it.
     """
+    from wbgql.erasure.checking import read_trusted
     from wbgql.erasure.returning import iter_returned, read_erased
     from wbgql.erasure.small_files import read_small
     from wbgql.erasure.subjects import CaseKey
@@ -58,7 +63,10 @@ def returned_command(
     key = CaseKey.from_hex(content.decode("ascii", "replace"))
     client = app.client()
     base_url = client.settings.base_url
-    erased = read_erased(folder, key, base_url)
+    trusted = read_trusted(trusted_path) if trusted_path else None
+    if trusted is None:
+        app.tell("whose key signed was not checked: give the certifier's public key as --trusted-keys")
+    erased = read_erased(folder, key, base_url, trusted)
     paths = [client.project_path(project) for project in projects]
     listing: Listing[RunPath] = Listing(
         iter_returned(client.session, paths, key, base_url, erased),

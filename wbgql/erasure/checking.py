@@ -174,6 +174,30 @@ def check_bundle(path: Path, trusted: frozenset[PublicKey], asked: Asked) -> Rep
     return report
 
 
+def require_good(folder: Path, trusted: frozenset[PublicKey] | None = None) -> Report:
+    """Check a certificate's folder before something is made of it; return the report.
+
+    Without trusted keys, whose key signed is not looked at, and the report says so.
+
+    Raises:
+        NotVerified: a check failed; names the first.
+        StoreError: it cannot be read.
+    """
+    signed = read_certificate(folder)
+    if not signed.is_signed:
+        raise NotVerified("the certificate does not hold: its signature does not fit")
+    own = frozenset([PublicKey.parse(signed.signature.public_key)])
+    report = check_bundle(folder, own if trusted is None else trusted, Asked())
+    bad = next((check for check in report.checks if check.ok is False), None)
+    if bad is not None:
+        raise NotVerified(f"the certificate does not hold ({bad.name}: {bad.detail})")
+    if trusted is not None:
+        return report
+    unchecked = Check(name="trusted key", ok=None, detail="no trusted keys were given")
+    checks = [unchecked if check.name == unchecked.name else check for check in report.checks]
+    return msgspec.structs.replace(report, checks=checks)
+
+
 def _checked(name: str, look: Callable[[], str | None]) -> Check:
     """Run one check: what it returns is what was seen (None: not looked at), what it raises why it failed."""
     try:

@@ -19,11 +19,11 @@ from wbgql.erasure.applying import engine_of
 from wbgql.erasure.bundles import read_certificate, write_closing
 from wbgql.erasure.case import Case
 from wbgql.erasure.certificates import Certificate, JournalNamed, Retention
-from wbgql.erasure.checking import Asked, check_bundle
+from wbgql.erasure.checking import require_good
 from wbgql.erasure.closings import CAVEATS, DESTROYED, LEDGER_CAVEATS, Closing, SignedClosing, sign_closing
 from wbgql.erasure.deriving import Standing
 from wbgql.erasure.journals import Head
-from wbgql.erasure.keys import PrivateKey, PublicKey
+from wbgql.erasure.keys import PrivateKey
 from wbgql.erasure.locks import hold_job
 from wbgql.erasure.plan_files import approvals_path, key_path
 from wbgql.erasure.standings import journal_until, read_standing
@@ -199,11 +199,10 @@ def _certificate(folder: Path) -> Certificate | None:
 def _holds(folder: Path) -> bool:
     """Whether everything about a certificate holds but for whose key it is, which is not ours to know."""
     try:
-        signed = read_certificate(folder)
-        trusted = frozenset([PublicKey.parse(signed.signature.public_key)])
-        return check_bundle(folder, trusted, Asked()).is_good
+        require_good(folder)
     except WbgqlError:
         return False
+    return True
 
 
 def _destroy_rows(case: Case, before: Before, incomplete: str | None) -> bool:

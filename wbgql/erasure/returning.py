@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from wbgql.erasure.bundles import POPULATION, read_certificate, read_population
+from wbgql.erasure.bundles import POPULATION, read_population
+from wbgql.erasure.checking import require_good
+from wbgql.erasure.keys import PublicKey
 from wbgql.erasure.subjects import CaseKey
 from wbgql.errors import UsageError
 from wbgql.paths import ProjectPath, RunPath
@@ -17,16 +19,19 @@ from wbgql.runs import list_run_ids
 from wbgql.session import Session
 
 
-def read_erased(folder: Path, key: CaseKey, base_url: str) -> set[str]:
-    """The subjects of the runs that a certificate's folder says are gone.
+def read_erased(
+    folder: Path, key: CaseKey, base_url: str, trusted: frozenset[PublicKey] | None = None
+) -> set[str]:
+    """Return the subjects of the runs that a certificate's folder says are gone.
 
-    The signature is not looked at: `check` does that.
+    Without trusted keys, whose key signed is not looked at.
 
     Raises:
         UsageError: the key is that of another case, or the certificate is about another server.
-        NotVerified, StoreError: it is no certificate, was changed in form, or cannot be read.
+        NotVerified: the certificate does not hold: a changed population would name other runs.
+        StoreError: it cannot be read.
     """
-    certificate = read_certificate(folder).certificate
+    certificate = require_good(folder, trusted).certificate
     if certificate.plan.case_key_id != key.key_id:
         raise UsageError("this is the case key of another case: it names nothing in this certificate")
     if certificate.server.base_url.rstrip("/") != base_url.rstrip("/"):

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from wbgql.erasure.bundles import POPULATION, read_certificate, read_population
 from wbgql.erasure.canonical import encode
-from wbgql.erasure.checking import Asked, check_bundle
+from wbgql.erasure.checking import require_good
 from wbgql.erasure.keys import PublicKey
 from wbgql.erasure.population import Item
 from wbgql.erasure.reports.contents import Contents, describe_item, make_contents, short
@@ -40,26 +40,12 @@ def read_contents(folder: Path, trusted: frozenset[PublicKey] | None = None) -> 
         raise UsageError(
             f"{str(folder)!r} is not the folder of a certificate: `wbgql erase certify` makes one"
         )
-    signed = read_certificate(folder)
-    keys = trusted
-    if keys is None:
-        if not signed.is_signed:
-            raise NotVerified("the certificate's signature does not fit: no report is made of it")
-        keys = frozenset([PublicKey.parse(signed.signature.public_key)])
-    report = check_bundle(folder, keys, Asked())
-    if not report.is_good:
-        bad = next(check for check in report.checks if check.ok is False)
-        raise NotVerified(
-            f"the certificate does not hold ({bad.name}: {bad.detail}): no report is made of it"
-        )
-    checks = [
-        msgspec.structs.replace(check, ok=None, detail="no trusted keys were given")
-        if check.name == "trusted key" and trusted is None
-        else check
-        for check in report.checks
-    ]
+    try:
+        report = require_good(folder, trusted)
+    except NotVerified as error:
+        raise NotVerified(f"{error}: no report is made of it") from error
     items = read_population(folder / POPULATION)
-    return make_contents(signed, items, checks), items
+    return make_contents(read_certificate(folder), items, report.checks), items
 
 
 def render(contents: Contents, items: list[Item], format_: str) -> str:
