@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from wbgql.errors import FilterError
-from wbgql.expressions import RUN_KEYS, Expr, Field, FieldPath, conjuncts, fields_of, matches
-from wbgql.filters import column_of, make_matcher, split_key
+from wbgql.expressions import Expr, Field, FieldPath, conjuncts, fields_of, matches
+from wbgql.filters import make_matcher
 from wbgql.paths import ProjectPath
+from wbgql.runs.keys import path_of_raw
 from wbgql.runs.nodes import RunNode
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import Question
@@ -26,7 +27,6 @@ _LOOKED_AT = 20
 _PAIRS_FOR_A_SLIP = 4
 _INSTANTS = ("createdAt", "heartbeatAt", "updatedAt")
 _MOMENT = timedelta(microseconds=999_999)
-_ATTRIBUTES = {key: name for name, key in RUN_KEYS.items()}
 
 
 class Evidence:
@@ -126,7 +126,7 @@ def _plain_test(test: Any) -> bool:
 
 
 def _raw_test(key: str, test: Any, sent: Projection) -> Iterator[Callable[[Document], bool]]:
-    path = _path_of(key)
+    path = path_of_raw(key)
     if path is None or not _travels(path, sent):
         return
     try:
@@ -134,14 +134,6 @@ def _raw_test(key: str, test: Any, sent: Projection) -> Iterator[Callable[[Docum
     except FilterError:
         return
     yield _lenient([path.key] if path.section == "run" else [], holds)
-
-
-def _path_of(key: str) -> FieldPath | None:
-    section, parts = split_key(key)
-    if section in ("config", "summary_metrics"):
-        return FieldPath("config" if section == "config" else "summary", parts) if parts else None
-    name = _ATTRIBUTES.get(column_of(key) or "")
-    return FieldPath("run", (name,)) if name else None
 
 
 def _travels(path: FieldPath, sent: Projection) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from wbgql.errors import FilterWarning, UnknownKeyWarning
-from wbgql.expressions import Expr, FieldPath
+from wbgql.expressions import RUN_KEYS, Expr, FieldPath
+from wbgql.filters import column_of, split_key
 
 # What fields of a project are called there, by what they are compared with here.
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "string"}
@@ -16,6 +17,8 @@ _KINDS = {bool: "boolean", int: "number", float: "number", str: "string"}
 # Source: wandb SDK 0.31.0 `core/internal/runsummary/metricsummary.go` (2026-11).
 _AGGREGATES = ("max", "min", "mean", "last", "first")
 _NAMED_AT_MOST = 3
+
+_ATTRIBUTES = {key: name for name, key in RUN_KEYS.items()}
 
 Write = Callable[[FieldPath], str]
 """How a key is written in the language of the question."""
@@ -131,6 +134,15 @@ def server_keys(path: FieldPath) -> tuple[str, str]:
     section = "summary_metrics" if path.section == "summary" else "config"
     flat = ".".join((section, *path.parts))
     return flat, flat if section != "config" else ".".join((section, path.parts[0], "value", *path.parts[1:]))
+
+
+def path_of_raw(key: str) -> FieldPath | None:
+    """Return the field that a filter dict names by `key`, or None."""
+    section, parts = split_key(key)
+    if section in ("config", "summary_metrics"):
+        return FieldPath("config" if section == "config" else "summary", parts) if parts else None
+    name = _ATTRIBUTES.get(column_of(key) or "")
+    return FieldPath("run", (name,)) if name else None
 
 
 def write_raw(path: FieldPath) -> str:

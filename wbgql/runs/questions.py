@@ -24,8 +24,8 @@ from wbgql.expressions import (
     parse_order,
     split_filter,
 )
-from wbgql.filters import keys_of, lint_filter, split_key
-from wbgql.runs.keys import Write, write_raw
+from wbgql.filters import keys_of, lint_filter
+from wbgql.runs.keys import Write, path_of_raw, write_raw
 from wbgql.runs.nodes import DEFAULT_ORDER, MAX_PAGE_SIZE
 from wbgql.runs.projections import EVERYTHING, NOTHING, Projection
 
@@ -106,9 +106,8 @@ class Question:
                 found[condition.path] = found.get(condition.path, False) or condition.op not in PRESENCE
             return found
         for key, valued in keys_of(self.filters):
-            column, parts = split_key(key)
-            if column in ("config", "summary_metrics") and all(parts) and parts:
-                path = FieldPath("config" if column == "config" else "summary", parts)
+            path = path_of_raw(key)
+            if path is not None:
                 found[path] = found.get(path, False) or valued
         return found
 
