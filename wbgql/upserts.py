@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.documents import Operation, Result
 from wbgql.edits import ABSENT, Change, Edits, KeyPath, Values
 from wbgql.errors import NotFound, PartialError, StillLogging, UnknownKeyWarning, UsageError
@@ -199,7 +199,7 @@ def _draft(session: Session, path: RunPath, before: Run | None, wanted: Wanted, 
             near = difflib.get_close_matches(absent[0], values, n=3)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             message = f"run {str(path)!r} has no {edits.name(absent)} to remove{hint}"
-            warnings.warn(UnknownKeyWarning(message, near), stacklevel=4)
+            warn(UnknownKeyWarning(message, near))
     return Draft(session, path, before, wanted, tuple(changes))
 
 
