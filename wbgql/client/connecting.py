@@ -151,8 +151,8 @@ class Connected:
             return path
         if isinstance(given, RunSelection):
             raise UsageError(
-                f"this takes one run, not the selection {run!r}: write `for run in selection:` and give "
-                "each run; nothing was done"
+                f"this takes one run, not the selection of {str(given.scope)!r}: write "
+                "`for run in selection:` and give each run; nothing was done"
             )
         raise UsageError(f"name a run by its path or give the run, not {_kind(run)}; nothing was done")
 
@@ -168,7 +168,7 @@ class Connected:
         """
         if isinstance(runs, RunSelection):
             raise UsageError(
-                f"this takes explicit runs, not the selection {runs!r}: list them with "
+                f"this takes explicit runs, not the selection of {str(runs.scope)!r}: list them with "
                 "`runs = list(selection.verified())`, look, then hand that list over; nothing was done"
             )
         if is_one_run(runs):
