@@ -115,7 +115,7 @@ class Story:
         self.wbgql("hold", "add", "--run", f"{self.server.username}/vision/run-003", "--reason", "CASE-17")
 
     def verify(self) -> None:
-        """Read all of it anew. Exit 3: the server's own artifacts are left, for the provider to remove."""
+        """Read all of it again. Exit 15: only artifacts are left that the provider alone can remove."""
         self.erase("verify", "plan.json", "--now", "--format", "table", code=15)
 
     def plan(self) -> None:
