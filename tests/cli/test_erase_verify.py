@@ -150,7 +150,8 @@ def test_the_jobs_own_key_is_not_a_second_one(erase, case, local_server):
 
 @pytest.mark.parametrize("command", [("verify",), ("watch", "--once")])
 def test_a_plan_that_was_changed_after_it_was_applied_is_refused(erase, case, command):
-    changed = msgspec.structs.replace(case.plan, runs=case.plan.runs[:1])
+    request = msgspec.structs.replace(case.plan.request, reference="DSR-4712")
+    changed = msgspec.structs.replace(case.plan, request=request)
     case.path.write_bytes(encode(changed) + b"\n")
 
     got = erase("erase", *command, str(case.path), *FAST)
