@@ -279,7 +279,7 @@ def fake_download(tmp_path, contents: dict, served: bytes):
         for name in contents
     ]
     session = Session(FakeTransport(answer, {"artifact": {"files": page(files)}}))
-    one = get_artifact_by_name(session, PATH, "net:v0")
+    one = get_artifact_by_name(session, parse_artifact_path(f"{PATH}/net:v0"))
     fetcher = FakeFetcher({"manifest": manifest, "f": served})
     return download_artifact(session, Downloader(fetcher=fetcher), one, tmp_path)
 

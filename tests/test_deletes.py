@@ -357,7 +357,7 @@ def test_a_run_the_server_calls_otherwise_is_refused_so_that_no_hold_is_missed(
 ) -> None:
     transport = FakeTransport(answer, rights())
 
-    with pytest.raises(UsageError, match="the server calls 'acme/vision/r1'"):
+    with pytest.raises(UsageError, match="the server resolved 'acme/vision/r1'"):
         delete(transport, holds)
     assert "DeleteRun" not in names(transport)
 

@@ -116,6 +116,10 @@ class IgnoredWarning(RuntimeWarning):
     """The server does not seem to heed a filter or an order that it was sent."""
 
 
+class RedirectWarning(RuntimeWarning):
+    """The server answered with an object of another path: a redirect, or a name in another case."""
+
+
 class ProjectionWarning(RuntimeWarning):
     """The server sends more than was asked for."""
 

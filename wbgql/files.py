@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from wbgql.connection import Begun, Connection, PageInfo, iter_nodes, iter_pages
-from wbgql.documents import Operation, Result
+from wbgql.documents import NamedObject, NamedProject, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound, UsageError
 from wbgql.paths import HasPath, ProjectPath, RunPath
@@ -35,12 +36,12 @@ class File(Result, frozen=True):
     direct_url: str
 
 
-class _RunFiles(Result, frozen=True):
+class _RunFiles(NamedObject, frozen=True, kw_only=True):
     files: Connection[File] | None
     file_count: int | None = None
 
 
-class _FilesProject(Result, frozen=True):
+class _FilesProject(NamedProject, frozen=True, kw_only=True):
     internal_id: str
     run: _RunFiles | None
 
@@ -60,7 +61,7 @@ class _FilesOfRun(Result, frozen=True):
     files: Connection[File] | None
 
 
-class _RunsOf(Result, frozen=True):
+class _RunsOf(NamedProject, frozen=True, kw_only=True):
     runs: Connection[_FilesOfRun] | None
 
 
@@ -74,7 +75,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (LIST_FILES, LIST_FILES_OF_RUNS)
 
 
 def iter_files(
-    session: Session, path: RunPath, *, pattern: str | None = None, page_size: int = 500
+    session: Session, path: RunPath, *, pattern: str | None = None, page_size: int = 500, exact: bool = False
 ) -> Iterator[File]:
     """Yield the files of a run, lazily, one request a page.
 
@@ -82,8 +83,9 @@ def iter_files(
 
     Raises:
         NotFound: the run or its project is missing or not visible.
+        UsageError: `exact`, and the server resolved the path to another one.
     """
-    return _iter_files(session, path, pattern, page_size)
+    return _iter_files(session, path, pattern, page_size, exact=exact)
 
 
 def iter_files_of_runs(
@@ -224,11 +226,19 @@ def _runs_fetcher(
 
 
 def _iter_files(
-    session: Session, path: RunPath, pattern: str | None, page_size: int, begun: Begun[File] | None = None
+    session: Session,
+    path: RunPath,
+    pattern: str | None,
+    page_size: int,
+    begun: Begun[File] | None = None,
+    *,
+    exact: bool = False,
 ) -> Iterator[File]:
+    operation = replace(LIST_FILES, names="refuse") if exact else LIST_FILES
+
     def fetch(first: int, after: str | None) -> Connection[File]:
         project = session.execute(
-            LIST_FILES,
+            operation,
             entity=path.entity,
             project=path.project,
             run=path.run_id,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from wbgql.artifacts import CreatedByRun, Version
 from wbgql.connection import Connection, PageInfo, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import Identified, NamedObject, NamedProject, Operation, Result
 from wbgql.errors import NotFound, UsageError
 from wbgql.frames.arrays import arrow
 from wbgql.paths import RunPath
@@ -53,7 +53,7 @@ class _GetVersion(Result, frozen=True):
     artifact: Version | None
 
 
-class _UsedBy(Result, frozen=True):
+class _UsedBy(Identified, frozen=True, kw_only=True):
     used_by: Connection[LineageRun]
 
 
@@ -61,7 +61,7 @@ class _ListArtifactUsers(Result, frozen=True):
     artifact: _UsedBy | None
 
 
-class _RunOf(Result, frozen=True):
+class _RunOf(NamedProject, frozen=True, kw_only=True):
     run: LineageRun | None
 
 
@@ -69,11 +69,11 @@ class _GetLineageRun(Result, frozen=True):
     project: _RunOf | None
 
 
-class _RunVersions(Result, frozen=True):
+class _RunVersions(NamedObject, frozen=True, kw_only=True):
     artifacts: Connection[Version] | None
 
 
-class _VersionsOf(Result, frozen=True):
+class _VersionsOf(NamedProject, frozen=True, kw_only=True):
     run: _RunVersions | None
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import NamedProject, Operation, Result
 from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError
 from wbgql.expressions import FieldPath
+from wbgql.naming import report_other_path
 from wbgql.paths import ProjectPath
 from wbgql.scalars import parse_id
 from wbgql.session import Session
@@ -103,7 +104,7 @@ class _GetProject(Result, frozen=True):
     project: ProjectDetails | None
 
 
-class _Fields(Result, frozen=True):
+class _Fields(NamedProject, frozen=True, kw_only=True):
     fields: Connection[ProjectField]
 
 
@@ -145,8 +146,11 @@ def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Ite
             raise _no_entity(entity)
         return found
 
-    project = None
+    project, first = None, True
     for project in iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda one: one.id):
+        if first and project.entity_name != entity:
+            report_other_path(entity, project.entity_name)
+        first = False
         yield project
     if project is None:
         # Servers list no projects of a name that nobody has, so that an empty list may be a misspelt name.
@@ -163,13 +167,15 @@ def _no_entity(entity: str) -> NotFound:
     )
 
 
-def get_project(session: Session, path: ProjectPath) -> ProjectDetails:
+def get_project(session: Session, path: ProjectPath, *, exact: bool = False) -> ProjectDetails:
     """Return one project. One request.
 
     Raises:
         NotFound: missing, or not visible to this key; the server does not tell which.
+        UsageError: `exact`, and the server resolved the path to another one.
     """
-    project = session.execute(GET_PROJECT, entity=path.entity, project=path.project).project
+    operation = replace(GET_PROJECT, names="refuse") if exact else GET_PROJECT
+    project = session.execute(operation, entity=path.entity, project=path.project).project
     if project is None:
         raise NotFound.project(path, operation=GET_PROJECT.name)
     return project

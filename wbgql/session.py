@@ -33,6 +33,7 @@ from wbgql.errors import (
     UsageError,
 )
 from wbgql.forks import renew_after_fork
+from wbgql.naming import check_names
 from wbgql.retry import RetryPolicy, parse_retry_after
 from wbgql.scalars import parse_json
 from wbgql.settings import Settings, insecure_transport_warning
@@ -159,13 +160,15 @@ class Session:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
         asked = replace(prepared, result=operation.result)
-        if prepared.kind == "query":
-            return self._decode(operation, self._send(operation, asked, variables, guard))
-        self.changes.note()
-        try:
-            return self._decode(operation, self._send(operation, asked, variables, guard))
-        finally:
+        if prepared.kind == "mutation":
             self.changes.note()
+        try:
+            result = self._decode(operation, self._send(operation, asked, variables, guard))
+        finally:
+            if prepared.kind == "mutation":
+                self.changes.note()
+        check_names(operation, prepared, variables, result)
+        return result
 
     def close(self) -> None:
         """Close the transport. May be called twice."""

@@ -139,7 +139,7 @@ class Draft:
             after = (
                 _get_or_none(self.session, self.path)
                 if lost is not None
-                else get_run(self.session, self.path)
+                else get_run(self.session, self.path, exact=True)
             )
             if after is not None and self.before is None:
                 self.session.changes.note(made=after.storage_id)
@@ -260,7 +260,7 @@ def set_tags(session: Session, path: RunPath, tags: Iterable[str], *, force: boo
         StillLogging: the run is being logged, and `force` is not set.
         PartialError: a re-read shows other tags.
     """
-    return _set_tags(session, get_run(session, path), _checked_tags(tags), force=force)
+    return _set_tags(session, get_run(session, path, exact=True), _checked_tags(tags), force=force)
 
 
 def add_tags(session: Session, path: RunPath, *tags: str, force: bool = False) -> Run:
@@ -268,7 +268,7 @@ def add_tags(session: Session, path: RunPath, *tags: str, force: bool = False) -
 
     Raises: as `set_tags`.
     """
-    run = get_run(session, path)
+    run = get_run(session, path, exact=True)
     return _set_tags(session, run, [*run.tags, *_checked_tags(tags)], force=force)
 
 
@@ -277,7 +277,7 @@ def remove_tags(session: Session, path: RunPath, *tags: str, force: bool = False
 
     Raises: as `set_tags`.
     """
-    run = get_run(session, path)
+    run = get_run(session, path, exact=True)
     gone = set(_checked_tags(tags))
     return _set_tags(session, run, [tag for tag in run.tags if tag not in gone], force=force)
 
@@ -326,7 +326,7 @@ def unset_summary(session: Session, path: RunPath, *keys: KeyPath, force: bool =
 
 
 def _update(session: Session, path: RunPath, wanted: Wanted, *, force: bool) -> Run:
-    return _draft(session, path, get_run(session, path), wanted, force=force).send().run
+    return _draft(session, path, get_run(session, path, exact=True), wanted, force=force).send().run
 
 
 def _set_tags(session: Session, run: Run, tags: list[str], *, force: bool) -> Run:
@@ -342,7 +342,7 @@ def _names(path: RunPath) -> dict[str, str]:
 
 def _get_or_none(session: Session, path: RunPath) -> Run | None:
     try:
-        return get_run(session, path)
+        return get_run(session, path, exact=True)
     except NotFound:
         return None
 

@@ -12,7 +12,7 @@ from typing import Any
 from wbgql.artifacts.manifests import Manifest, ManifestEntry, read_manifest
 from wbgql.artifacts.nodes import Version
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import Identified, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound
 from wbgql.files import File
@@ -23,7 +23,7 @@ _FILES_PER_PAGE = 1000
 _BY_NAME = 200
 
 
-class _FilesOf(Result, frozen=True):
+class _FilesOf(Identified, frozen=True, kw_only=True):
     files: Connection[File] | None
 
 

@@ -14,6 +14,7 @@ from wbgql.artifacts.conditions import (
     served_conditions,
     unknown_metadata,
 )
+from wbgql.artifacts.names import ArtifactPath
 from wbgql.artifacts.nodes import (
     Artifact,
     ArtifactDetails,
@@ -24,8 +25,8 @@ from wbgql.artifacts.nodes import (
 )
 from wbgql.cautions import warn
 from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
-from wbgql.documents import Operation, Result
-from wbgql.errors import NotFound, UsageError
+from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
+from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import dump_json
 from wbgql.session import Session
@@ -39,11 +40,11 @@ VERSIONS_PER_COLLECTION = 50
 VERSIONS_PER_PAGE = 100
 
 
-class _RunArtifacts(Result, frozen=True):
+class _RunArtifacts(NamedObject, frozen=True, kw_only=True):
     artifacts: Connection[Artifact] | None
 
 
-class _ArtifactsProject(Result, frozen=True):
+class _ArtifactsProject(NamedProject, frozen=True, kw_only=True):
     run: _RunArtifacts | None
 
 
@@ -55,7 +56,7 @@ class _GetArtifact(Result, frozen=True):
     artifact: ArtifactDetails | None
 
 
-class _TypesOf(Result, frozen=True):
+class _TypesOf(NamedProject, frozen=True, kw_only=True):
     artifact_types: Connection[ArtifactType]
 
 
@@ -63,7 +64,7 @@ class _ListTypes(Result, frozen=True):
     project: _TypesOf | None
 
 
-class _CollectionsOf(Result, frozen=True):
+class _CollectionsOf(NamedProject, frozen=True, kw_only=True):
     artifact_collections: Connection[Collection] | None
 
 
@@ -71,7 +72,7 @@ class _ListCollections(Result, frozen=True):
     project: _CollectionsOf | None
 
 
-class _NestedVersions(Result, frozen=True):
+class _NestedVersions(NamedProject, frozen=True, kw_only=True):
     artifact_collections: Connection[CollectionVersions] | None
 
 
@@ -79,7 +80,7 @@ class _ListProjectVersions(Result, frozen=True):
     project: _NestedVersions | None
 
 
-class _TypeOf(Result, frozen=True):
+class _TypeOf(NamedProject, frozen=True, kw_only=True):
     artifact_type: _NestedVersions | None
 
 
@@ -87,11 +88,11 @@ class _ListTypeVersions(Result, frozen=True):
     project: _TypeOf | None
 
 
-class _VersionsOf(Result, frozen=True):
+class _VersionsOf(NamedObject, frozen=True, kw_only=True):
     artifacts: Connection[Version] | None
 
 
-class _CollectionOf(Result, frozen=True):
+class _CollectionOf(NamedProject, frozen=True, kw_only=True):
     artifact_collection: _VersionsOf | None
 
 
@@ -99,7 +100,8 @@ class _ListCollectionVersions(Result, frozen=True):
     project: _CollectionOf | None
 
 
-class _ArtifactOf(Result, frozen=True):
+class _ArtifactOf(NamedProject, frozen=True, kw_only=True):
+    artifact_collection: NamedObject | None = NOT_FETCHED
     artifact: Version | None
 
 
@@ -268,18 +270,29 @@ def _warning_of_unknown(
             warn(warning)
 
 
-def get_artifact_by_name(session: Session, path: ProjectPath, name: str) -> Version:
-    """Return the version that `collection:alias` names, whole. One request.
+def get_artifact_by_name(session: Session, path: ArtifactPath) -> Version:
+    """Return the version that a path names, whole. One request.
 
     Raises:
         NotFound: missing, not committed, or not visible.
+        ResponseError: the server answered with a version of another number.
     """
-    project = session.execute(GET_ARTIFACT_BY_NAME, **_names(path), name=name).project
-    version = _present(path, GET_ARTIFACT_BY_NAME, project).artifact
+    home = path.project_path
+    project = session.execute(
+        GET_ARTIFACT_BY_NAME, **_names(home), collection=path.collection, name=path.name
+    ).project
+    version = _present(home, GET_ARTIFACT_BY_NAME, project).artifact
     if version is None:
         raise NotFound(
-            f"no artifact {f'{path}/{name}'!r}: no such collection or alias, it was deleted, or this key "
+            f"no artifact {str(path)!r}: no such collection or alias, it was deleted, or this key "
             "cannot see it (`wbgql artifacts list` shows what there is)",
+            operation=GET_ARTIFACT_BY_NAME.name,
+        )
+    # In a portfolio the number is the portfolio's own.
+    is_own = version.artifact_sequence.name == path.collection
+    if is_own and path.number not in (None, version.version_index):
+        raise ResponseError(
+            f"the server answered with version v{version.version_index} where {str(path)!r} was asked for",
             operation=GET_ARTIFACT_BY_NAME.name,
         )
     return version

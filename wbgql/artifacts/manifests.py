@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wbgql.artifacts.nodes import ManifestLink, Version
-from wbgql.documents import Operation, Result
+from wbgql.documents import Identified, Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, PermissionDenied, ResultError
 from wbgql.session import Session
@@ -56,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return {name: entry for name, entry in self.contents.items() if entry.ref is None}
 
 
-class _Manifested(Result, frozen=True):
+class _Manifested(Identified, frozen=True, kw_only=True):
     digest: str
     state: str
     current_manifest: ManifestLink | None

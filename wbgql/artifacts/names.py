@@ -27,6 +27,12 @@ class ArtifactPath:
         return ProjectPath(self.entity, self.project)
 
     @property
+    def number(self) -> int | None:
+        """The version's number where the alias is `vN`, else None."""
+        digits = self.alias.removeprefix("v")
+        return int(digits) if digits != self.alias and digits.isdecimal() else None
+
+    @property
     def name(self) -> str:
         """`collection:alias`."""
         return f"{self.collection}:{self.alias}"

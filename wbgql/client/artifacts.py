@@ -66,7 +66,7 @@ class Artifacts(Connected):
     def artifact(self, artifact: ArtifactLike) -> Version:
         """Return the version at `entity/project/collection:alias`, whole. One request."""
         found = self.artifact_path(artifact)
-        return get_artifact_by_name(self.session, found.project_path, found.name)
+        return get_artifact_by_name(self.session, found)
 
     def artifact_types(self, path: ProjectLike) -> LazyList[ArtifactType]:
         """Yield the artifact types of a project. One request a page, lazily."""

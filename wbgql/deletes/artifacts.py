@@ -50,6 +50,11 @@ class _Collection(Result, frozen=True):
     name: str
     project: _Place | None
 
+    @property
+    def names(self) -> tuple[str, str, str] | None:
+        """Entity, project and name; None where the project is not visible."""
+        return None if self.project is None else (self.project.entity_name, self.project.name, self.name)
+
 
 class _Membership(Result, frozen=True):
     artifact_collection: _Collection | None
@@ -84,6 +89,14 @@ class FoundVersion(Result, frozen=True):
         if project is None or self.version_index is None:
             return self.id
         return f"{project.entity_name}/{project.name}/{self.artifact_sequence.name}:v{self.version_index}"
+
+    def is_named(self, path: ArtifactPath) -> bool:
+        """Whether it is in the collection of a path, letter for letter, and of its number if it says one."""
+        wanted = (path.entity, path.project, path.collection)
+        memberships = [edge.node.artifact_collection for edge in self.artifact_memberships.edges if edge.node]
+        if self.artifact_sequence.names == wanted:
+            return path.number in (None, self.version_index)
+        return wanted in [one.names for one in memberships if one is not None]
 
     @property
     def is_system(self) -> bool:
@@ -167,10 +180,10 @@ class _UnlinkArtifact(Result, frozen=True):
     unlink_artifact: _Success | None
 
 
-FIND_VERSION = Operation("FindVersion", _FindById)
-FIND_VERSION_BY_NAME = Operation("FindVersionByName", _FindByName)
+FIND_VERSION = Operation("FindVersion", _FindById, names="own")
+FIND_VERSION_BY_NAME = Operation("FindVersionByName", _FindByName, names="own")
 LOOK_UP_VERSION = Operation("LookUpVersion", _LookUp)
-LIST_OUTPUTS_TO_DELETE = Operation("ListOutputsToDelete", _ListOutputs, paged=True)
+LIST_OUTPUTS_TO_DELETE = Operation("ListOutputsToDelete", _ListOutputs, paged=True, names="own")
 DELETE_ARTIFACT = Operation("DeleteArtifact", _DeleteArtifact, destructive=True)
 UNLINK_ARTIFACT = Operation("UnlinkArtifact", _UnlinkArtifact, destructive=True)
 
@@ -233,6 +246,10 @@ def find_version(session: Session, target: ArtifactPath | str) -> FoundVersion |
                 "path. Nothing was deleted"
             )
         found = project.artifact
+        if found is not None and not found.is_named(target):
+            raise UsageError(
+                f"the server resolved {str(target)!r} to {found.path!r}; use that path. Nothing was deleted"
+            )
         if found is not None:
             _refuse_link(found, target)
     return None if found is None or found.state == "DELETED" else found

@@ -43,7 +43,7 @@ class _FindRuns(Result, frozen=True):
     project: _FoundIn | None
 
 
-FIND_RUNS = Operation("FindRuns", _FindRuns, paged=True)
+FIND_RUNS = Operation("FindRuns", _FindRuns, paged=True, names="own")
 
 
 class FoundRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ def delete_files(
             raise NotFound.run(path, operation=LOOK_UP_RUN.name)
         gate.check(path, seen.run, read_only=bool(seen.read_only), force=force)
 
-    listed = {file.name: file.id for file in iter_files(session, path)}
+    listed = {file.name: file.id for file in iter_files(session, path, exact=True)}
     changed = [
         name
         for name, file in wanted.items()
@@ -83,7 +83,7 @@ def delete_files(
     names = list(present)
     gone: list[str] = []
     lost: WbgqlError | None = None
-    project_id = get_project(session, path.project_path).number if present else None
+    project_id = get_project(session, path.project_path, exact=True).number if present else None
     for start in range(0, len(names), _FILES_PER_REQUEST):
         batch = names[start : start + _FILES_PER_REQUEST]
         variables = {"files": [present[name] for name in batch], "projectId": project_id}
@@ -120,7 +120,7 @@ def _delete_batch(
         attempts += 1
         lost = send_once(session, DELETE_FILES, variables, guard=guard)
         try:
-            left = {file.name for file in iter_files(session, path)} & set(names)
+            left = {file.name for file in iter_files(session, path, exact=True)} & set(names)
         except WbgqlError as error:
             error.maybe_applied = True
             error.add_note(f"the deletion of files of {str(path)!r} was sent and may have been applied")

@@ -57,8 +57,8 @@ _LookUpManyRuns = msgspec.defstruct(
     "_LookUpManyRuns", [("project", _Places | None)], bases=(Result,), frozen=True, kw_only=True
 )
 
-LOOK_UP_RUN = Operation("LookUpRun", _LookUpRun)
-LOOK_UP_MANY_RUNS: Operation[Any] = Operation("LookUpManyRuns", _LookUpManyRuns)
+LOOK_UP_RUN = Operation("LookUpRun", _LookUpRun, names="own")
+LOOK_UP_MANY_RUNS: Operation[Any] = Operation("LookUpManyRuns", _LookUpManyRuns, names="own")
 
 
 class SeenRuns(NamedTuple):
@@ -122,4 +122,6 @@ def _check_names(found: LookUp | _LookUpManyProject, run: RunNode | None, path: 
     run_id = path.run_id if run is None else run.name
     real = RunPath(found.entity_name, found.name, run_id)
     if real != path:
-        raise UsageError(f"the server calls {str(path)!r} {str(real)!r}: name it so; nothing was done")
+        raise UsageError(
+            f"the server resolved {str(path)!r} to {str(real)!r}; use that path. Nothing was done"
+        )

@@ -5,11 +5,27 @@ graphql-core at once, so it is not imported here.
 """
 
 from wbgql.documents.loading import Documents, load_documents, load_schema
-from wbgql.documents.operations import NOT_FETCHED, Operation, Prepared, Result, Variable
+from wbgql.documents.operations import (
+    NOT_FETCHED,
+    Echo,
+    Identified,
+    NamedObject,
+    NamedProject,
+    Names,
+    Operation,
+    Prepared,
+    Result,
+    Variable,
+)
 
 __all__ = [
     "NOT_FETCHED",
     "Documents",
+    "Echo",
+    "Identified",
+    "NamedObject",
+    "NamedProject",
+    "Names",
     "Operation",
     "Prepared",
     "Result",

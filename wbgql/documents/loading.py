@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wbgql.documents.operations import Prepared, Variable
+from wbgql.documents.operations import Echo, Prepared, Variable
 from wbgql.errors import DocumentError
 from wbgql.forks import lazy
 from wbgql.resources import queries_dir, schema_file
@@ -18,15 +18,27 @@ if TYPE_CHECKING:
     from graphql import (
         DefinitionNode,
         DocumentNode,
+        FieldNode,
         FragmentDefinitionNode,
         GraphQLError,
         GraphQLSchema,
         Node,
         OperationDefinitionNode,
+        SelectionSetNode,
     )
 
 
 _Node = TypeVar("_Node", bound="Node")
+
+
+# Fields that return one named object, and the arguments that its fields of the same names repeat.
+NAMED: dict[str, tuple[str, ...]] = {
+    "project": ("entityName", "name"),
+    "run": ("name",),
+    "artifact": ("id",),
+    "artifactCollection": ("name",),
+    "artifactType": ("name",),
+}
 
 
 class Documents:
@@ -149,7 +161,41 @@ class Documents:
             variables={variable.name: variable for variable in _variables(operation)},
             file=file or "",
             line=line or 0,
+            echoes=tuple(self._echoes(operation.selection_set, ())),
         )
+
+    def _echoes(self, selections: SelectionSetNode, path: tuple[str, ...]) -> Iterator[Echo]:
+        """Find the objects that are asked for by name or id, outermost first, and what repeats it."""
+        from graphql import VariableNode
+
+        for field in self._fields(selections):
+            if field.name.value not in NAMED or field.selection_set is None:
+                continue
+            here = (*path, (field.alias or field.name).value)
+            repeated = {
+                found.name.value for found in self._fields(field.selection_set) if found.alias is None
+            }
+            asked = {
+                given.name.value: given.value.name.value
+                for given in field.arguments or ()
+                if isinstance(given.value, VariableNode)
+            }
+            for name in NAMED[field.name.value]:
+                if name in asked and name in repeated:
+                    yield Echo((*here, name), asked[name])
+            yield from self._echoes(field.selection_set, here)
+
+    def _fields(self, selections: SelectionSetNode) -> Iterator[FieldNode]:
+        """The fields of a selection, those of its fragments among them."""
+        from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
+
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, FragmentSpreadNode):
+                yield from self._fields(self.fragment_node(node.name.value).selection_set)
+            elif isinstance(node, InlineFragmentNode):
+                yield from self._fields(node.selection_set)
 
     def _needed_fragments(self, operation: OperationDefinitionNode) -> list[FragmentDefinitionNode]:
         """The fragments an operation needs, and those that they need, each once."""

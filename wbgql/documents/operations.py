@@ -24,13 +24,36 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"
     """
 
 
+class NamedObject(Result, frozen=True):
+    """An object that was asked for by its name, with the name that the server knows it by."""
+
+    name: str = NOT_FETCHED
+
+
+class NamedProject(NamedObject, frozen=True):
+    """A project that was asked for by its names, with the names that the server knows it by."""
+
+    entity_name: str = NOT_FETCHED
+
+
+class Identified(Result, frozen=True):
+    """An object that was asked for by its id, with that id."""
+
+    id: str = NOT_FETCHED
+
+
+Names = Literal["report", "refuse", "own"]
+"""What happens if the server answers with an object of another path than the one that was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
     """An operation in the `.graphql` files by its name, and the type its `data` decodes into.
 
     `repeatable`: a mutation that may be sent twice without harm; queries always may.
     `destructive`: it deletes. `paged`: its `$first` may be made smaller when a page is too
-    large for the server, so the session leaves that failure to the paging loop.
+    large for the server, so the session leaves that failure to the paging loop. `names`: the
+    session reports or refuses an answer about another object, or the caller sees to it (`own`).
     """
 
     name: str
@@ -38,6 +61,7 @@ class Operation(Generic[T]):
     repeatable: bool = False
     destructive: bool = False
     paged: bool = False
+    names: Names = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +71,14 @@ class Variable:
     name: str
     type: str
     required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Where an answer repeats a name or id that was asked for: its keys in the JSON, and the variable."""
+
+    path: tuple[str, ...]
+    variable: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +94,5 @@ class Prepared:
     variables: Mapping[str, Variable]
     file: str
     line: int
+    echoes: tuple[Echo, ...] = ()
     result: Any = msgspec.Raw

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import NOT_FETCHED, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.errors import NotFound
 from wbgql.expressions import compile_filter, run
 from wbgql.paths import RunPath
@@ -15,12 +15,12 @@ from wbgql.scalars import dump_json
 from wbgql.session import Session
 
 
-class _Bounds(Result, frozen=True):
+class _Bounds(NamedObject, frozen=True, kw_only=True):
     history_line_count: int | None
     summary_metrics: str | None
 
 
-class _BoundsProject(Result, frozen=True):
+class _BoundsProject(NamedProject, frozen=True, kw_only=True):
     run: _Bounds | None
 
 
@@ -28,11 +28,11 @@ class _GetHistoryBounds(Result, frozen=True):
     project: _BoundsProject | None
 
 
-class _Rows(Result, frozen=True):
+class _Rows(NamedObject, frozen=True, kw_only=True):
     history: list[str]
 
 
-class _RowsProject(Result, frozen=True):
+class _RowsProject(NamedProject, frozen=True, kw_only=True):
     run: _Rows | None
 
 
@@ -40,11 +40,11 @@ class _ScanHistory(Result, frozen=True):
     project: _RowsProject | None
 
 
-class _Samples(Result, frozen=True):
+class _Samples(NamedObject, frozen=True, kw_only=True):
     sampled_history: list[list[dict[str, Any]]]
 
 
-class _SamplesProject(Result, frozen=True):
+class _SamplesProject(NamedProject, frozen=True, kw_only=True):
     run: _Samples | None
 
 
@@ -59,7 +59,7 @@ class RunSamples(Result, frozen=True):
     sampled_history: list[list[dict[str, Any]]]
 
 
-class _RunsSamples(Result, frozen=True):
+class _RunsSamples(NamedProject, frozen=True, kw_only=True):
     runs: Connection[RunSamples] | None
 
 
@@ -74,7 +74,7 @@ class RunCount(Result, frozen=True):
     history_line_count: int | None
 
 
-class _RunsCounts(Result, frozen=True):
+class _RunsCounts(NamedProject, frozen=True, kw_only=True):
     runs: Connection[RunCount] | None
 
 
@@ -91,7 +91,7 @@ class RunHistory(Result, frozen=True, kw_only=True):
     sampled_history: list[list[dict[str, Any]]] = NOT_FETCHED
 
 
-class _RunsHistory(Result, frozen=True):
+class _RunsHistory(NamedProject, frozen=True, kw_only=True):
     runs: Connection[RunHistory] | None
 
 
@@ -104,11 +104,11 @@ class _Exports(Result, frozen=True):
     live_data: list[Any]
 
 
-class _ExportsRun(Result, frozen=True):
+class _ExportsRun(NamedObject, frozen=True, kw_only=True):
     parquet_history: _Exports
 
 
-class _ExportsProject(Result, frozen=True):
+class _ExportsProject(NamedProject, frozen=True, kw_only=True):
     run: _ExportsRun | None
 
 
@@ -116,12 +116,12 @@ class _GetHistoryExports(Result, frozen=True):
     project: _ExportsProject | None
 
 
-class _Events(Result, frozen=True):
+class _Events(NamedObject, frozen=True, kw_only=True):
     events_line_count: int | None
     events: list[str]
 
 
-class _EventsProject(Result, frozen=True):
+class _EventsProject(NamedProject, frozen=True, kw_only=True):
     run: _Events | None
 
 
@@ -139,11 +139,11 @@ class ConsoleLineNode(Result, frozen=True):
     line: str | None
 
 
-class _LogLines(Result, frozen=True):
+class _LogLines(NamedObject, frozen=True, kw_only=True):
     log_lines: Connection[ConsoleLineNode] | None
 
 
-class _LogLinesProject(Result, frozen=True):
+class _LogLinesProject(NamedProject, frozen=True, kw_only=True):
     run: _LogLines | None
 
 

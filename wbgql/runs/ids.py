@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
+from wbgql.documents import Names
 from wbgql.errors import NotFound
 from wbgql.paths import ProjectPath
 from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUN_IDS, MAX_PAGE_SIZE, IdNode
@@ -14,7 +16,11 @@ from wbgql.session import Session
 
 
 def list_run_ids(
-    session: Session, path: ProjectPath, filters: Mapping[str, Any] | None = None
+    session: Session,
+    path: ProjectPath,
+    filters: Mapping[str, Any] | None = None,
+    *,
+    names: Names = "refuse",
 ) -> dict[str, str]:
     """Return {run id: storage id} of the runs that match `filters`, all by default.
 
@@ -22,9 +28,9 @@ def list_run_ids(
 
     Raises:
         NotFound: the project is missing or not visible.
+        UsageError: the server resolved the path to another one, unless `names` says otherwise.
     """
-
-    nodes = iter_run_ids(session, path, filters)
+    nodes = iter_run_ids(session, path, filters, names=names)
     return {node.name: node.id for node in nodes}
 
 
@@ -35,16 +41,19 @@ def iter_run_ids(
     *,
     order: str = DEFAULT_ORDER,
     page_size: int = MAX_PAGE_SIZE,
+    names: Names = "refuse",
 ) -> Iterator[IdNode]:
     """Yield the ids of the runs that match `filters`, in `order`. One request a page, lazily.
 
     Raises:
         NotFound: the project is missing or not visible.
+        UsageError: the server resolved the path to another one, unless `names` says otherwise.
     """
+    operation = replace(LIST_RUN_IDS, names=names)
 
     def fetch(first: int, after: str | None) -> Connection[IdNode]:
         project = session.execute(
-            LIST_RUN_IDS,
+            operation,
             entity=path.entity,
             project=path.project,
             filters=dump_json(dict(filters or {})),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wbgql.connection import Connection
-from wbgql.documents import NOT_FETCHED, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.paths import ProjectPath
 
 # The largest page W&B serves (its own advice for scripts, 2026).
@@ -56,7 +56,7 @@ class DecidingRun(RunNode, frozen=True, kw_only=True):
     user: _User | None
 
 
-class _RunsOf(Result, frozen=True):
+class _RunsOf(NamedProject, frozen=True, kw_only=True):
     runs: Connection[RunNode] | None
 
 
@@ -64,7 +64,7 @@ class _ListRuns(Result, frozen=True):
     project: _RunsOf | None
 
 
-class _RunCount(Result, frozen=True):
+class _RunCount(NamedProject, frozen=True, kw_only=True):
     run_count: int
 
 
@@ -72,7 +72,7 @@ class _CountRuns(Result, frozen=True):
     project: _RunCount | None
 
 
-class _RunOf(Result, frozen=True):
+class _RunOf(NamedProject, frozen=True, kw_only=True):
     run: RunNode | None
 
 
@@ -85,12 +85,17 @@ class IdNode(Result, frozen=True):
     name: str
 
 
-class _IdsOf(Result, frozen=True):
+class _IdsOf(NamedProject, frozen=True, kw_only=True):
     runs: Connection[IdNode] | None
 
 
 class _ListRunIds(Result, frozen=True):
     project: _IdsOf | None
+
+
+def real_path(project: NamedProject, asked: ProjectPath) -> ProjectPath:
+    """The path that the server knows a project by; the one that was asked for where it does not say."""
+    return ProjectPath(project.entity_name or asked.entity, project.name or asked.project)
 
 
 class RunPage(list[RunNode]):

@@ -10,7 +10,7 @@ from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarnin
 from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of, lacks_keys
 from wbgql.runs.ignored import Evidence
-from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, LIST_WHOLE_RUNS, RunNode
+from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, LIST_WHOLE_RUNS, RunNode, real_path
 from wbgql.runs.projections import Projection, unasked_keys
 from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
@@ -123,6 +123,7 @@ class PageReader:
         ).project
         if project is None or project.runs is None:
             raise self._not_found(operation.name)
+        self.path = real_path(project, self.path)
         return project.runs
 
     def _not_found(self, operation: str) -> NotFound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +13,7 @@ from wbgql.expressions import Field
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs.fetched import Document, Selected
-from wbgql.runs.nodes import GET_RUN, RunNode
+from wbgql.runs.nodes import GET_RUN, RunNode, real_path
 from wbgql.runs.projections import EVERYTHING, Projection
 from wbgql.scalars import parse_datetime
 from wbgql.session import Session
@@ -215,18 +216,24 @@ class Run:
         return values if keys is None else Selected.of(values, section, keys, self.path)
 
 
-def get_run(session: Session, path: RunPath) -> Run:
+def get_run(session: Session, path: RunPath, *, exact: bool = False) -> Run:
     """Return one run with every attribute and its whole config and summary. One request.
+
+    If the server answers from another path (a redirect, or another case), the run carries that path, and
+    a `RedirectWarning` says so; with `exact`, that is an error.
 
     Raises:
         NotFound: the run or its project is missing or not visible.
+        UsageError: `exact`, and the server resolved the path to another one.
+        ResponseError: the server answered with another run.
     """
-    project = session.execute(GET_RUN, entity=path.entity, project=path.project, run=path.run_id).project
+    operation = replace(GET_RUN, names="refuse") if exact else GET_RUN
+    project = session.execute(operation, entity=path.entity, project=path.project, run=path.run_id).project
     if project is None:
         raise NotFound.project(path.project_path, operation=GET_RUN.name)
     if project.run is None:
         raise NotFound.run(path, operation=GET_RUN.name)
-    return Run(project.run, path.project_path)
+    return Run(project.run, real_path(project, path.project_path))
 
 
 def _dig(values: Any, parts: Sequence[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from wbgql.artifacts import Version, VersionQuery, iter_versions, read_manifest
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import Operation, Result
+from wbgql.documents import NamedProject, Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, RequestError, ResponseError
 from wbgql.files import iter_files_of_project
@@ -34,7 +34,7 @@ class _RunBytes(Result, frozen=True):
     user: _User | None
 
 
-class _RunsOf(Result, frozen=True):
+class _RunsOf(NamedProject, frozen=True, kw_only=True):
     runs: Connection[_RunBytes] | None
 
 
@@ -42,7 +42,7 @@ class _ListRunBytes(Result, frozen=True):
     project: _RunsOf | None
 
 
-class Meter(Result, frozen=True):
+class Meter(NamedProject, frozen=True, kw_only=True):
     """What the server itself says a project holds."""
 
     storage_bytes: int

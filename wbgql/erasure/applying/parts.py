@@ -71,7 +71,7 @@ def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
         return Ending("kept", "not_decidable")
     if work.is_held(action.run, action.run_tags):
         return Ending("held", "hold")
-    project = get_project(work.session, action.path.project_path).number
+    project = get_project(work.session, action.path.project_path, exact=True).number
     work.intend(action, owner)
     lost = send(work, DELETE_FILES, {"files": [action.target.id], "projectId": project})
     if lost is None:

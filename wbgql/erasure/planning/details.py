@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from wbgql.connection import Begun, Connection, iter_nodes
-from wbgql.documents import NOT_FETCHED, Operation, Result
+from wbgql.documents import NOT_FETCHED, Identified, NamedObject, NamedProject, Operation, Result
 from wbgql.erasure.planning.facts import (
     GET_ARTIFACT_FACTS,
     NO_CHANGES,
@@ -101,11 +101,11 @@ class FileName(Result, frozen=True):
     size_bytes: int
 
 
-class _Files(Result, frozen=True):
+class _Files(NamedObject, frozen=True, kw_only=True):
     files: Connection[FileName] | None
 
 
-class _Outputs(Result, frozen=True):
+class _Outputs(NamedObject, frozen=True, kw_only=True):
     outputs: Connection[OutputFacts] | None
 
 
@@ -114,7 +114,7 @@ class _RunNode(RunState, frozen=True, kw_only=True):
     files: Connection[FileName] | None = NOT_FETCHED
 
 
-class _Runs(Result, frozen=True):
+class _Runs(NamedProject, frozen=True, kw_only=True):
     runs: Connection[_RunNode] | None
 
 
@@ -122,7 +122,7 @@ class _ListRunFacts(Result, frozen=True):
     project: _Runs | None
 
 
-class _OutputsOfRun(Result, frozen=True):
+class _OutputsOfRun(NamedProject, frozen=True, kw_only=True):
     run: _Outputs | None
 
 
@@ -130,7 +130,7 @@ class _ListOutputFacts(Result, frozen=True):
     project: _OutputsOfRun | None
 
 
-class _FilesOfRun(Result, frozen=True):
+class _FilesOfRun(NamedProject, frozen=True, kw_only=True):
     run: _Files | None
 
 
@@ -138,7 +138,7 @@ class _ListRunFileNames(Result, frozen=True):
     project: _FilesOfRun | None
 
 
-class _Marks(Result, frozen=True):
+class _Marks(Identified, frozen=True, kw_only=True):
     files: Connection[_Mark] | None
 
 
@@ -146,9 +146,9 @@ class _ListReferenceMarks(Result, frozen=True):
     artifact: _Marks | None
 
 
-LIST_RUN_FACTS = Operation("ListRunFacts", _ListRunFacts, paged=True)
-LIST_OUTPUT_FACTS = Operation("ListOutputFacts", _ListOutputFacts, paged=True)
-LIST_RUN_FILE_NAMES = Operation("ListRunFileNames", _ListRunFileNames, paged=True)
+LIST_RUN_FACTS = Operation("ListRunFacts", _ListRunFacts, paged=True, names="refuse")
+LIST_OUTPUT_FACTS = Operation("ListOutputFacts", _ListOutputFacts, paged=True, names="refuse")
+LIST_RUN_FILE_NAMES = Operation("ListRunFileNames", _ListRunFileNames, paged=True, names="refuse")
 LIST_REFERENCE_MARKS = Operation("ListReferenceMarks", _ListReferenceMarks, paged=True)
 OPERATIONS: tuple[Operation[Any], ...] = (
     LIST_RUN_FACTS,

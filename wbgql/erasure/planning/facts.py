@@ -166,7 +166,7 @@ class _GetArtifactFacts(Result, frozen=True):
     artifact: _VersionWithUsers | None
 
 
-GET_RUN_FACTS = Operation("GetRunFacts", _GetRunFacts, paged=True)
+GET_RUN_FACTS = Operation("GetRunFacts", _GetRunFacts, paged=True, names="own")
 GET_ARTIFACT_FACTS = Operation("GetArtifactFacts", _GetArtifactFacts, paged=True)
 OPERATIONS: tuple[Operation[Any], ...] = (GET_RUN_FACTS, GET_ARTIFACT_FACTS)
 
@@ -280,7 +280,9 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
 
 def _check_names(asked: RunPath, real: RunPath) -> None:
     if real != asked:
-        raise UsageError(f"the server calls {str(asked)!r} {str(real)!r}: name it so; nothing was done")
+        raise UsageError(
+            f"the server resolved {str(asked)!r} to {str(real)!r}; use that path. Nothing was done"
+        )
 
 
 def _present(outputs: Connection[Output] | None, operation: Operation[Any]) -> Connection[Output]:

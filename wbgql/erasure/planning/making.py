@@ -248,7 +248,7 @@ def _check_canaries(session: Session, canaries: Canaries) -> None:
     """A canary that is not there guards nothing: a typo must not pass for safety. One request each."""
     for path in sorted(canaries.runs, key=str):
         try:
-            get_run(session, path)
+            get_run(session, path, exact=True)
         except NotFound as error:
             raise NotFound(
                 f"the canary {str(path)!r} is not there or not visible, so it guards nothing"

@@ -16,7 +16,6 @@ from wbgql.errors import (
     PermissionDenied,
     UnstablePopulation,
     UnstableWarning,
-    UsageError,
 )
 from wbgql.expressions import Expr, Field, fields_of
 from wbgql.holds import HoldTarget
@@ -112,7 +111,7 @@ def find_by_rule(
                 RunSelection(session, scope, where=where, now=now).warn_of_absent(
                     fields, projects=scan.projects
                 )
-            projects = {path: _read_project(session, path) for path in scan.projects}
+            projects = {path: get_project(session, path, exact=True) for path in scan.projects}
             return Population(scan.runs, scan.others, projects, scan.not_read)
         last = scan
     raise UnstablePopulation(
@@ -141,7 +140,7 @@ def find_by_ids(session: Session, paths: Sequence[RunPath], *, allow_missing: bo
 
 
 def _find_in(session: Session, project: ProjectPath, ids: Sequence[str], population: Population) -> None:
-    population.projects[project] = _read_project(session, project)
+    population.projects[project] = get_project(session, project, exact=True)
     found = {run.id: Found.of(run) for run in _look_up(session, project, ids)}
     population.runs.extend(sorted(found.values(), key=lambda run: (run.created_at, run.path.run_id)))
     for run_id in ids:
@@ -188,14 +187,6 @@ def _look_up(session: Session, project: ProjectPath, ids: Sequence[str]) -> Iter
         selection = RunSelection(session, project, filters={"name": {"$in": batch}})
         # A server that ignores the filter gives others; one that reads names loosely, too.
         yield from (run for run in selection if run.id in wanted)
-
-
-def _read_project(session: Session, path: ProjectPath) -> ProjectDetails:
-    found = get_project(session, path)
-    real = ProjectPath(found.entity_name, found.name)
-    if real != path:
-        raise UsageError(f"the server calls {str(path)!r} {str(real)!r}: name it so; no plan was made")
-    return found
 
 
 def _refuse_missing(missing: Sequence[NotRead], *, allow_missing: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import NOT_FETCHED, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.erasure.planning.facts import Id, refuse_half
 from wbgql.errors import NotFound, RequestError, ResponseError, UnstablePopulation
 from wbgql.frames.decoding import dig
@@ -35,7 +35,7 @@ class _Run(Result, frozen=True):
     outputs: Connection[Id] | None = NOT_FETCHED
 
 
-class _Runs(Result, frozen=True):
+class _Runs(NamedProject, frozen=True, kw_only=True):
     runs: Connection[_Run] | None
 
 
@@ -43,11 +43,11 @@ class _ListSurroundings(Result, frozen=True):
     project: _Runs | None
 
 
-class _Outputs(Result, frozen=True):
+class _Outputs(NamedObject, frozen=True, kw_only=True):
     outputs: Connection[Id] | None
 
 
-class _OutputsOfRun(Result, frozen=True):
+class _OutputsOfRun(NamedProject, frozen=True, kw_only=True):
     run: _Outputs | None
 
 
@@ -63,8 +63,8 @@ class _GetProtectedAliases(Result, frozen=True):
     entity: _Aliases | None
 
 
-LIST_SURROUNDINGS = Operation("ListSurroundings", _ListSurroundings, paged=True)
-LIST_OUTPUT_IDS = Operation("ListOutputIds", _ListOutputIds, paged=True)
+LIST_SURROUNDINGS = Operation("ListSurroundings", _ListSurroundings, paged=True, names="refuse")
+LIST_OUTPUT_IDS = Operation("ListOutputIds", _ListOutputIds, paged=True, names="refuse")
 GET_PROTECTED_ALIASES = Operation("GetProtectedAliases", _GetProtectedAliases)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_SURROUNDINGS, LIST_OUTPUT_IDS, GET_PROTECTED_ALIASES)
 

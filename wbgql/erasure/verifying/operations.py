@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from wbgql.documents import Operation, Result
+from wbgql.documents import NamedObject, NamedProject, Operation, Result
 
 BATCH = 25
 """How many ids one request asks for: as many as the documents have places."""
@@ -65,11 +65,11 @@ class _Random(Result, frozen=True):
     random: _VersionState | None
 
 
-class _Deleted(Result, frozen=True):
+class _Deleted(NamedObject, frozen=True, kw_only=True):
     deleted_at: str | None
 
 
-class _DeletedRun(Result, frozen=True):
+class _DeletedRun(NamedProject, frozen=True, kw_only=True):
     run: _Deleted | None
 
 
@@ -119,10 +119,10 @@ _LookUpCollections = msgspec.defstruct(
     kw_only=True,
 )
 
-LOOK_UP_RUNS: Operation[Any] = Operation("LookUpRuns", _LookUpRuns)
-LOOK_UP_VERSIONS: Operation[Any] = Operation("LookUpVersions", _LookUpVersions)
-LOOK_UP_COLLECTIONS: Operation[Any] = Operation("LookUpCollections", _LookUpCollections)
-GET_DELETED_MARK = Operation("GetDeletedMark", _GetDeletedMark)
+LOOK_UP_RUNS: Operation[Any] = Operation("LookUpRuns", _LookUpRuns, names="own")
+LOOK_UP_VERSIONS: Operation[Any] = Operation("LookUpVersions", _LookUpVersions, names="own")
+LOOK_UP_COLLECTIONS: Operation[Any] = Operation("LookUpCollections", _LookUpCollections, names="own")
+GET_DELETED_MARK = Operation("GetDeletedMark", _GetDeletedMark, names="own")
 GET_TYPE_FIELDS = Operation("GetTypeFields", _GetTypeFields)
 OPERATIONS: tuple[Operation[Any], ...] = (
     LOOK_UP_RUNS,

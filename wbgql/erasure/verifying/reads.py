@@ -155,7 +155,9 @@ class Reads:
         holds = control.holds
         for batch in batches(run_ids, _IDS_PER_LIST):
             extra = [control.random] if control.run is None else [control.random, control.run]
-            names = set(list_run_ids(self.session, project, {"name": {"$in": [*batch, *extra]}}))
+            # A redirect is noticed by the look-up, which makes the answers unsettled.
+            filters = {"name": {"$in": [*batch, *extra]}}
+            names = set(list_run_ids(self.session, project, filters, names="own"))
             shown |= names
             holds = holds and control.random not in names and (control.empty or control.run in names)
         return shown, holds
