@@ -96,6 +96,7 @@ class Runner:
         if absent:
             for action, ending in unless_moved(self._work, absent):
                 self._work.finish(action, owner, ending)
+                self._work.brakes.check_canaries()
 
     def _wait_for(self, waiting: list[Action], owner: str) -> None:
         """Ask again for runs that are being logged until their time is used up. What is left stays open."""
