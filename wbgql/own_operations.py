@@ -94,7 +94,8 @@ def parse_variables(operation: OwnOperation, assignments: Sequence[str], given: 
 def send_own_operation(
     session: Session, operation: OwnOperation, variables: Mapping[str, Any], *, allow_mutation: bool = False
 ) -> Any:
-    """Send the operation and return the data as JSON has it. One request; a mutation is sent once.
+    """Send the operation and return the data as JSON has it. One request. A mutation is sent again only after
+    HTTP 429, which refused it.
 
     Raises:
         NotApproved: a mutation without `allow_mutation`, or one that destroys; nothing was sent.

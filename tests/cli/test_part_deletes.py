@@ -208,3 +208,11 @@ def test_a_linked_version_is_kept_and_the_link_is_not_taken_for_it(world: World,
     assert link.code == 2
     assert f"is a link to '{world.path}/net:v0'" in link.err
     assert (done.code, done.rows[0]["outcome"]) == (0, "deleted")
+
+
+@pytest.mark.parametrize("option", ["--where", "--collection", "--type"])
+def test_there_is_no_filter_on_the_deletion_of_versions(run: Run, option: str) -> None:
+    got = run("artifacts", "delete", option, "x", "--apply")
+
+    assert got.code == 2
+    assert "--format ids | wbgql artifacts delete --ids-from -" in got.err

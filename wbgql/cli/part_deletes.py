@@ -22,7 +22,7 @@ from wbgql.cli.approval import (
 )
 from wbgql.cli.bars import bar
 from wbgql.cli.output import Listing, list_options, write_list
-from wbgql.cli.run_ids import read_ids
+from wbgql.cli.run_ids import IdsOnly, read_ids
 from wbgql.errors import NotFound, PartialError
 
 if TYPE_CHECKING:
@@ -33,8 +33,17 @@ if TYPE_CHECKING:
     from wbgql.paths import RunPath
 
 
+class _VersionsOnly(IdsOnly):
+    selecting = (*IdsOnly.selecting, "--type", "--collection", "--alias", "--metadata", "--logged-by")
+    hint = (
+        "there is no filter on deletion: list first, look, then hand over the paths: "
+        "`wbgql artifacts list PROJECT --collection ... --format ids | wbgql artifacts delete --ids-from -`"
+    )
+
+
 @click.command(
     "delete",
+    cls=_VersionsOnly,
     short_help="Delete artifact versions; a dry run unless --apply.",
     epilog=examples(
         "wbgql artifacts delete acme/vision/net:v3",

@@ -21,7 +21,7 @@ from wbgql.cli.approval import (
 )
 from wbgql.cli.bars import bar
 from wbgql.cli.output import Listing, list_options, write_list
-from wbgql.cli.run_ids import LIST_FIRST, entity_origin, is_parsed, read_ids, resolve_runs
+from wbgql.cli.run_ids import LIST_FIRST, IdsOnly, entity_origin, is_parsed, read_ids, resolve_runs
 from wbgql.errors import NotFound, NotVisible, PartialError, WbgqlError
 
 if TYPE_CHECKING:
@@ -30,24 +30,10 @@ if TYPE_CHECKING:
     from wbgql.gate import Gate
     from wbgql.paths import ProjectPath, RunPath
 
-_SELECTING = ("--where", "--filters", "--filter", "--all", "--state", "--tag", "--order", "--limit")
-
-
-class _IdsOnly(click.Command):
-    """A command that, asked for a filter, says how it is done instead."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name in _SELECTING:
-                raise click.UsageError(f"no option {error.option_name}: {LIST_FIRST}", ctx=ctx) from error
-            raise
-
 
 @click.command(
     "delete",
-    cls=_IdsOnly,
+    cls=IdsOnly,
     short_help="Hide runs; a dry run unless --apply.",
     epilog=examples(
         "wbgql runs delete acme/vision/3f2a9c1e",
@@ -138,7 +124,7 @@ def delete_command(
 
 @click.command(
     "undelete",
-    cls=_IdsOnly,
+    cls=IdsOnly,
     short_help="Bring hidden runs back.",
     epilog=examples(
         "wbgql runs undelete acme/vision/3f2a9c1e acme/audio/77aa01bc",

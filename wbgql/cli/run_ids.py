@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from wbgql.cli.id_lines import from_line
 from wbgql.errors import UsageError
 
@@ -23,6 +25,31 @@ LIST_FIRST = (
 _NOT_IN_ID = frozenset("/#?:")
 # Longer than any id: a line of something else.
 _LONGEST_ID = 512
+
+
+class IdsOnly(click.Command):
+    """A command that, asked for a filter, says how it is done instead."""
+
+    selecting: tuple[str, ...] = (
+        "--where",
+        "--filters",
+        "--filter",
+        "--all",
+        "--state",
+        "--tag",
+        "--order",
+        "--limit",
+    )
+    hint = LIST_FIRST
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; see `click.Command`."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name in self.selecting:
+                raise click.UsageError(f"no option {error.option_name}: {self.hint}", ctx=ctx) from error
+            raise
 
 
 def read_ids(source: str) -> list[str]:
