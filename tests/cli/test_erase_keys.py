@@ -100,6 +100,9 @@ def test_an_approval_is_signed_after_a_typed_phrase(command, case):
     }
     assert "DSR-4711" in got.err
     assert "2 go, 0 matched and stay" in got.err
+    for run in make_plan(required=2).runs:
+        assert f"{run.path}  {run.storage_id}  made {run.created_at} by {run.owner}" in got.err
+        assert all(artifact.id in got.err for artifact in run.artifacts)
     assert len((case / "plan.json.approvals").read_text().splitlines()) == 1
 
 

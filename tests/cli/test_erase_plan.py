@@ -328,7 +328,12 @@ def test_show_lists_runs_versions_and_what_is_excluded(plan, command: Command, t
     runs = command("erase", "show", file, "--runs")
     versions = command("erase", "show", file, "--artifacts", "--format", "csv")
     excluded = command("erase", "show", file, "--excluded")
+    files = command("erase", "show", file, "--files")
 
+    planned = load_plan(tmp_path / "plan.json").runs
+    assert [row["id"] for row in runs.rows] == [run.storage_id for run in planned]
+    assert planned[0].artifacts[0].id in versions.out
+    assert (files.code, files.out) == (0, "")
     assert [row["path"].rpartition("/")[2] for row in runs.rows] == ["r00", "r01"]
     assert [row["no"] for row in runs.rows] == [1, 2]
     assert runs.rows[0]["artifacts_go"] == 1

@@ -17,7 +17,8 @@ def _seen(run: dict[str, Any] | None) -> dict[str, Any]:
     return {"project": project | {"run": run, "controls": {"edges": []}}}
 
 
-RUN = {"id": "UnVu", "name": "r1", "createdAt": "2025-05-01T10:00:00Z"}
+_REST = ("displayName", "state", "tags", "group", "jobType", "sweepName", "heartbeatAt", "user")
+RUN = {"id": "UnVu", "name": "r1", "createdAt": "2025-05-01T10:00:00Z"} | dict.fromkeys(_REST)
 FOUND = {"project": {"name": "vision", "entityName": "acme", "runs": page([RUN])}}
 
 
@@ -26,11 +27,11 @@ def test_a_hold_is_added_listed_and_lifted(command) -> None:
     listed = command("hold", "list", answers=[FOUND])
     lifted = command("hold", "release", "H1")
 
-    assert [got.code for got in (added, listed, lifted)] == [0, 0, 0]
+    assert [got.code for got in (added, listed, lifted)] == [0, 0, 0], added.err
     assert json.loads(added.out) == listed.rows[0] == json.loads(lifted.out)
     assert (listed.rows[0]["kind"], listed.rows[0]["value"]) == ("run", "acme/vision/r1")
     assert listed.rows[0]["added_at"] == "2026-01-01T00:00:00Z"
-    assert listed.rows[0]["created_at"] == "2025-05-01T10:00:00Z"
+    assert listed.rows[0]["created_at"] == "2025-05-01T10:00:00Z", added.err
     assert "made at 2025-05-01T10:00:00Z" in added.err
     assert "warning" not in listed.err
     assert command.register.read() == []

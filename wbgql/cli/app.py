@@ -103,10 +103,11 @@ def host_of(client: Client) -> str:
     return urlsplit(client.settings.base_url).netloc
 
 
-def global_options(*, hidden: bool = True) -> Callable[[F], F]:
+def global_options(*, hidden: bool = True, paths: bool = True) -> Callable[[F], F]:
     """Add the options that every command takes, before its name and after it.
 
-    They are written out in the help of `wbgql` only; the nearest to the end wins.
+    They are written out in the help of `wbgql` only; the nearest to the end wins. Without `paths`, a command
+    has no `--entity` and `--project`, the defaults of paths, because it gives them a meaning of its own.
     """
     options = [
         click.option("--base-url", metavar="URL", help="Server to ask.", **_setting(hidden)),
@@ -126,7 +127,7 @@ def global_options(*, hidden: bool = True) -> Callable[[F], F]:
 
     def add(command: F) -> F:
         command = switches(hidden=hidden)(command)
-        for option in reversed(options):
+        for option in reversed(options if paths else [options[0], options[-1]]):
             command = option(command)
         return command
 

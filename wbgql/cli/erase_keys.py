@@ -10,7 +10,7 @@ import click
 from wbgql.cli.app import App, examples, not_empty, switches
 from wbgql.cli.erase_options import FILE, confirm_plan, meant_options, plan_argument
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
-from wbgql.cli.terminal import note
+from wbgql.cli.terminal import note, printable
 from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.errors import UsageError
 
@@ -188,6 +188,7 @@ def approve_command(
     """
     from wbgql.erasure.approvals import append_approval, check_each, make_approval, read_approvals
     from wbgql.erasure.plan_files import approvals_path, load_plan
+    from wbgql.erasure.showing import target_lines
 
     read = load_plan(plan)
     if digest is not None:
@@ -199,7 +200,7 @@ def approve_command(
     if approval.key_id in [one.key_id for one in given]:
         app.tell(f"{approval.key_id} has approved this plan already; nothing was added")
     else:
-        note(_summary(read))
+        note("\n".join((_summary(read), *map(printable, target_lines(read)))))
         _confirm(app, read, yes=yes, digest=digest)
         append_approval(file, approval)
         given = check_each(read, read_approvals(file), approvers, app.now())
@@ -283,22 +284,25 @@ def _public_key(file: Path) -> PublicKey:
 
 
 def _summary(plan: Plan) -> str:
-    """What an approver must have seen: how much goes, from where, on whose request; no ids."""
+    """What an approver must have seen: how much goes, from where, on whose request, by which rule."""
     totals = plan.totals
     rows: dict[str, Any] = {
         "plan": plan.digest,
         "server": f"{plan.server.base_url}{' (a local test server)' if plan.server.is_test else ''}",
         "request": f"{plan.request.reference} ({plan.request.basis})",
+        "rule": plan.rule.where or ("all runs" if plan.rule.ids is None else f"{plan.rule.ids} ids"),
+        "canaries": len(plan.canaries),
         "runs": f"{totals.planned} go, {totals.excluded} matched and stay",
         "projects": ", ".join(
             f"{project.path} ({project.planned} of {project.runs})" for project in plan.projects
         ),
         "not read": ", ".join(part.path for part in plan.not_read) or "nothing",
+        "files": f"{totals.files} go one by one, at once",
         "artifacts": f"{totals.artifacts_erased} go, {totals.artifacts_kept} stay",
         "planned by": plan.planner.key_id or "nobody's key: planned without --key",
         "expires": plan.expires_at,
     }
-    return "\n".join(f"{name:<10} {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<10} {printable(str(value))}" for name, value in rows.items())
 
 
 def _confirm(app: App, plan: Plan, *, yes: bool, digest: str | None) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option("--runs", is_flag=True, help="List every run that goes.")
 @click.option("--artifacts", is_flag=True, help="List every artifact version, and why.")
+@click.option("--files", is_flag=True, help="List every file that goes one by one.")
 @click.option("--excluded", is_flag=True, help="List every run that matched and stays.")
 @click.option("--digest", "only_digest", is_flag=True, help="Print the digest alone, for `erase apply`.")
 @list_options()
@@ -53,7 +54,7 @@ def show_command(
     elif wanted:
         write_list(_listing(_rows(plan, wanted[0])), format_, output)
     elif format_ not in (None, *OBJECT_FORMATS):
-        raise click.UsageError(f"--format {format_} is for lists: --runs, --artifacts or --excluded")
+        raise click.UsageError(f"--format {format_} is for lists: --runs, --artifacts, --files or --excluded")
     elif format_ == "table" or (format_ is None and output is None and sys.stdout.isatty()):
         write_text(write_out(plan, app.now()), output)
     else:
@@ -61,12 +62,14 @@ def show_command(
 
 
 def _rows(plan: Plan, what: str) -> list[dict[str, Any]]:
-    from wbgql.erasure.showing import artifact_rows, run_row
+    from wbgql.erasure.showing import artifact_rows, file_rows, run_row
 
     if what == "runs":
         return [run_row(number, run) for number, run in enumerate(plan.runs, 1)]
     if what == "artifacts":
         return list(artifact_rows(plan))
+    if what == "files":
+        return list(file_rows(plan))
     return [{"path": run.path, "reason": run.reason, "detail": run.detail} for run in plan.excluded]
 
 

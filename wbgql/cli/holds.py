@@ -43,7 +43,7 @@ def hold_group() -> None:
 @click.option("--user", metavar="NAME", callback=not_empty, help="Hold every run of this user.")
 @click.option("--reason", required=True, metavar="REF", callback=not_empty, help="A reference, never a name.")
 @object_options()
-@global_options()
+@global_options(paths=False)
 @click.pass_obj
 def add_command(
     app: App, /, reason: str, format_: str | None, output: Path | None, **targets: str | None

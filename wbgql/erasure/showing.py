@@ -84,6 +84,7 @@ def run_row(number: int, run: PlannedRun) -> dict[str, Any]:
         "files": len(run.files),
         "forks": len(run.forks),
         "risks": run.risks,
+        "id": run.storage_id,
     }
 
 
@@ -102,7 +103,36 @@ def artifact_rows(plan: Plan) -> Iterator[dict[str, Any]]:
                 "bytes": artifact.size_bytes,
                 "aliases": artifact.aliases,
                 "references": artifact.references,
+                "id": artifact.id,
             }
+
+
+def file_rows(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Every file of a plan that goes one by one as a row, in the order of the runs."""
+    for number, run in enumerate(plan.runs, 1):
+        for file in run.files:
+            yield {
+                "run_no": number,
+                "run": str(run.path),
+                "name": file.name,
+                "id": file.id,
+                "bytes": file.size_bytes,
+            }
+
+
+def target_lines(plan: Plan) -> Iterator[str]:
+    """What identifies each thing that goes, a line each: what an approver signs.
+
+    The path as people know it, and the id that is sent to the server.
+    """
+    for number, run in enumerate(plan.runs, 1):
+        owner = run.owner or "an owner that is not known"
+        yield f"run no. {number}  {run.path}  {run.storage_id}  made {run.created_at} by {owner}"
+        for artifact in run.artifacts:
+            if artifact.goes:
+                yield f"  artifact {artifact.type} {artifact.name}  {artifact.id}"
+        for file in run.files:
+            yield f"  file {file.name}  {file.id}"
 
 
 def _lines(plan: Plan, now: datetime) -> Iterator[str]:
