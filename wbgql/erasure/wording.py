@@ -214,9 +214,9 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
             "excluded": "{runs} matched the rule and {were} left out; the counts say why.",
             "files": "Nobody could look whether {files} {are} gone: the server said that it deleted {them}, "
             "and a file of a hidden run cannot be listed.",
-            "moved": "{projects} of the runs' entities were searched for runs that may have been moved, "
-            "{unread} could not be. Other entities were not searched: a run that was moved to one looks like "
-            "one that is gone.",
+            "moved": "Runs that may have been moved were searched for in {projects} of their entities; "
+            "{unread} could not be searched. Other entities were not searched: a run that was moved to one "
+            "looks like one that is gone.",
             "moved_not_searched": "Other projects were not searched: a run that was moved to one looks like "
             "one that is gone.",
             "no_clock": "The server did not say its time when the runs were last read: the machine's clock "
