@@ -16,6 +16,7 @@ from wbgql.erasure.applying import Ask, preview
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.case import Case
 from wbgql.erasure.ledger.rows import action_row
+from wbgql.erasure.verifying.claims import read_claims
 from wbgql.errors import PlanChanged, StoreError
 
 MUTATIONS = {"DeleteRun", "DeleteArtifact", "DeleteFiles", "UnlinkArtifact", "StopRun"}
@@ -190,6 +191,16 @@ def test_rows_that_are_moved_doubled_or_missing_are_not_acted_on(stage: Stage, s
         stage.apply(case)
 
     assert _sent(stage) == []
+
+
+def test_a_row_with_another_target_is_not_verified_either(stage: Stage):
+    stage.make("a", "held", "stays")
+    case = stage.case(["a"])
+    stage.apply(case)
+    _set_target(case, "run", real_run(stage.world, "held"))
+
+    with pytest.raises(PlanChanged):
+        read_claims(case)
 
 
 def test_a_row_that_the_plan_does_not_have_is_not_acted_on(stage: Stage):

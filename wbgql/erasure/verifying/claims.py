@@ -12,6 +12,7 @@ import msgspec
 from wbgql.erasure.actions import GONE, Action, Outcome
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
+from wbgql.erasure.matching import ApprovedActions
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedRun
 from wbgql.errors import PlanChanged, UsageError
 from wbgql.paths import ProjectPath, parse_listed_run
@@ -69,7 +70,7 @@ def read_claims(case: Case) -> Claims:
     """Read what the job of a case says is gone, as things stand now.
 
     Raises:
-        PlanChanged: the plan is not the one that was applied.
+        PlanChanged: the plan is not the one that was applied, or the ledger has other targets than the plan.
         UsageError: there is no such job, or the case is closed.
         NotVerified: the journal is not the one that the certificate next to the plan signed.
     """
@@ -79,7 +80,7 @@ def read_claims(case: Case) -> Claims:
         raise PlanChanged(f"the ledger's job was made from plan {job.digest}, not from this one")
     if job.state == "closed":
         raise UsageError("the case is closed: what it was about is destroyed, so nothing can be asked for")
-    return make_claims(case.plan, case.ledger.latest(case.job))
+    return make_claims(case.plan, ApprovedActions(case.plan).checked(case.ledger.latest(case.job)))
 
 
 def make_claims(plan: Plan, actions: Iterable[Action]) -> Claims:
