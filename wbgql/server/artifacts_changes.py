@@ -23,6 +23,7 @@ from wbgql.server.artifacts_logging import (
     create_collection,
     find_client_id,
     find_or_create_type,
+    point_alias,
     set_alias,
 )
 from wbgql.server.artifacts_uploads import require_writer
@@ -88,7 +89,7 @@ def change_aliases(context: Context, storage_id: str, given: list[dict[str, Any]
                 raise NotFound(f"artifact {storage_id!r} is not in collection {name!r}", status=404)
             artifacts_protection.require_right_to(now, collection, [one["alias"]])
             if add:
-                set_alias(now.db, collection["pk"], version["pk"], check_alias(one["alias"]))
+                set_alias(now, collection["pk"], version["pk"], check_alias(one["alias"]))
             else:
                 now.db.execute(
                     "DELETE FROM artifact_aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
@@ -124,7 +125,7 @@ def update_version(context: Context, fields: dict[str, Any]) -> Row:
             now, artifacts.collection_of_version(now, version), [one["alias"] for one in wanted]
         )
         for one in wanted:
-            set_alias(now.db, version["sequencePk"], version["pk"], check_alias(one["alias"]))
+            set_alias(now, version["sequencePk"], version["pk"], check_alias(one["alias"]))
     return artifacts.find_version_by_id(context, fields["artifactID"])
 
 
@@ -169,7 +170,7 @@ def link(context: Context, fields: dict[str, Any]) -> Row:
         wanted = {check_alias(one["alias"]) for one in fields.get("aliases") or []}
         artifacts_protection.require_right_to(now, portfolio, wanted)
         for alias in sorted(wanted | {LATEST}):
-            set_alias(now.db, portfolio["pk"], version["pk"], alias)
+            set_alias(now, portfolio["pk"], version["pk"], alias)
     found = artifacts.find_member(context, portfolio, f"v{number}")
     assert found is not None
     return artifacts.to_membership(found)
@@ -259,7 +260,7 @@ def move_latest(db: Connection, collection_pks: Iterable[int]) -> None:
         ).get
         sql = "SELECT 1 FROM artifact_aliases WHERE collection_id = ? AND alias = ?"
         if newest is not None and db.execute(sql, (pk, LATEST)).get is None:
-            set_alias(db, pk, newest, LATEST)
+            point_alias(db, pk, newest, LATEST)
 
 
 # ---- collections ----

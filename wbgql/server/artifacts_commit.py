@@ -56,7 +56,7 @@ def _commit(now: Context, version: Row) -> None:
     )
     waiting = now.db.execute("SELECT wanted_aliases FROM artifacts WHERE id = ?", (version["pk"],)).get
     for alias in {*json.loads(waiting), LATEST} - {f"v{number}"}:
-        set_alias(now.db, sequence_pk, version["pk"], check_alias(alias))
+        set_alias(now, sequence_pk, version["pk"], check_alias(alias))
 
 
 def add_member(now: Context, collection_pk: int, pk: int) -> int:

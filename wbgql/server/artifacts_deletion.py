@@ -122,10 +122,15 @@ def hide_outputs(context: Context, db: Connection, run_pks: Iterable[int]) -> No
 
 
 def hide_project(context: Context, db: Connection, project: Row) -> None:
-    """Delete every collection of a project. `db` is in a transaction."""
+    """Delete every collection of a project. `db` is in a transaction.
+
+    Raises:
+        PermissionDenied: a version has a protected alias; or a link has one, and the viewer is not an admin.
+    """
     now = replace(context, db=db, memo={})
     sql = "SELECT id, kind FROM artifact_collections WHERE project_id = ? AND deleted_at IS NULL"
     for found in rows(db, sql, (project["pk"],)):
+        _check_members(now, {"pk": found["id"], "__typename": found["kind"]})
         _hide_collection(now, found["id"], found["kind"])
 
 

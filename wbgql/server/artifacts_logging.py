@@ -6,9 +6,9 @@ import json
 import secrets
 from typing import Any
 
-from wbgql.errors import NotFound, UsageError
-from wbgql.server import artifacts, projects, run_values, runs
-from wbgql.server.artifacts import SEQUENCE, VERSION_NAME, writing
+from wbgql.errors import NotFound, PermissionDenied, UsageError
+from wbgql.server import accounts, artifacts, projects, run_values, runs
+from wbgql.server.artifacts import LATEST, SEQUENCE, VERSION_NAME, writing
 from wbgql.server.backend import Context
 from wbgql.server.projects import make_id
 from wbgql.server.store import Connection, Row, row
@@ -202,14 +202,33 @@ def _merge_aliases(now: Context, pk: int, sequence_pk: int, fields: dict[str, An
         sql = "SELECT version FROM artifact_members WHERE collection_id = ? AND artifact_id = ?"
         number = now.db.execute(sql, (sequence_pk, pk)).get
         for alias in sorted(wanted - {f"v{number}"}):
-            set_alias(now.db, sequence_pk, pk, check_alias(alias))
+            set_alias(now, sequence_pk, pk, check_alias(alias))
         return
     aliases = json.dumps(sorted(wanted | set(json.loads(found["wanted_aliases"]))))
     now.db.execute("UPDATE artifacts SET wanted_aliases = ? WHERE id = ?", (aliases, pk))
 
 
-def set_alias(db: Connection, collection_pk: int, pk: int, alias: str) -> None:
-    """Point an alias of a collection at a version; it leaves the version it was on."""
+_IS_PROTECTED = """
+SELECT projects.entity_id FROM artifact_collections AS collections
+    JOIN projects ON projects.id = collections.project_id JOIN protected_aliases USING (entity_id)
+WHERE collections.id = ? AND protected_aliases.alias = ?
+"""
+
+
+def set_alias(now: Context, collection_pk: int, pk: int, alias: str) -> None:
+    """Point an alias of a collection at a version; it leaves the version it was on.
+
+    Raises:
+        PermissionDenied: the alias is protected there, and the viewer is not an admin of the entity.
+    """
+    entity_pk = now.db.execute(_IS_PROTECTED, (collection_pk, alias)).get if alias != LATEST else None
+    if entity_pk is not None and accounts.role_in(now.db, now.viewer, entity_pk) != "admin":
+        raise PermissionDenied("permission denied: protected aliases are for admins", status=403)
+    point_alias(now.db, collection_pk, pk, alias)
+
+
+def point_alias(db: Connection, collection_pk: int, pk: int, alias: str) -> None:
+    """Point an alias at a version without asking for rights: `latest`, which the server moves by itself."""
     db.execute(
         "INSERT INTO artifact_aliases (collection_id, artifact_id, alias) VALUES (?, ?, ?)"
         " ON CONFLICT (collection_id, alias) DO UPDATE SET artifact_id = excluded.artifact_id",

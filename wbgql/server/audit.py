@@ -1,4 +1,4 @@
-"""Who asked for what: each request to delete, restore, stop or move, noted before it is done, and its answer.
+"""Who asked for what: each request to delete, restore, move, or change rights, noted before it is done.
 
 The changes themselves stand in the table `audit`, one row for each run or version, under a keyed hash; here
 is one row for each mutation received, as W&B's audit log has it, without a field for the run.
@@ -35,6 +35,21 @@ ACTIONS: dict[str, str | None] = {
     "deleteModel": "project:delete",
     "deleteSweep": None,
     "deleteSweeps": None,
+    "rewindRun": None,
+    "updateArtifact": None,
+    "upsertModel": None,
+    "renameProject": None,
+    "addProtectedAliases": None,
+    "createProjectMembers": None,
+    "deleteProjectMembers": None,
+    "updateProjectMember": None,
+    "updateProjectTeamMember": None,
+    "createInvite": None,
+    "deleteInvite": None,
+    "createTeam": None,
+    "createUser": None,
+    "generateApiKey": None,
+    "deleteApiKey": None,
 }
 """Mutations that are noted, and W&B's word for each; None where its log has none.
 
@@ -113,7 +128,8 @@ WHERE files.id = ?
 
 def _target(db: Connection, given: Row) -> Target:
     for keys, read in _READERS:
-        if given.get(keys[-1]):
+        found = given.get(keys[-1])
+        if isinstance(found, (str, list)) and found:
             return read(db, given, *keys)
     return Target()
 
@@ -150,11 +166,14 @@ def _looked_up(db: Connection, sql: str, pk: int) -> Target:
 _READERS: tuple[tuple[tuple[str, ...], Callable[..., Target]], ...] = (
     (("entityName", "projectName"), _named),
     (("sourceEntityName", "sourceProjectName"), _named),
+    (("entityName", "oldProjectName"), _named),
     (("artifactID",), _by_artifact),
     (("artifactSequenceID",), _by_collection),
     (("artifactPortfolioID",), _by_collection),
     (("files",), _by_file),
     (("id",), _by_id),
+    (("projectId",), _by_id),
+    (("entityName", "name"), _named),
 )
 """The field of an input that tells, tried in order."""
 

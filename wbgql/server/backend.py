@@ -107,6 +107,21 @@ class Context:
             raise PermissionDenied("permission denied", status=403)
 
     @cached_property
+    def _colleagues(self) -> frozenset[int]:
+        """Rows of the users with whom the viewer shares a team or an organization, and the viewer's own."""
+        found = self.db.execute(
+            "SELECT theirs.user_id FROM team_members AS own JOIN team_members AS theirs USING (entity_id)"
+            " WHERE own.user_id = ?1 UNION SELECT theirs.user_id FROM organization_members AS own"
+            " JOIN organization_members AS theirs USING (organization_id) WHERE own.user_id = ?1",
+            (self.viewer.user_id,),
+        )
+        return frozenset({self.viewer.user_id, *(pk for (pk,) in found)})
+
+    def knows(self, user_pk: int) -> bool:
+        """Whether the viewer may find a user by name and read their address: colleagues, and admins all."""
+        return self.viewer.admin or user_pk in self._colleagues
+
+    @cached_property
     def users(self) -> dict[int, Row]:
         """Every user's node by row number, read once: a page of runs needs their names."""
         sql = (

@@ -59,13 +59,18 @@ def receive(
 
     Raises:
         ResponseError: the run is deleted (status 410), which ends the SDK's stream.
-        NotFound, PermissionDenied: see `runs.find_run_by_path`.
+        NotFound, PermissionDenied: see `runs.find_run_by_path`; also if rows would take the place of others
+            in a run that is not the viewer's.
     """
     # The run is looked up with the connection that writes: any other has to read the file anew after a write.
     with writing(context) as now:
         run = runs.find_run_by_path(now, *path)
         writer = lines.writer_number(now.db, run["pk"], client)
         for name, chunk in request.files.items():
+            is_logged = name in (lines.HISTORY, lines.EVENTS)
+            if is_logged and lines.differs(now.db, run["pk"], name, writer, chunk.offset, chunk.content):
+                # Rows are lost if others take their place.
+                now.require_owner(now.db, run["pk"])
             _store_chunk(now.db, run, writer, name, chunk)
         _set_state(now, run, request)
     if request.complete:

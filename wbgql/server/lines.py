@@ -46,6 +46,19 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
         )
 
 
+def differs(db: Connection, pk: int, stream: str, writer: int, offset: int, content: Sequence[str]) -> bool:
+    """Whether `content` at line `offset` would take the place of other lines."""
+    params: tuple[Any, ...] = (pk, writer, offset, offset + len(content))
+    sql = "SELECT number, row FROM history WHERE run_id = ? AND writer = ? AND number >= ? AND number < ?"
+    if stream != HISTORY:
+        sql = (
+            "SELECT number, line FROM lines WHERE run_id = ? AND writer = ? AND number >= ? AND number < ?"
+            " AND stream = ?"
+        )
+        params = (*params, stream)
+    return any(content[number - offset] != line for number, line in db.execute(sql, params))
+
+
 def cut(db: Connection, pk: int, stream: str, number: int) -> None:
     """Delete the lines of a stream from `number` on, and all that writers in shared mode sent."""
     table, where, params = (

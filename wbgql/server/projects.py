@@ -18,6 +18,7 @@ DEFAULT_PROJECT = "uncategorized"
 MAX_NAME = 128
 _ROW_NUMBER = re.compile("[0-9]{1,18}")
 _PUBLIC = ("ENTITY_READ", "USER_READ", "USER_WRITE")
+ACCESSES = ("PRIVATE", "RESTRICTED", *_PUBLIC)
 
 _NODE = """
 SELECT projects.id AS pk, projects.name AS name, entities.name AS entityName, projects.entity_id AS entityPk,
@@ -149,6 +150,29 @@ def require_writer(context: Context, db: Connection, project: Row) -> None:
     """
     if role_in(context, db, project) not in accounts.WRITERS:
         raise PermissionDenied("permission denied", status=403)
+
+
+def require_owner(context: Context, db: Connection, project: Row) -> None:
+    """Refuse who may not rename, delete or open a project: an admin of the entity may, and its creator.
+
+    Raises:
+        PermissionDenied: neither.
+    """
+    role = role_in(context, db, project)
+    is_creator = role in accounts.WRITERS and project["userPk"] == context.viewer.user_id
+    if role != "admin" and not is_creator:
+        raise PermissionDenied("permission denied: only its creator or an admin may", status=403)
+
+
+def check_access(access: str) -> str:
+    """Return an access that a project can have.
+
+    Raises:
+        UsageError: there is no such access.
+    """
+    if access not in ACCESSES:
+        raise UsageError(f"no such access of a project: {access[:20]!r}, use one of {', '.join(ACCESSES)}")
+    return access
 
 
 _ROLES_THERE = """

@@ -141,6 +141,7 @@ def rewind_run(context: Context, given: Row) -> Row:
     if given["metricName"] != "_step":
         raise UsageError(f"a run can be rewound along _step only: {given['metricName']!r}")
     with context.store.write() as db:
+        context.require_owner(db, run["pk"])
         runs.rewind(db, run["pk"], run["name"], int(given["metricValue"]))
     return {"rewoundRun": runs.find_run(context, run["project"], run["name"])}
 
@@ -171,8 +172,12 @@ def upsert_model(context: Context, given: Row) -> Row:
         else:
             project, inserted = known, False
             accounts.require_writer(db, context.viewer, project["entityPk"])
-            if given.get("name"):
+            if given.get("name") not in (None, project["name"]):
+                projects.require_owner(context, db, project)
                 projects.rename(db, project, given["name"])
+        access = given.get("access")
+        if access is not None and projects.check_access(access) != project["access"]:
+            projects.require_owner(context, db, project)
         for name, column in _MODEL_COLUMNS.items():
             if given.get(name) is not None:
                 db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[name], project["pk"]))  # noqa: S608
@@ -186,6 +191,7 @@ def upsert_model(context: Context, given: Row) -> Row:
 def rename_project(context: Context, given: Row) -> Row:
     project = _writable(context, given["entityName"], given["oldProjectName"])
     with context.store.write() as db:
+        projects.require_owner(context, db, project)
         projects.rename(db, project, given["newProjectName"])
     found = projects.find_project_by_pk(context, project["pk"])
     return {"project": found, "model": found, "inserted": False, "entityName": project["entityName"]}
@@ -195,8 +201,8 @@ def rename_project(context: Context, given: Row) -> Row:
 def delete_model(context: Context, given: Row) -> Row:
     """Hide a project and delete its runs; a second call with the same id is 404."""
     project = projects.find_project_by_id(context, given["id"])
-    accounts.require_writer(context.db, context.viewer, project["entityPk"])
     with context.store.write() as db:
+        projects.require_owner(context, db, project)
         retention.hide(context, db, project, run_pages.matching(db, project, None))
         artifacts_deletion.hide_project(context, db, project)
         db.execute("UPDATE projects SET deleted_at = ? WHERE id = ?", (context.backend.now(), project["pk"]))

@@ -119,9 +119,9 @@ def entities(_root: Any, info: Info, first: int | None = None, after: str | None
 
 @field("Query", "user")
 def user(_root: Any, info: Info, id: str | None = None, userName: str | None = None) -> Row | None:  # noqa: N803
-    return next(
-        (one for one in info.context.users.values() if userName == one["username"] or id == one["id"]), None
-    )
+    context: Context = info.context
+    found = (one for one in context.users.values() if userName == one["username"] or id == one["id"])
+    return next((one for one in found if context.knows(one["pk"])), None)
 
 
 @field("Query", "users")
@@ -135,14 +135,22 @@ def users(
     after: str | None = None,
     **_: Any,
 ) -> Row:
+    context: Context = info.context
     found = [
         one
-        for one in info.context.users.values()
-        if (query is None or query in one["username"] or query in one["email"])
+        for one in context.users.values()
+        if context.knows(one["pk"])
+        and (query is None or query in one["username"] or query in one["email"])
         and (usernames is None or one["username"] in usernames)
         and (ids is None or one["id"] in ids)
     ]
     return slice_connection(found, first, after)
+
+
+@field("User", "email")
+def user_email(source: Row, info: Info) -> str:
+    """Empty for those with whom the viewer shares no team or organization."""
+    return str(source["email"]) if info.context.knows(source["pk"]) else ""
 
 
 @field("Query", "organization")

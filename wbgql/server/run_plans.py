@@ -29,7 +29,7 @@ Computed = Mapping[str, Callable[[list[str] | None], Column]]
 CACHED_RECORDS = 256
 
 _TYPENAME = "__typename"
-_USER_FIELDS = frozenset({"id", "username", "name", "email", "admin", "entity"})
+_USER_FIELDS = frozenset({"id", "username", "name", "admin", "entity"})
 _PROJECT_FIELDS = frozenset({"id", "name", "entityName", "internalId"})
 
 

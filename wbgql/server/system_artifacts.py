@@ -18,8 +18,8 @@ from wbgql.server.artifacts_logging import (
     OUTPUT,
     SYSTEM_TYPES,
     find_or_create_type,
+    point_alias,
     record,
-    set_alias,
 )
 from wbgql.server.artifacts_manifests import dump_manifest
 from wbgql.server.backend import Context
@@ -81,7 +81,7 @@ def _add_version(now: Context, run: Row, content: Blob) -> bool:
     taken = _add_content(now, run["projectPk"], pk, content)
     _add_manifest(now, pk, content)
     add_member(now, sequence_pk, pk)
-    set_alias(now.db, sequence_pk, pk, LATEST)
+    point_alias(now.db, sequence_pk, pk, LATEST)
     record(now, pk, run["pk"], OUTPUT)
     return taken
 

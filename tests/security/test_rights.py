@@ -1,0 +1,203 @@
+"""What each member may change on the local server, by the effect of a change, and that it is noted."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.caller import UPSERT, Caller
+from tests.server.artifact_logger import DELETE, ArtifactLogger
+from wbgql.server import RunningServer, add_org, add_team, add_user, audit_requests, restrict_project
+
+SERVER_PAGE = Path(__file__).resolve().parents[2] / "docs" / "server.md"
+
+MODEL = "mutation M($input: UpsertModelInput!) { upsertModel(input: $input) { project { access } } }"
+RENAME = "mutation R($input: RenameProjectInput!) { renameProject(input: $input) { inserted } }"
+DELETE_MODEL = "mutation D($id: String!) { deleteModel(input: {id: $id}) { success } }"
+REWIND = "mutation R($input: RewindRunInput!) { rewindRun(input: $input) { rewoundRun { id } } }"
+PROTECT = "mutation P($input: AddProtectedAliasesInput!) { addProtectedAliases(input: $input) { aliases } }"
+PROJECT = "query P($e: String!, $n: String!) { project(entityName: $e, name: $n) { id access } }"
+
+
+@dataclass
+class Team:
+    """A team with an admin, two members and a viewer; `ann` made the project and its run."""
+
+    server: RunningServer
+    name: str
+    boss: Caller
+    ann: Caller
+    bob: Caller
+    vera: Caller
+    stranger: Caller
+
+    def upsert(self, caller: Caller, run: str = "r1", **fields: Any) -> requests.Response:
+        given = {"entityName": self.name, "modelName": "p", "name": run, "jobProgram": "train.py"} | fields
+        return caller.post(UPSERT, input=given)
+
+    def log(self, caller: Caller, *rows: str, offset: int = 0) -> requests.Response:
+        files = {"wandb-history.jsonl": {"offset": offset, "content": list(rows)}}
+        return caller.stream("p", "r1", self.name, files=files)
+
+    @property
+    def project(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.boss.ask(PROJECT, e=self.name, n="p")["project"]
+        return found
+
+
+@pytest.fixture
+def team(local_server: RunningServer) -> Team:
+    mark, data = secrets.token_hex(3), local_server.data
+    callers = {}
+    for name, role in (("boss", "admin"), ("ann", "member"), ("bob", "member"), ("vera", "viewer")):
+        callers[name] = Caller(local_server.base_url, add_user(data, f"{name}-{mark}"))
+        add_org(data, f"org-{mark}", f"{name}-{mark}")
+        add_team(data, f"team-{mark}", f"org-{mark}", f"{name}-{mark}", role=role)
+    callers["stranger"] = Caller(local_server.base_url, add_user(data, f"stranger-{mark}"))
+    made = Team(local_server, f"team-{mark}", **callers)
+    assert made.upsert(made.ann).status_code == 200
+    assert made.log(made.ann, '{"_step": 0, "x": 1}', '{"_step": 1, "x": 2}').status_code == 200
+    return made
+
+
+def test_a_member_cannot_empty_the_run_of_another(team: Team) -> None:
+    assert team.upsert(team.bob).json()["data"]["upsertBucket"]["bucket"]["historyLineCount"] == 2
+    assert team.log(team.bob, '{"_step": 0, "x": 9}').status_code == 403
+    rewind = {
+        "entityName": team.name,
+        "projectName": "p",
+        "runName": "r1",
+        "metricName": "_step",
+        "metricValue": 0,
+    }
+    assert team.bob.post(REWIND, input=rewind).status_code == 403
+
+    run = team.ann.run("p", "r1", team.name)
+    assert run["history"] == ['{"_step": 0, "x": 1}', '{"_step": 1, "x": 2}']
+
+
+def test_a_member_may_go_on_with_the_run_of_another(team: Team) -> None:
+    assert team.log(team.bob, '{"_step": 1, "x": 2}', '{"_step": 2, "x": 3}', offset=1).status_code == 200
+    assert len(team.ann.run("p", "r1", team.name)["history"]) == 3
+
+
+@pytest.mark.parametrize("access", ["USER_READ", "ENTITY_READ", "USER_WRITE"])
+def test_a_member_cannot_open_a_project_of_another(team: Team, access: str) -> None:
+    given = {"entityName": team.name, "name": "p", "access": access}
+
+    assert team.bob.post(MODEL, input=given).status_code == 403
+    assert team.vera.post(MODEL, input=given).status_code == 403
+    assert team.project["access"] == "PRIVATE"
+    assert team.boss.post(MODEL, input=given).status_code == 200
+    assert team.project["access"] == access
+
+
+def test_a_member_cannot_lift_a_restriction(team: Team) -> None:
+    restrict_project(
+        team.server.data, team.name, "p", [team.bob.ask("{ viewer { username } }")["viewer"]["username"]]
+    )
+
+    answer = team.bob.post(MODEL, input={"entityName": team.name, "name": "p", "access": "PRIVATE"})
+
+    assert answer.status_code == 403
+    assert team.project["access"] == "RESTRICTED"
+
+
+def test_access_is_one_of_those_there_are(team: Team) -> None:
+    answer = team.boss.post(MODEL, input={"entityName": team.name, "name": "p", "access": "EVERYBODY"})
+
+    assert answer.status_code == 400
+    assert "no such access of a project: 'EVERYBODY'" in answer.json()["errors"][0]["message"]
+
+
+def test_a_member_cannot_rename_or_delete_the_project_of_another(team: Team) -> None:
+    rename = {"entityName": team.name, "oldProjectName": "p", "newProjectName": "q"}
+
+    assert team.bob.post(RENAME, input=rename).status_code == 403
+    assert team.bob.post(MODEL, input={"id": team.project["id"], "name": "q"}).status_code == 403
+    assert team.bob.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
+    assert team.ann.post(RENAME, input=rename).status_code == 200
+
+
+def test_the_creator_of_a_project_cannot_delete_it_with_runs_of_others(team: Team) -> None:
+    assert team.upsert(team.bob, run="of-bob").status_code == 200
+
+    assert team.ann.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
+    assert team.boss.post(DELETE_MODEL, id=team.project["id"]).status_code == 200
+
+
+def test_a_protected_alias_cannot_be_taken_by_logging(team: Team) -> None:
+    ann, bob = (ArtifactLogger(who, "p", entity=team.name) for who in (team.ann, team.bob))
+    first = ann.log("net", {"w": b"1"}, runName="r1", aliases=["production"])
+    protect = {"entityName": team.name, "aliases": ["production"], "adminType": "MODEL"}
+    assert team.boss.post(PROTECT, input=protect).status_code == 200
+
+    with pytest.raises(AssertionError, match="protected aliases are for admins"):
+        bob.log("net", {"w": b"2"}, runName="r1", aliases=["production"])
+    with pytest.raises(AssertionError, match="protected aliases are for admins"):
+        bob.create("net", {"w": b"1"}, runName="r1", aliases=["production"])
+
+    assert team.bob.post(DELETE, id=first, aliases=True).status_code == 403
+    assert team.ann.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
+    assert team.boss.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
+
+
+def test_users_are_found_by_their_colleagues_alone(team: Team) -> None:
+    document = "{ users(first: 100) { edges { node { username email } } } }"
+
+    def seen(caller: Caller) -> set[str]:
+        return {edge["node"]["username"] for edge in caller.ask(document)["users"]["edges"]}
+
+    mark = team.name.removeprefix("team-")
+    assert seen(team.stranger) == {f"stranger-{mark}"}
+    assert seen(team.bob) == {f"{name}-{mark}" for name in ("boss", "ann", "bob", "vera")}
+    one = "query U($name: String!) { user(userName: $name) { email } }"
+    assert team.stranger.ask(one, name=f"ann-{mark}")["user"] is None
+
+
+def test_the_address_of_a_stranger_is_not_told_by_a_public_run(team: Team) -> None:
+    assert (
+        team.boss.post(MODEL, input={"entityName": team.name, "name": "p", "access": "USER_READ"}).status_code
+        == 200
+    )
+    document = """
+    query R($e: String!) { project(entityName: $e, name: "p") {
+      runs { edges { node { user { username email } } } } run(name: "r1") { user { email } }
+    } }
+    """
+    found = team.stranger.ask(document, e=team.name)["project"]
+
+    assert found["run"]["user"]["email"] == ""
+    assert {edge["node"]["user"]["email"] for edge in found["runs"]["edges"]} == {""}
+
+
+def test_what_was_refused_is_noted(team: Team) -> None:
+    team.bob.post(MODEL, input={"entityName": team.name, "name": "p", "access": "USER_READ"})
+    team.bob.post(RENAME, input={"entityName": team.name, "oldProjectName": "p", "newProjectName": "q"})
+
+    noted = [
+        (one["mutation"], one["project"], one["code"])
+        for one in audit_requests(team.server.data)
+        if one["entity"] == team.name
+    ]
+
+    assert noted == [("upsertModel", "p", 403), ("renameProject", "p", 403)]
+
+
+def test_the_table_of_rights_names_every_mutation_of_the_server() -> None:
+    modules = Path(__file__).resolve().parents[2].joinpath("wbgql", "server").glob("resolvers_*.py")
+    offered = {
+        name
+        for module in modules
+        for name in re.findall(r'mutation\("(\w+)"\)', module.read_text(encoding="utf-8"))
+    }
+    page = SERVER_PAGE.read_text(encoding="utf-8")
+    table = page[page.index("## Who may change what") :].split("\n## ")[1]
+
+    assert set(re.findall(r"`(\w+)`", table)) >= offered
