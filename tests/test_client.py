@@ -34,7 +34,7 @@ def client(tmp_path: Path, transport: FakeTransport) -> wb.Client:
 def test_an_operation_of_ones_own_that_destroys_is_never_sent(tmp_path: Path) -> None:
     transport = FakeTransport()
 
-    with pytest.raises(NotApproved, match="Sweep destroys"):
+    with pytest.raises(NotApproved, match=r"Sweep asks for deleteRuns"):
         client(tmp_path, transport).execute(wb.Operation("Sweep", dict))
     assert transport.sent == []
 

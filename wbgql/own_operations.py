@@ -1,31 +1,28 @@
-"""Any operation of somebody's own: read from a file, held to the SDL, its variables read, sent."""
+"""Any operation of the caller's own: read from a file, checked against the SDL, its variables read, sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wbgql.documents import Operation, Prepared, Variable
+from wbgql.documents.effects import Call
 from wbgql.errors import NotApproved, UsageError
 from wbgql.scalars import parse_json
 from wbgql.session import Session, check_variables
 
 # GraphQL types whose values are text on the wire: `--var name=5` is then "5", not 5.
 _TEXT_TYPES = frozenset({"String", "ID", "JSONString", "DateTime"})
-# Mutations that destroy. They are refused here: no gate (rights, target, holds) stands before them.
-_DESTROYING = ("delete", "purge", "destroy", "remove", "rewind")
-# Mutations that reach far with one call, so that the server must be named beforehand.
-_FAR_REACHING = ("undelete", "modifyruns", "move")
 
 
 @dataclass(frozen=True)
 class OwnOperation:
-    """One operation of a file, valid against the SDL. `root_fields`: what it asks of the root type."""
+    """One operation of a file, valid against the SDL. `calls`: what it asks of the root type."""
 
     prepared: Prepared
-    root_fields: tuple[str, ...]
+    calls: tuple[Call, ...]
 
     @property
     def name(self) -> str:
@@ -38,21 +35,29 @@ class OwnOperation:
         return self.prepared.kind == "mutation"
 
     @property
-    def destroying(self) -> tuple[str, ...]:
-        """The root fields that would destroy something; such an operation is never sent."""
-        return destroying_fields(self.root_fields) if self.is_mutation else ()
+    def root_fields(self) -> tuple[str, ...]:
+        """The names of the fields that it asks of the root type."""
+        return tuple(call.field for call in self.calls)
 
     @property
     def far_reaching(self) -> tuple[str, ...]:
-        """The root fields that change many things with one call, or bring back what was hidden."""
-        return tuple(
-            name for name in self.root_fields if self.is_mutation and name.lower().startswith(_FAR_REACHING)
-        )
+        """The root fields that change many things with one call, or who may see them."""
+        return tuple(call.field for call in self.calls if self.is_mutation and call.effect.far)
 
 
-def destroying_fields(root_fields: Sequence[str]) -> tuple[str, ...]:
-    """Those of a mutation's root fields that would destroy something, by their names."""
-    return tuple(name for name in root_fields if _destroys(name))
+def check_keeps(name: str, calls: Iterable[Call], variables: Mapping[str, Any]) -> None:
+    """Check that no call of a mutation can destroy, by the table of `wbgql.documents.effects`.
+
+    Raises:
+        NotApproved: one can; the message names it and what to use instead.
+    """
+    for call in calls:
+        what = call.destroying(variables)
+        if what is not None:
+            raise NotApproved(
+                f"{name} asks for {what}, which can destroy data that a hold keeps, so wbgql sends it only "
+                f"behind its checks of rights, target and holds. Nothing was sent; {call.effect.instead}"
+            )
 
 
 def read_own_operation(file: Path, name: str | None = None) -> OwnOperation:
@@ -67,7 +72,7 @@ def read_own_operation(file: Path, name: str | None = None) -> OwnOperation:
 
     documents = load_own_file(file)
     chosen = documents.choose(name)
-    return OwnOperation(documents.get(chosen), tuple(documents.root_fields(chosen)))
+    return OwnOperation(documents.get(chosen), tuple(documents.calls(chosen)))
 
 
 def parse_variables(operation: OwnOperation, assignments: Sequence[str], given: str | None) -> dict[str, Any]:
@@ -98,35 +103,28 @@ def send_own_operation(
     HTTP 429, which refused it.
 
     Raises:
-        NotApproved: a mutation without `allow_mutation`, or one that destroys; nothing was sent.
+        NotApproved: a mutation without `allow_mutation`, or one that can destroy; nothing was sent.
         RequestError: the server's errors; `.data` holds what came beside them.
     """
-    check_allowed(operation, allow_mutation=allow_mutation)
+    check_allowed(operation, variables, allow_mutation=allow_mutation)
     plain = Operation(operation.name, object)
     return session.execute_prepared(plain, operation.prepared, variables)
 
 
-def check_allowed(operation: OwnOperation, *, allow_mutation: bool) -> None:
-    """Pass quietly where the operation may be sent.
+def check_allowed(operation: OwnOperation, variables: Mapping[str, Any], *, allow_mutation: bool) -> None:
+    """Check that the operation may be sent with these variables.
 
     Raises:
-        NotApproved: it destroys, or it is a mutation and nobody allowed one.
+        NotApproved: it can destroy, or it is a mutation and `allow_mutation` is not set.
     """
-    if operation.destroying:
-        raise NotApproved(
-            f"{operation.name} asks for {', '.join(operation.destroying)}: nothing that destroys is sent "
-            "without the checks of rights, target and holds; use `wbgql runs delete` or the client's delete_*"
-        )
-    if operation.is_mutation and not allow_mutation:
+    if not operation.is_mutation:
+        return
+    check_keeps(operation.name, operation.calls, variables)
+    if not allow_mutation:
         raise NotApproved(
             f"{operation.name} is a mutation ({', '.join(operation.root_fields)}): "
             "say so with allow_mutation=True; nothing was sent"
         )
-
-
-def _destroys(field: str) -> bool:
-    name = field.lower().replace("undelete", "")
-    return any(word in name for word in _DESTROYING)
 
 
 def _parse_object(text: str | None) -> dict[str, Any]:

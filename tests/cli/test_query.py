@@ -138,7 +138,7 @@ def test_nothing_that_destroys_is_sent_however_it_is_written(command, write, tex
     got = command("query", write(text), "--mutation", "--yes", "--host", "api.wandb.ai")
 
     assert (got.code, got.sent) == (7, [])
-    assert "`wbgql runs delete`" in got.err
+    assert "`wbgql files delete`" in got.err if "deleteFiles" in text else "`wbgql runs delete`" in got.err
 
 
 def test_the_library_refuses_what_destroys_as_well(command, write) -> None:

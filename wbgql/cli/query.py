@@ -58,18 +58,18 @@ def query_command(
 ) -> None:
     """Send one operation of the .graphql FILE and print the data as JSON.
 
-    The file is held to the SDL first, so that a mistake is told with its line and nothing is sent. Its
+    The file is checked against the SDL first: a mistake is reported with its line, and nothing is sent. Its
     operations may spread the fragments of this package. One request, one page: nothing is paged for you.
 
-    A mutation needs --mutation; one that reaches far (undelete, move, modify many) also the word of
-    somebody at the terminal, or --yes --host. What destroys is never sent: `wbgql runs delete` does that,
-    behind its checks.
+    A mutation needs --mutation. A mutation that reaches far (undelete, rename, members, many runs) also
+    needs your typed confirmation, or --yes --host. A mutation that can destroy data is refused: the error
+    names the command to use, which checks rights and holds first.
     """
     from wbgql.own_operations import check_allowed, parse_variables, read_own_operation, send_own_operation
 
     own = read_own_operation(file, operation)
     variables = parse_variables(own, assignments, given)
-    check_allowed(own, allow_mutation=mutation)
+    check_allowed(own, variables, allow_mutation=mutation)
     client = app.client()
     check_host(client, host)
     if own.far_reaching:

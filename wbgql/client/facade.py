@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wbgql.client.histories import Histories
-from wbgql.client.operations import DESTRUCTIVE, PACKAGED
+from wbgql.client.operations import DESTRUCTIVE
 from wbgql.client.reading import Reading
 from wbgql.client.writing import Writing
 from wbgql.documents import Operation
 from wbgql.errors import NotApproved
-from wbgql.own_operations import destroying_fields, read_own_operation, send_own_operation
+from wbgql.own_operations import check_keeps, read_own_operation, send_own_operation
 
 T = TypeVar("T")
 
@@ -34,21 +34,17 @@ class Client(Reading, Histories, Writing):
         """Send one operation, packaged or your own, and return its typed result.
 
         Raises:
-            NotApproved: one that destroys, packaged or your own; the `delete_*` methods send such, behind
-                their gate.
+            NotApproved: it can destroy (`wbgql.documents.effects`), packaged or your own. The methods of the
+                client send such operations, behind their checks.
         """
-        if operation.destructive or operation.name in DESTRUCTIVE or self._destroys(operation.name):
+        if operation.destructive or operation.name in DESTRUCTIVE:
             raise NotApproved(
                 f"{operation.name} destroys: call delete_run or another delete_*, which look at rights, "
                 "target and holds first; nothing was sent"
             )
+        if self.documents.get(operation.name).kind == "mutation":
+            check_keeps(operation.name, self.documents.calls(operation.name), variables)
         return self.session.execute(operation, **variables)
-
-    def _destroys(self, name: str) -> bool:
-        """Whether an operation of the caller's own asks for something that destroys."""
-        if name in PACKAGED or self.documents.get(name).kind != "mutation":
-            return False
-        return bool(destroying_fields(self.documents.root_fields(name)))
 
     def query(
         self,
@@ -60,11 +56,11 @@ class Client(Reading, Histories, Writing):
     ) -> Any:
         """Send one operation of a `.graphql` file of your own and return its data as JSON has it.
 
-        The file is held to the SDL first. One request. See `wbgql.own_operations`.
+        The file is checked against the SDL first. One request. See `wbgql.own_operations`.
 
         Raises:
             DocumentError: the file or the operation is broken or does not fit the SDL.
-            NotApproved: a mutation without `allow_mutation`, or one that destroys.
+            NotApproved: a mutation without `allow_mutation`, or one that can destroy.
         """
         own = read_own_operation(Path(file), operation)
         return send_own_operation(self.session, own, variables or {}, allow_mutation=allow_mutation)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wbgql.documents.effects import Call
 from wbgql.documents.operations import Echo, Prepared, Variable
 from wbgql.errors import DocumentError
 from wbgql.forks import lazy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Node,
         OperationDefinitionNode,
         SelectionSetNode,
+        ValueNode,
     )
 
 
@@ -110,17 +112,21 @@ class Documents:
             raise DocumentError(f"no operation {name!r} in {folders}{hint}")
         return operation
 
-    def root_fields(self, name: str) -> list[str]:
-        """Names of the fields an operation asks of the root type, by their own names, not their aliases."""
+    def calls(self, name: str) -> list[Call]:
+        """What an operation asks of the root type, by the fields' own names, not their aliases."""
         from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
 
-        found: list[str] = []
+        operation = self.operation_node(name)
+        defaults = {
+            each.variable.name.value: each.default_value for each in operation.variable_definitions or ()
+        }
+        found: list[Call] = []
         seen: set[str] = set()
-        waiting: list[Node] = list(self.operation_node(name).selection_set.selections)
+        waiting: list[Node] = list(operation.selection_set.selections)
         while waiting:
             match waiting.pop(0):
                 case FieldNode() as field:
-                    found.append(field.name.value)
+                    found.append(_make_call(field, defaults))
                 case InlineFragmentNode() as inline:
                     waiting.extend(inline.selection_set.selections)
                 case FragmentSpreadNode() as spread if spread.name.value not in seen:
@@ -207,6 +213,26 @@ class Documents:
                     needed[name] = self.fragment_node(name)
                     waiting.append(needed[name])
         return [needed[name] for name in sorted(needed)]
+
+
+def _make_call(field: FieldNode, defaults: Mapping[str, ValueNode | None]) -> Call:
+    """The call that a field of a mutation is; a variable with a default counts as given in the document."""
+    from graphql import ObjectValueNode, VariableNode
+
+    literal: set[str] = set()
+    variables: dict[str, str] = {}
+    whole: str | None = None
+    for argument in field.arguments or ():
+        value: ValueNode | None = argument.value
+        if isinstance(value, VariableNode):
+            whole = value.name.value
+            value = defaults.get(whole)
+        for part in value.fields if isinstance(value, ObjectValueNode) else ():
+            if isinstance(part.value, VariableNode) and defaults.get(part.value.name.value) is None:
+                variables[part.name.value] = part.value.name.value
+            else:
+                literal.add(part.name.value)
+    return Call(field.name.value, frozenset(literal), variables, whole)
 
 
 class Definitions:
