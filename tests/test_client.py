@@ -9,7 +9,7 @@ import pytest
 
 import wbgql as wb
 from tests.fakes import FakeTransport
-from wbgql.errors import NotApproved
+from wbgql.errors import NotApproved, UsageError
 from wbgql.settings import Settings
 
 OWN = """
@@ -55,3 +55,24 @@ def test_other_operations_of_ones_own_are_sent(tmp_path: Path) -> None:
 
     assert own.execute(wb.Operation("Rename", dict), id="S-r1") == answers[0]
     assert own.execute(wb.Operation("Who", dict)) == answers[1]
+
+
+@pytest.mark.parametrize(
+    "destroy",
+    [
+        lambda client: client.delete_run("r1"),
+        lambda client: client.preview_delete("r1"),
+        lambda client: client.delete_runs(["r1"]),
+        lambda client: client.delete_files("r1", ["a.txt"]),
+    ],
+    ids=["run", "preview", "runs", "files"],
+)
+def test_the_default_project_completes_no_id_of_what_is_destroyed(destroy: Any) -> None:
+    """The id may come from a list of another project: `for id in client.runs("ada/other").ids()`."""
+    transport = FakeTransport()
+    settings = Settings(api_key="k" * 40, entity="ada", project="default")
+    client = wb.Client(settings=settings, session=wb.Session(transport))
+
+    with pytest.raises(UsageError, match="run id 'r1' has no project"):
+        destroy(client)
+    assert transport.sent == []

@@ -148,8 +148,8 @@ def parse_listed_run(text: str, *, entity: str | None = None, project: ProjectPa
         path = RunPath(project.entity, project.project, parts[0])
     else:
         raise UsageError(
-            f"run id {text!r} in a list has no project, and the default project is not used for lists: give "
-            "entity/project/run_id, or name the project in the same call; nothing was done"
+            f"run id {text!r} has no project, and the default project is not used for lists and deletions: "
+            "give entity/project/run_id, or name the project in the same call; nothing was done"
         )
     return path
 

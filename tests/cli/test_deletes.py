@@ -173,7 +173,7 @@ def test_the_default_project_never_completes_a_list(command, argv, tmp_path) -> 
     got = command(*argv, "--ids-from", str(source))
 
     assert (got.code, got.sent) == (2, [])
-    assert "run id 'a' in a list has no project, and the default project is not used for lists" in got.err
+    assert "run id 'a' has no project, and the default project is not used for lists and deletions" in got.err
 
 
 def test_ids_from_fall_under_the_project_option_of_the_same_command(command, tmp_path) -> None:

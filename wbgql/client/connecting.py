@@ -177,6 +177,16 @@ class Connected:
         home = None if project is None else self.project_path(project)
         return [self._listed_run(run, home) for run in runs]
 
+    def named_run(self, run: RunLike) -> RunPath:
+        """Return the path of a run of which something is destroyed: the default project completes no text.
+
+        A bare id may come from a list of another project, such as `selection.ids()`.
+
+        Raises:
+            UsageError: as `run_path`, or an id without a project.
+        """
+        return self._listed_run(run)
+
     def _listed_run(self, run: RunLike, project: ProjectPath | None = None) -> RunPath:
         """Return the path of one run out of a list; see `run_paths`."""
         if isinstance(run, str):

@@ -121,7 +121,7 @@ class Writing(Artifacts):
 
     def preview_delete(self, run: RunLike, *, force: bool = False) -> Preview:
         """Say what `delete_run` would do to a run now; sends no mutation."""
-        return preview_delete(self.session, self.run_path(run), holds=self.holds, force=force)
+        return preview_delete(self.session, self.named_run(run), holds=self.holds, force=force)
 
     def preview_deletes(
         self,
@@ -137,8 +137,11 @@ class Writing(Artifacts):
             return preview_deletes(self.session, paths, holds=self.holds, force=force, progress=reporter)
 
     def delete_run(self, run: RunLike, *, force: bool = False) -> Deletion:
-        """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`."""
-        deletion = delete_run(self.session, self.run_path(run), holds=self.holds, force=force)
+        """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`.
+
+        Takes a run, its path, or a text that names its project too.
+        """
+        deletion = delete_run(self.session, self.named_run(run), holds=self.holds, force=force)
         self._record(deletion)
         return deletion
 
@@ -189,8 +192,11 @@ class Writing(Artifacts):
             )
 
     def delete_files(self, run: RunLike, files: Iterable[str | File], *, force: bool = False) -> FileDeletion:
-        """Delete files of a run, by name or as `files()` gives them; see `wbgql.deletes.delete_files`."""
-        return delete_files(self.session, self.run_path(run), files, holds=self.holds, force=force)
+        """Delete files of a run, by name or as `files()` gives them; see `wbgql.deletes.delete_files`.
+
+        Takes a run, its path, or a text that names its project too.
+        """
+        return delete_files(self.session, self.named_run(run), files, holds=self.holds, force=force)
 
     def delete_artifact(
         self,
