@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 import wbgql as wb
 from tests.fake_runs import RunsTransport, make_run
+from tests.fakes import data_reply
 from wbgql.connection import Connection
-from wbgql.errors import NotFound, UnstablePopulation, UnstableWarning, UsageError
+from wbgql.errors import NotFound, ResponseError, UnstablePopulation, UnstableWarning, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.runs import RunNode, RunSelection
 from wbgql.runs.ahead import ReadAhead, to_cursor
 from wbgql.runs.reading import PageReader
 from wbgql.session import Session
+from wbgql.transport import Reply
 
 PATH = ProjectPath("acme", "vision")
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
@@ -330,3 +332,54 @@ def test_stopping_early_ends_what_was_asked_ahead() -> None:
 
     assert first == names(range(7))
     assert len(transport.sent) == sent <= 10
+
+
+class Unbounded(RunsTransport):
+    """A server that ignores a variable of each page, and gives the value in `instead` its meaning."""
+
+    instead: Mapping[str, Any]
+
+    def _ListRuns(self, variables: dict[str, Any]) -> Reply:
+        return super()._ListRuns({**variables, **self.instead})
+
+    def _matching(self, variables: dict[str, Any]) -> list[dict[str, Any]] | None:
+        found = super()._matching(variables)
+        return found[::-1] if found and variables["order"] == "-created_at" else found
+
+
+@pytest.mark.parametrize(
+    ("instead", "reason"),
+    [
+        ({"filters": "{}"}, "ignores the filter"),
+        ({"order": "-created_at"}, "does not give runs in the order"),
+        ({"filters": "{}", "order": "-created_at"}, "does not give runs in the order"),
+    ],
+)
+def test_a_stable_read_ends_with_an_error_where_the_server_ignores_what_it_rests_on(
+    instead: Mapping[str, Any], reason: str
+) -> None:
+    transport = Unbounded(*(make_run(number) for number in range(30)))
+    transport.instead = instead
+
+    with pytest.raises(ResponseError, match=reason):
+        list(select(transport, stable=True, page_size=10))
+
+    assert len(transport.sent) <= 3
+
+
+def test_a_stable_read_ends_with_an_error_where_pages_of_one_instant_bring_nothing_new() -> None:
+    """Each cursor is a new one, and the page behind it the same."""
+
+    def same_page(number: int, data: dict[str, Any]) -> Reply | None:
+        for place, edge in enumerate(data["project"]["runs"]["edges"]):
+            edge["cursor"] = f"c{number}-{place}"
+        data["project"]["runs"]["pageInfo"] = {"hasNextPage": True, "endCursor": f"c{number}"}
+        return data_reply(data)
+
+    transport = Unbounded(*(make_run(number, at=1) for number in range(30)), page_reply=same_page)
+    transport.instead = {"after": None}
+
+    with pytest.raises((ResponseError, UnstablePopulation)):
+        list(select(transport, stable=True, page_size=10))
+
+    assert len(transport.sent) < 60

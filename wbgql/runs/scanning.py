@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -10,11 +11,11 @@ from wbgql.cautions import warn
 from wbgql.connection import Connection, Window, fetch_page, iter_pages, next_cursor
 from wbgql.errors import ResponseError, UnstablePopulation, UnstableWarning
 from wbgql.runs.ahead import ReadAhead
-from wbgql.runs.nodes import RunNode
+from wbgql.runs.nodes import DEFAULT_ORDER, RunNode
 from wbgql.runs.reading import PageReader
 from wbgql.scalars import format_datetime, parse_datetime
 
-_MAX_EMPTY_PAGES = 10
+_MAX_BARREN_PAGES = 10
 _MAX_RESTARTS = 10
 # So that a page may begin with the last run of the one before and still bring another.
 _SMALLEST_PAGE = 2
@@ -78,6 +79,8 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
     created after the last one read are not waited for. Keeps the ids of all runs in memory.
 
     Raises:
+        ResponseError: the server ignores the bound on the creation time, or the order by it; or ten pages in
+            a row brought nothing new, and each promised more.
         UnstablePopulation: it did not agree twice (a warning with `on_unstable="warn"`).
     """
     given: set[str] = set()
@@ -117,18 +120,23 @@ class _Pass:
         """Yield what is not among `given`, and add it there."""
         window = Window(max(_SMALLEST_PAGE, self._reader.question.page_size), None)
         place = _Place()
-        empty = 0
+        barren = 0
         while place.is_known and self._restarts < _MAX_RESTARTS:
             page = fetch_page(self._fetch, window, place.after)
             nodes = page.nodes
+            self._require_progress(nodes)
+            known = len(self.found)
             self.found.update(node.id for node in nodes)
             new = [node for node in nodes if node.id not in given]
             given.update(node.id for node in new)
             if new:
                 yield new
-            empty = 0 if nodes else empty + 1
-            if empty == _MAX_EMPTY_PAGES:
-                raise ResponseError(f"{empty} pages in a row were empty, each promising more")
+            barren = 0 if len(self.found) > known else barren + 1
+            if barren == _MAX_BARREN_PAGES:
+                raise ResponseError(
+                    f"{str(self._reader.path)!r}: {barren} pages in a row brought nothing new, and each"
+                    " promised more"
+                )
             if place.has_shifted(nodes):
                 self._restarts += 1
                 place = _Place()
@@ -152,6 +160,22 @@ class _Pass:
         # Runs begin all the time: those after the last one seen are no contradiction.
         counted = self._reader.count(self._between("$lte"))
         return None if counted == found else counted
+
+    def _require_progress(self, nodes: list[RunNode]) -> None:
+        """Refuse a page that does not lead on: it must hold to the bound, and go from old to new."""
+        since = [] if self._since is None else [self._since]
+        instants = [parse_datetime(at) for at in (*since, *(node.created_at for node in nodes))]
+        if since and any(at < instants[0] for at in instants[1:]):
+            raise ResponseError(
+                f"{str(self._reader.path)!r}: the server gives runs created before {self._since}, which the"
+                " filter excludes: it ignores the filter, and a stable read cannot go on; what was read so"
+                " far is not complete"
+            )
+        if any(later < earlier for earlier, later in pairwise(instants)):
+            raise ResponseError(
+                f"{str(self._reader.path)!r}: the server does not give runs in the order {DEFAULT_ORDER!r}: a"
+                " stable read rests on it and cannot go on"
+            )
 
     def _fetch(self, first: int, after: str | None) -> Connection[RunNode]:
         filters = None if self._since is None else self._between("$gte")
