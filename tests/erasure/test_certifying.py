@@ -238,7 +238,14 @@ def test_22_a_plan_that_is_not_the_jobs_is_refused(made):
         ("UPDATE verifications SET results = replace(results, '\"hidden\"', '\"absent\"')", "not the one"),
         ("UPDATE verifications SET results = '{'", "damaged"),
         ("DELETE FROM actions WHERE run_no = 1", "not those of the plan"),
-        ("UPDATE actions SET target = replace(target, '\"r2\"', '\"r9\"')", "not those of the plan"),
+        (
+            "UPDATE actions SET target = replace(target, '\"r2\"', '\"r9\"')",
+            "not what the approved plan says",
+        ),
+        (
+            "UPDATE actions SET target = replace(target, '\"net:v0\"', '\"net:v9\"') WHERE action_no = 1",
+            "not what the approved",
+        ),
     ],
 )
 def test_22_a_ledger_that_contradicts_itself_certifies_nothing(made, change, why):

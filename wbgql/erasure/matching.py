@@ -41,7 +41,7 @@ class ApprovedActions:
         ):
             raise PlanChanged(
                 f"{_row(action)} is not what the approved plan says: somebody changed the ledger; nothing "
-                "was sent for it"
+                "was done"
             )
         return planned
 
@@ -149,4 +149,4 @@ class _Told:
 
 
 def _row(action: Action) -> str:
-    return f"the ledger's row for action {action.action_no} of run no. {action.run_no + 1}"
+    return f"the ledger's row for action no. {action.action_no + 1} of run no. {action.run_no + 1}"

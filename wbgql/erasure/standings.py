@@ -12,6 +12,7 @@ from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.case import Case
 from wbgql.erasure.deriving import Standing, proved, stand
 from wbgql.erasure.journals import Entry, Head, find_break
+from wbgql.erasure.matching import ApprovedActions
 from wbgql.erasure.population import Item, make_items
 from wbgql.erasure.stages import Seen
 from wbgql.erasure.trails import Trail, follow
@@ -39,8 +40,11 @@ def read_standing(case: Case, now: datetime) -> Standing:
     check_signed_end(case)
     trail = follow(journal_until(case, job.head))
     seen = _read_seen(case, trail)
-    latest = case.ledger.latest(case.job)
-    items = list(make_items(case.plan, latest, key, proved(seen, trail)))
+    latest = ApprovedActions(case.plan).checked(case.ledger.latest(case.job))
+    try:
+        items = list(make_items(case.plan, latest, key, proved(seen, trail)))
+    except PlanChanged as error:
+        raise NotVerified(str(error)) from error
     _check_items(items, trail)
     return stand(case.plan, trail, seen, items, matched=case.plan.totals.matched, now=now)
 
