@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +90,6 @@ def test_without_a_path_the_configured_project_is_asked_or_none(complete) -> Non
     assert complete("runs", "list", "--select", "summ") == []
     assert complete.sent == []
     assert len(complete("--project", "vision", "runs", "list", "--select", "summ")) == 2
-
-
-def test_bash_gets_its_words_quoted(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    code = "import os, sys; from wbgql.cli.keys import _quoted;print(_quoted('summary[\"a b\"]', os.environ))"
-
-    def quoted(shell: str, words: str) -> str:
-        env = {**os.environ, "XDG_CACHE_HOME": str(cache), "_WBGQL_COMPLETE": shell, "COMP_WORDS": words}
-        return subprocess.run(
-            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    assert quoted("bash_complete", "wbgql\nruns\nlist\n--select\nsumm") == "'summary[\"a b\"]'"
-    assert quoted("bash_complete", "wbgql\nruns\nlist\n--select\n'summ") == 'summary["a b"]'
-    assert quoted("zsh_complete", "wbgql\nruns\nlist\n--select\nsumm") == 'summary["a b"]'
 
 
 def _listing() -> Listing[int]:

@@ -47,20 +47,7 @@ def complete_key(ctx: click.Context, _param: click.Parameter, incomplete: str) -
 def _items(texts: Iterable[str]) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    return [CompletionItem(_quoted(text, os.environ)) for text in texts]
-
-
-def _quoted(text: str, environ: Any) -> str:
-    """The word as the shell must have it. zsh and fish quote by themselves, bash does not."""
-    import shlex
-
-    words: str = environ.get("COMP_WORDS", "")
-    if not environ.get("_WBGQL_COMPLETE", "").startswith("bash"):
-        return text
-    # click's script for bash hands the words over one a line.
-    if words.rpartition("\n")[2][:1] in ("'", '"'):
-        return text  # bash keeps the quote that was typed, and closes it
-    return shlex.quote(text)
+    return [CompletionItem(text) for text in texts]
 
 
 def _fields(ctx: click.Context) -> list[str]:

@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None, app: App | None = None) -> int:
     """Run one command and return its exit code. Never a traceback, unless `--debug`."""
     app = app or App()
     if completion.VARIABLE in app.environ:
+        completion.register_shells()
         cli.main(prog_name="wbgql")
     try:
         with _warnings_on_stderr():
