@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def split_answer(body: bytes, result: Any = msgspec.Raw) -> Answer:
 
     Reads `{"data", "errors"}`, `{"error": "text"}`, `{"error": {"message"}}` and
     `{"errors": ["text"]}`. A bare NaN becomes the text that W&B stores for it, what is not
-    UTF-8 the replacement character.
+    UTF-8 the replacement character. A byte order mark is dropped.
 
     Raises:
         ValueError: not a JSON object, or one without any of these.
@@ -84,6 +85,7 @@ def make_excerpt(body: bytes) -> str:
 
 
 def _in_utf8(body: bytes) -> bytes:
+    body = body.removeprefix(codecs.BOM_UTF8)
     if body.isascii():  # nearly every page is, and this is ten times quicker than to decode it
         return body
     try:

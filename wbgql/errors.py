@@ -35,7 +35,7 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 _SECTIONS = ("config", "summary")
 
@@ -43,7 +43,7 @@ _SECTIONS = ("config", "summary")
 class WbgqlError(Exception):
     """Base of every error this package raises."""
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     maybe_applied: bool = False
     """Whether a change was sent, and no read could tell whether the server applied it."""
 
@@ -226,7 +226,8 @@ class ServerUnavailable(RequestError):
     """A 5xx that may pass, a timeout, a refused or broken connection.
 
     `timed_out`: no answer in time. `sent`: the request may have reached the server,
-    so a mutation may have been applied; False only where the connection never stood.
+    so a mutation may have been applied; False only where the connection never stood. A failure of
+    TLS, or a proxy that refuses, is not `retryable`: the same request would fail again.
     """
 
     retryable = True
@@ -237,9 +238,11 @@ class ServerUnavailable(RequestError):
         *,
         timed_out: bool = False,
         sent: bool = True,
+        passing: bool = True,
         retry_after_s: float | None = None,
         **details: Any,
     ) -> None:
+        self.retryable = passing
         self.timed_out = timed_out
         self.sent = sent
         self.retry_after_s = retry_after_s

@@ -11,8 +11,9 @@ from urllib.parse import urljoin, urlsplit
 
 from wbgql.errors import NotFound, PermissionDenied, RateLimited, RequestError, ServerUnavailable
 from wbgql.forks import PerProcess
+from wbgql.http_failures import explain_failure, proxy_refusal
 from wbgql.retry import parse_retry_after
-from wbgql.settings import Settings
+from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -37,7 +38,9 @@ class HttpFetcher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._http: PerProcess[HttpSession] = PerProcess(_connect, lambda http: http.close())
+        self._http: PerProcess[HttpSession] = PerProcess(
+            lambda: _connect(settings), lambda http: http.close()
+        )
 
     @contextmanager
     def open(self, url: str) -> Iterator[Iterator[bytes]]:
@@ -52,10 +55,10 @@ class HttpFetcher:
         try:
             response = self._get(full)
         except RequestException as error:
-            raise _make_error(where, error) from error
+            raise self._make_error(where, error) from error
         with response:
             _check(response, where)
-            yield _chunks(response, where)
+            yield self._chunks(response, where)
 
     def close(self) -> None:
         """Close the connections; the next URL opens new ones."""
@@ -77,10 +80,27 @@ class HttpFetcher:
             stream=True,
             timeout=self._settings.timeout_s,
             headers={"Accept-Encoding": "identity"},
+            verify=self._http.get().verify,  # named here, or requests would ask the environment again
+        )
+
+    def _chunks(self, response: Response, where: str) -> Iterator[bytes]:
+        from requests import RequestException
+
+        try:
+            yield from response.iter_content(_CHUNK)
+        except RequestException as error:
+            raise self._make_error(where, error) from error
+
+    def _make_error(self, where: str, error: Exception) -> RequestError:
+        failure = explain_failure(error, where, self._settings)
+        if failure.unusable or isinstance(error, ValueError):  # requests' words for an address it cannot use
+            return RequestError(f"{where} cannot be read: {failure.reason}")
+        return ServerUnavailable(
+            f"reading {where} failed: {failure.reason}", timed_out=failure.timed_out, passing=failure.passing
         )
 
 
-def _connect() -> HttpSession:
+def _connect(settings: Settings) -> HttpSession:
     from requests import Session as HttpSession
     from requests.adapters import HTTPAdapter
 
@@ -92,6 +112,7 @@ def _connect() -> HttpSession:
                 prepared_request.headers.pop("Authorization", None)
 
     http = NetrcFree()
+    http.verify = tls_verification(settings)
     for scheme in ("http://", "https://"):
         http.mount(scheme, HTTPAdapter(pool_maxsize=_POOL))
     return http
@@ -102,19 +123,12 @@ def _anonymous(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def _chunks(response: Response, where: str) -> Iterator[bytes]:
-    from requests import RequestException
-
-    try:
-        yield from response.iter_content(_CHUNK)
-    except RequestException as error:
-        raise _make_error(where, error) from error
-
-
 def _check(response: Response, where: str) -> None:
     status = response.status_code
     if status == 200:
         return
+    if status == 407:
+        raise RequestError(proxy_refusal(where), status=status)
     if status in (404, 410):
         raise NotFound(f"{where} answers HTTP {status}: the content is gone", status=status)
     if status in (400, 401, 403):
@@ -129,15 +143,6 @@ def _check(response: Response, where: str) -> None:
     if status >= 500 or status == 408:
         raise ServerUnavailable(f"{where} answers HTTP {status}", status=status, retry_after_s=wait)
     raise RequestError(f"{where} answers HTTP {status}", status=status)
-
-
-def _make_error(where: str, error: Exception) -> RequestError:
-    from requests import Timeout
-
-    kind = type(error).__name__
-    if isinstance(error, ValueError):  # requests' words for an address it cannot use
-        return RequestError(f"{where} cannot be read: {kind}")
-    return ServerUnavailable(f"reading {where} failed: {kind}", timed_out=isinstance(error, Timeout))
 
 
 def _same_origin(url: str, base_url: str) -> bool:

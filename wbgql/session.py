@@ -33,6 +33,7 @@ from wbgql.errors import (
     UsageError,
 )
 from wbgql.forks import renew_after_fork
+from wbgql.http_failures import proxy_refusal
 from wbgql.naming import check_names
 from wbgql.retry import RetryPolicy, parse_retry_after
 from wbgql.scalars import parse_json
@@ -370,7 +371,16 @@ def _message(reply: Reply) -> tuple[str, str | None]:
         said = "; ".join(dict.fromkeys(messages))
         return said + ("" if reply.status == 200 else f" (HTTP {reply.status})"), said
     if location := reply.headers.get("location"):
-        return f"HTTP {reply.status}: the server lives elsewhere, set base_url after {location!r}", None
+        where = location.split("?")[0].split("#")[0].rstrip("/")  # a sign-in page has secrets in its query
+        if "://" in where and (where.endswith("/graphql") or where.count("/") == 2):
+            base_url = where.removesuffix("/graphql")
+            return f"HTTP {reply.status}: the server lives elsewhere, set base_url to {base_url!r}", None
+        return (
+            f"HTTP {reply.status} to {where!r}, which is no GraphQL endpoint: base_url is wrong, or a "
+            "sign-in page stands before the server"
+        ), None
+    if reply.status == 407:
+        return proxy_refusal("the server"), None
     text = repr(reply.text) if reply.text else None
     asked = "; is base_url a W&B server?" if reply.status < 300 else ""
     return f"HTTP {reply.status}, not a GraphQL answer{f': {text}' if text else ''}{asked}", text

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wbgql.errors import AuthenticationError, ConfigError
 
@@ -39,6 +39,9 @@ _FORGE_PROXY_PATH = "/api/wandb"
 _NOT_IN_PROJECT = "/\\#?%:"
 _MAX_PROJECT_LENGTH = 128
 
+# requests reads the first two, OpenSSL and the SDK's own process the third.
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -47,7 +50,9 @@ class Settings:
     """Settings of one client. `origin` says where each came from; `repr` hides the key.
 
     `api_key`, `entity` and `project` are None where nobody set them. `timeout_s` bounds
-    connecting, and each wait for more of the answer, not the whole request.
+    connecting, and each wait for more of the answer, not the whole request. `ca_bundle` is a file or
+    folder of certificate authorities that takes the place of the packaged ones (`certifi`). Without
+    `verify_tls` nothing proves that the server is the one that `base_url` names.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -55,6 +60,8 @@ class Settings:
     entity: str | None = None
     project: str | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    ca_bundle: str | None = None
+    verify_tls: bool = True
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,12 +80,16 @@ class Settings:
             raise ConfigError(f"timeout_s must be a positive number of seconds, not {self.timeout_s!r}")
         for name, value in self.extra_headers.items():
             _check_header(name, value)
+        if self.ca_bundle is not None and not Path(self.ca_bundle).exists():
+            origin = self.origin.get("ca_bundle", "ca_bundle")
+            raise ConfigError(f"the CA bundle {self.ca_bundle!r} does not exist: correct or unset {origin}")
 
     def __repr__(self) -> str:
         key = None if self.api_key is None else "***"
         return (
             f"Settings(base_url={self.base_url!r}, api_key={key}, entity={self.entity!r}, "
             f"project={self.project!r}, timeout_s={self.timeout_s!r}, "
+            f"ca_bundle={self.ca_bundle!r}, verify_tls={self.verify_tls!r}, "
             f"extra_headers={sorted(self.extra_headers)!r})"
         )
 
@@ -112,6 +123,7 @@ def resolve_settings(
     entity: str | None = None,
     project: str | None = None,
     timeout_s: float | None = None,
+    ca_bundle: str | None = None,
     environ: Mapping[str, str],
     home: Path,
     cwd: Path,
@@ -122,7 +134,8 @@ def resolve_settings(
     `WANDB_CONFIG_DIR/settings` or `~/.config/wandb/settings`. The key: argument,
     WANDB_API_KEY, netrc entry of the server's `host` or `host:port`, settings file; a key in
     a settings file is for the server that the environment and the files name, and is not
-    sent to another one given as an argument. An empty variable counts as unset.
+    sent to another one given as an argument. The CA bundle: argument, REQUESTS_CA_BUNDLE,
+    CURL_CA_BUNDLE, SSL_CERT_FILE. An empty variable counts as unset.
 
     Raises:
         ConfigError: a value is malformed, or a file cannot be read. The message never shows contents.
@@ -139,12 +152,16 @@ def resolve_settings(
     found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
     found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
     timeout, timeout_origin = sources.find_timeout(timeout_s)
+    bundle, bundle_origin = sources.find_ca_bundle(ca_bundle)
+    insecure, insecure_origin = sources.find("insecure_disable_ssl", None, "WANDB_INSECURE_DISABLE_SSL")
     origin = {
         "base_url": url_origin,
         "api_key": key_origin,
         "entity": entity_origin,
         "project": project_origin,
         "timeout_s": timeout_origin,
+        "ca_bundle": bundle_origin,
+        "verify_tls": insecure_origin,
     }
     return Settings(
         base_url=url,
@@ -152,17 +169,47 @@ def resolve_settings(
         entity=found_entity,
         project=found_project,
         timeout_s=timeout,
+        ca_bundle=bundle,
+        verify_tls=not _parse_switch(insecure or "false", insecure_origin),
         extra_headers=_extra_headers(environ),
         origin=MappingProxyType(origin),
     )
 
 
 def insecure_transport_warning(settings: Settings) -> str | None:
-    """Return a warning if the key would travel unencrypted beyond this machine, else None."""
+    """Return a warning if others on the way to the server could read the key, else None."""
     url = urlsplit(settings.base_url)
+    if url.scheme == "https" and not settings.verify_tls:
+        origin = settings.origin.get("verify_tls", "verify_tls")
+        return (
+            f"the certificate of {settings.base_url!r} is not verified ({origin}), so another server could "
+            "take its place and read the key: name the CA of the server in REQUESTS_CA_BUNDLE instead"
+        )
     if url.scheme != "http" or _is_loopback(url.hostname or ""):
         return None
     return f"the API key travels unencrypted to {settings.base_url!r}: use https where the server offers it"
+
+
+def tls_verification(settings: Settings) -> bool | str:
+    """Return how requests must verify certificates, as its `verify`. Reads the CA bundle.
+
+    Raises:
+        ConfigError: the CA bundle is a file that holds no certificate, or cannot be read.
+    """
+    if not settings.verify_tls or settings.ca_bundle is None:
+        return settings.verify_tls
+    if Path(settings.ca_bundle).is_file():
+        import ssl  # noqa: PLC0415 - 10 ms that a client without a bundle saves
+
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=settings.ca_bundle)
+        except OSError as error:  # ssl's own errors are of this kind
+            origin = settings.origin.get("ca_bundle", "ca_bundle")
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else _reason(error)
+            raise ConfigError(
+                f"the CA bundle {settings.ca_bundle!r} ({origin}) cannot be used: {reason}"
+            ) from error
+    return settings.ca_bundle
 
 
 class _Sources:
@@ -199,6 +246,15 @@ class _Sources:
             return None, "default"
         return self._find_in_files("api_key")
 
+    def find_ca_bundle(self, argument: str | None) -> tuple[str | None, str]:
+        """Where the certificate authorities are, as requests and OpenSSL look for them."""
+        if argument is not None:
+            return argument, "argument"
+        for variable in _CA_VARIABLES:
+            if path := self._environ.get(variable):
+                return path, variable
+        return None, "default"
+
     def find_timeout(self, argument: float | None) -> tuple[float, str]:
         if argument is not None:
             return argument, "argument"
@@ -224,7 +280,7 @@ def _read_settings_files(
 def _read_settings(path: Path) -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return _EMPTY
     except (OSError, UnicodeDecodeError) as error:
@@ -296,6 +352,15 @@ def _parse_headers(text: str) -> dict[str, str]:
     return headers
 
 
+def _parse_switch(text: str, origin: str) -> bool:
+    """Whether a switch is on; the words are those of the SDK (pydantic's)."""
+    if text.strip().lower() in ("1", "true", "t", "yes", "y", "on"):
+        return True
+    if text.strip().lower() in ("0", "false", "f", "no", "n", "off"):
+        return False
+    raise ConfigError(f"{origin}: insecure_disable_ssl must be true or false, not {text!r}")
+
+
 def _expand(text: str, home: Path) -> Path:
     path = Path(text)
     return home.joinpath(*path.parts[1:]) if path.parts[:1] == ("~",) else path
@@ -310,7 +375,8 @@ def _check_base_url(text: str) -> str:
     text = text.strip()
     try:
         url = urlsplit(text)
-        credentials, port, host = "@" in url.netloc, url.port, url.hostname or ""
+        credentials, host = "@" in url.netloc, url.hostname or ""
+        url.port  # noqa: B018  # raises for what is no port
     except ValueError as error:
         raise ConfigError("base_url is not a URL: check its host and port") from error
     if credentials:
@@ -319,16 +385,23 @@ def _check_base_url(text: str) -> str:
         raise ConfigError(f"base_url must look like https://host or https://host:port, not {text!r}")
     if url.query or url.fragment:
         raise ConfigError(f"base_url {text!r} must end with the host or a path, without ? and #")
-    if host in _FORGE_PROXIES:
-        if url.scheme == "https" and port is None and url.path.rstrip("/") == _FORGE_PROXY_PATH:
-            return f"https://api.{host}"
+    _check_is_api(url, text, host)
+    return f"https://api.{host}" if host in _FORGE_PROXIES else text.rstrip("/")
+
+
+def _check_is_api(url: SplitResult, text: str, host: str) -> None:
+    """Refuse the address of the app, or of the endpoint, where that of the API is asked for."""
+    if url.path.rstrip("/").endswith("/graphql"):
+        whole = text.rstrip("/").removesuffix("/graphql")
+        raise ConfigError(f"base_url {text!r} is the address of the GraphQL endpoint: use {whole!r}")
+    is_proxy = url.scheme == "https" and url.port is None and url.path.rstrip("/") == _FORGE_PROXY_PATH
+    if host in _FORGE_PROXIES and not is_proxy:
         raise ConfigError(f"base_url {text!r} is the app, not the API: use https://api.{host}")
     if host == "wandb.ai" or host.endswith(".wandb.ai"):
         if "api." not in host:
             raise ConfigError(f"base_url {text!r} is the app, not the API: use {DEFAULT_BASE_URL}")
         if url.scheme != "https":
             raise ConfigError(f"base_url {text!r} is not encrypted: use {DEFAULT_BASE_URL}")
-    return text.rstrip("/")
 
 
 def _check_api_key(key: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,16 +20,13 @@ from wbgql.answers import Answer, make_excerpt, split_answer
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, ServerUnavailable
 from wbgql.forks import PerProcess
-from wbgql.settings import Settings
+from wbgql.http_failures import explain_failure
+from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
-    import requests
     from gql.transport.exceptions import TransportError
     from gql.transport.requests import RequestsHTTPTransport
     from requests import PreparedRequest, Response
-
-_CA_HINT = "a certificate authority of your own goes into REQUESTS_CA_BUNDLE"
-_NO_TLS_HINT = "the port may speak plain HTTP: then base_url begins with http://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +70,8 @@ class GqlTransport:
 
     Connections are kept and reused. One transport may serve several threads: what belongs
     to a request is kept per request, and requests' pool is safe to share. A forked process opens
-    connections of its own. Proxies and CA
-    bundles are taken from the environment as requests does; its netrc look-up is not used.
+    connections of its own. Proxies are taken from the environment as requests does, the CA bundle from
+    the settings; the netrc look-up of requests is not used.
     Redirects are never followed: they would turn a mutation into a GET, or carry its body
     to another host; the status and the `location` header come back instead.
 
@@ -193,17 +190,15 @@ def _connect(settings: Settings) -> RequestsHTTPTransport:
         json_serialize=bytes.decode,  # only for gql's debug log: the body is encoded already
         allow_redirects=False,
         stream=True,
+        # gql sends this with each request, and so overrides the session's own.
+        verify=tls_verification(settings),
     )
     transport.connect()  # type: ignore[no-untyped-call]  # untyped in gql
     assert transport.session is not None
-    _settle_environment(transport.session, settings.base_url)
+    # Read the proxies once: left alone, requests reads them again for every request (1 ms).
+    given = transport.session.merge_environment_settings(settings.base_url, {}, None, None, None)
+    transport.session.proxies, transport.session.trust_env = given["proxies"], False
     return transport
-
-
-def _settle_environment(session: requests.Session, url: str) -> None:
-    """Read proxies and the CA bundle once: left alone, requests reads them anew for every request (1 ms)."""
-    given = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies, session.verify, session.trust_env = given["proxies"], given["verify"], False
 
 
 def _version() -> str:
@@ -216,61 +211,19 @@ def _version() -> str:
 def _make_failure(
     error: TransportError, settings: Settings, operation: str, status: int | None
 ) -> ServerUnavailable | ConfigError:
-    """Say what kept the answer from coming, in words of our own: theirs quote URLs and proxies."""
-    from requests import exceptions
-    from urllib3.exceptions import NewConnectionError, ReadTimeoutError
-
-    where = repr(urlsplit(settings.base_url).netloc)
-    chain = list(_causes(error))
-    reason = _os_reason(chain)
-    waited = f"timed out after {settings.timeout_s:g} s"
-    unusable = (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.InvalidHeader)
-    if _is_any(chain, *unusable):
-        return ConfigError(f"the address {settings.base_url!r}, a proxy or a header cannot be used: {reason}")
-    # The first row that fits: requests' kinds overlap (a connect timeout is both of its words).
-    rows: tuple[tuple[tuple[type[BaseException], ...], str, bool, bool], ...] = (
-        ((exceptions.ConnectTimeout,), f"connecting to {where} {waited}", True, False),
-        ((exceptions.Timeout, ReadTimeoutError), f"waiting for {where} {waited}", True, True),
-        ((exceptions.SSLError,), f"TLS with {where} failed: {reason}; {_tls_hint(reason)}", False, False),
-        ((exceptions.ProxyError,), f"no way to {where} through the proxy: {reason}", False, False),
-        ((NewConnectionError,), f"cannot connect to {where}: {reason}", False, False),
-        ((exceptions.ContentDecodingError,), f"the answer of {where} cannot be unpacked", False, True),
-        (
-            (BaseException,),
-            f"the connection to {where} broke before the answer was whole: {reason}",
-            False,
-            True,
-        ),
+    failure = explain_failure(error, repr(urlsplit(settings.base_url).netloc), settings)
+    if failure.unusable:
+        return ConfigError(
+            f"the address {settings.base_url!r}, a proxy or a header cannot be used: {failure.reason}"
+        )
+    return ServerUnavailable(
+        failure.reason,
+        operation=operation,
+        status=status,
+        timed_out=failure.timed_out,
+        sent=failure.sent,
+        passing=failure.passing,
     )
-    what, timed_out, sent = next(row[1:] for row in rows if _is_any(chain, *row[0]))
-    return ServerUnavailable(what, operation=operation, status=status, timed_out=timed_out, sent=sent)
-
-
-def _tls_hint(reason: str) -> str:
-    return _NO_TLS_HINT if "wrong_version_number" in reason else _CA_HINT
-
-
-def _is_any(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
-    return any(isinstance(cause, kinds) for cause in chain)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it stands for: gql, requests and urllib3 each wrap in their own way."""
-    waiting: list[Any] = [error]
-    seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            waiting += [cause.__cause__, getattr(cause, "reason", None), *cause.args]
-
-
-def _os_reason(chain: list[BaseException]) -> str:
-    """The innermost plain words: "connection refused", "certificate verify failed"."""
-    reasons = [getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) for cause in chain]
-    found = [reason for reason in reasons if isinstance(reason, str)]
-    return found[-1].lower() if found else type(chain[-1]).__name__
 
 
 def _wire_size(response: Response) -> int:

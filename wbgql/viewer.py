@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from wbgql.documents import Operation, Result
-from wbgql.errors import AuthenticationError, RequestError
+from wbgql.errors import AuthenticationError, RequestError, ServerUnavailable
 from wbgql.session import Session
 
 # The embedded server names itself so; only there is the unit of dataRetentionDuration known.
@@ -179,7 +179,7 @@ def get_retention(session: Session) -> Retention | None:
     try:
         return session.execute(GET_RETENTION).server_info
     except RequestError as error:
-        if error.retryable:
+        if error.retryable or isinstance(error, ServerUnavailable):
             raise
         return None
 

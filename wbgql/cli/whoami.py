@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.viewer import Viewer
 
-_SETTINGS = ("base_url", "api_key", "entity", "project", "timeout_s")
+_SETTINGS = ("base_url", "api_key", "entity", "project", "timeout_s", "ca_bundle", "verify_tls")
 
 
 @click.command(

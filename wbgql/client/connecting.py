@@ -46,6 +46,7 @@ class Connected:
         entity: str | None = None,
         project: str | None = None,
         timeout_s: float | None = None,
+        ca_bundle: str | None = None,
         operations: Sequence[Path | str] = (),
         holds: HoldRegister | None = None,
         deletions: DeletionRecord | None = None,
@@ -54,7 +55,12 @@ class Connected:
         on_retry: OnRetry | None = None,
     ) -> None:
         self.settings = settings or default_settings(
-            base_url=base_url, api_key=api_key, entity=entity, project=project, timeout_s=timeout_s
+            base_url=base_url,
+            api_key=api_key,
+            entity=entity,
+            project=project,
+            timeout_s=timeout_s,
+            ca_bundle=ca_bundle,
         )
         self.holds = holds or HoldRegister.from_environ()
         self.deletions = deletions or DeletionRecord.from_environ()

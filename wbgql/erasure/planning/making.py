@@ -34,7 +34,7 @@ from wbgql.erasure.plans import (
     make_totals,
 )
 from wbgql.erasure.subjects import CaseKey
-from wbgql.errors import NotFound, RequestError, ResponseError
+from wbgql.errors import NotFound, RequestError, ResponseError, ServerUnavailable
 from wbgql.expressions import Expr, compile_filter
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
@@ -285,7 +285,7 @@ def _version(session: Session) -> str | None:
     try:
         info = get_server_info(session)
     except RequestError as error:
-        if error.retryable:
+        if error.retryable or isinstance(error, ServerUnavailable):
             raise
         return None
     local = info.latest_local_version_info if info else None

@@ -13,7 +13,7 @@ from typing import Any
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.erasure.planning.facts import Id, refuse_half
-from wbgql.errors import NotFound, RequestError, ResponseError, UnstablePopulation
+from wbgql.errors import NotFound, RequestError, ResponseError, ServerUnavailable, UnstablePopulation
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
@@ -118,7 +118,7 @@ def read_protected_aliases(session: Session, entity: str) -> frozenset[str]:
     try:
         found = session.execute(GET_PROTECTED_ALIASES, entity=entity).entity
     except RequestError as error:
-        if error.retryable:
+        if error.retryable or isinstance(error, ServerUnavailable):
             raise
         return frozenset()
     return frozenset(found.protected_aliases) if found else frozenset()
