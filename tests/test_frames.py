@@ -118,7 +118,7 @@ def test_nan_is_a_number_as_a_bare_word_and_as_the_text_that_is_stored() -> None
 
 
 def test_a_text_that_is_no_json_gives_nulls_and_a_warning() -> None:
-    with pytest.warns(FrameWarning, match="1 texts are not JSON"):
+    with pytest.warns(FrameWarning, match="1 texts cannot be read as JSON"):
         table = to_table([[Node("a", "{broken"), Node("b", '{"x": 1}')]], layout(("x",)))
 
     assert table["s.x"].to_pylist() == [None, 1.0]

@@ -19,6 +19,10 @@ NON_FINITE_TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.in
 Source: wandb SDK 0.31.0 `util.make_safe_for_json` (2026-11)."""
 
 
+MAX_LEVELS = 256
+"""A JSON value that is nested deeper cannot be read: what walks through it would run out of stack."""
+
+
 def parse_json(text: str | bytes) -> Any:
     """Decode JSON text as W&B sends it; bare NaN and infinities become floats.
 
@@ -26,15 +30,46 @@ def parse_json(text: str | bytes) -> Any:
     history, so such a text is read a second time by the standard library's.
 
     Raises:
-        ValueError: the text is not JSON even so, or nested too deeply to be read.
+        ValueError: the text is not JSON even so, or nested deeper than `MAX_LEVELS`.
     """
     try:
         try:
-            return msgspec.json.decode(text)
+            value = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            return json.loads(text)
+            value = json.loads(text)
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError(f"nested deeper than {MAX_LEVELS} levels") from error
+    if may_be_deeper(text, MAX_LEVELS) and is_deeper(value, MAX_LEVELS):
+        raise ValueError(f"nested deeper than {MAX_LEVELS} levels")
+    return value
+
+
+def may_be_deeper(text: str | bytes, levels: int) -> bool:
+    """Whether a JSON text has the brackets that more than `levels` levels take; quick where it has not."""
+    if len(text) <= 2 * levels:
+        return False
+    if isinstance(text, str):
+        return text.count("{") + text.count("[") > levels
+    return text.count(b"{") + text.count(b"[") > levels
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and arrays are nested in a JSON value more than `levels` deep."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    while level and levels:
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inner for item in items if isinstance(item, (dict, list))]
+        levels -= 1
+    return bool(level)
+
+
+def is_encodable(value: Any) -> bool:
+    """Whether no text in a JSON value holds half a surrogate pair, as an escape in JSON may."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_safe_json(value: Any) -> Any:

@@ -234,8 +234,8 @@ class Session:
             result: T = msgspec.json.decode(
                 b"null" if reply.data is None else reply.data, type=operation.result
             )
-        except msgspec.DecodeError as error:
-            reason = str(error)
+        except (msgspec.DecodeError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise ResultError(
                 f"the answer does not fit its type: {reason[:1].lower()}{reason[1:]}",
                 operation=operation.name,

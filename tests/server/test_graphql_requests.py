@@ -56,9 +56,9 @@ def refusal(answer: requests.Response) -> str:
         ({"tags": [["a"]]}, "at .tags[0]: String cannot represent a non string value"),
         ({"config": {"lr": 1}}, "at .config: JSONString cannot represent a non string value: {'lr': 1}"),
         ({"config": 5}, "at .config: JSONString cannot represent a non string value: 5"),
-        ({"config": "{"}, "config is not JSON"),
+        ({"config": "{"}, "config cannot be read as JSON"),
         ({"config": "[]"}, "config is not a JSON object"),
-        ({"config": "[" * 100_000}, "config is not JSON: nested too deeply"),
+        ({"config": "[" * 100_000}, "config cannot be read as JSON: nested deeper than 256 levels"),
         ({"summaryMetrics": '"x"'}, "summary is not a JSON object"),
         (None, "Expected value of non-null type 'UpsertBucketInput!'"),
         ("r", "Expected value of type 'UpsertBucketInput' to be an object"),
@@ -81,7 +81,7 @@ def test_a_required_variable_that_is_missing_is_named(caller: Caller):
         ({"first": -1}, "first is negative: -1"),
         ({"filters": {}}, "JSONString cannot represent a non string value: {}"),
         ({"filters": "{"}, "filters is not JSON"),
-        ({"filters": '{"$and":[' * 5000}, "filters is not JSON: nested too deeply"),
+        ({"filters": '{"$and":[' * 5000}, "filters is not JSON: nested deeper than 256 levels"),
         ({"order": ["x"]}, "String cannot represent a non string value"),
         ({"entity": 7}, "Variable '$entity' has invalid value"),
     ],
@@ -148,16 +148,19 @@ def test_a_stream_body_that_is_none_is_refused(caller: Caller, body: bytes):
     assert "not a file_stream request" in refusal(answer)
 
 
-def test_a_row_that_is_nested_too_deeply_is_kept_as_the_text_it_is(caller: Caller):
+def test_a_row_that_is_nested_too_deeply_is_refused_with_its_chunk(caller: Caller):
     project, row = new_project(), "[" * 100_000
     caller.upsert(project, name="r")
 
     answer = caller.stream(
-        project, "r", files={"wandb-history.jsonl": {"offset": 0, "content": [row, '{"_step": 1}']}}
+        project, "r", files={"wandb-history.jsonl": {"offset": 7, "content": ['{"_step": 1}', row]}}
     )
 
-    assert answer.status_code == 200, answer.text
-    assert caller.run(project, "r")["historyLineCount"] == 2
+    assert answer.status_code == 400
+    assert answer.json()["error"] == (
+        "line 8 of wandb-history.jsonl cannot be read as JSON: nested deeper than 256 levels"
+    )
+    assert caller.run(project, "r")["historyLineCount"] == 0
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -24,10 +25,15 @@ from wbgql.cli.selecting import (
     select_runs,
     types_option,
 )
+from wbgql.errors import PartialError, ResultError
 
 if TYPE_CHECKING:
     from wbgql.expressions import Field
     from wbgql.runs import Run, RunSelection
+
+T = TypeVar("T")
+Read: TypeAlias = "Callable[[Callable[[Run], Any], Run], Any]"
+"""Gets something of a run, as `_Unread.read` does."""
 
 
 @click.command(
@@ -72,6 +78,7 @@ def list_command(
         write_deleted(app, asked, select, format_, output)
         return
     selection = select_runs(app.client(), asked, select=_sent(select, format_))
+    unread = _Unread()
     if types is not None and format_ != "parquet":
         raise click.UsageError("--types is for --format parquet: other lists print values as they are")
     if format_ == "parquet":
@@ -81,10 +88,34 @@ def list_command(
         listing = _listing(
             _begin(selection, verified=format_ == "ids"),
             shown,
+            unread,
             several=_is_several(asked["paths"]),
         )
         write_counted(app, "reading runs", listing, format_, output)
+    unread.check()
     check_coverage(selection)
+
+
+class _Unread:
+    """What the server sent of runs and nobody can read: null in the output, and an error at its end."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}
+
+    def read(self, get: Callable[[Run], T], run: Run) -> T | None:
+        """What `get` finds, or None if that cannot be read."""
+        try:
+            return get(run)
+        except ResultError as error:
+            self._found[str(error)] = None
+            return None
+
+    def check(self) -> None:
+        """Raise PartialError if there was any."""
+        if self._found:
+            first, *others = self._found
+            more = f" (and {len(others)} more like it)" if others else ""
+            raise PartialError(f"shown as null: {first}{more}", failed=tuple(self._found))
 
 
 @click.command(
@@ -119,12 +150,15 @@ def count_command(app: App, /, **asked: Any) -> None:
 @click.pass_obj
 def show_command(app: App, runpath: str, format_: str | None, output: Path | None) -> None:
     """Show the run RUNPATH (entity/project/id, project/id, id or URL)."""
-    write_object(run_details(app.client().run(runpath)), format_, output)
+    unread = _Unread()
+    write_object(run_details(app.client().run(runpath), unread.read), format_, output)
+    unread.check()
 
 
-def run_details(run: Run) -> dict[str, Any]:
+def run_details(run: Run, read: Read = lambda get, run: get(run)) -> dict[str, Any]:
     """All there is to show of one run."""
-    return {**_attributes(run), **{name: getattr(run, name) for name in (*_DETAILS, "config", "summary")}}
+    details = {name: read(attrgetter(name), run) for name in (*_DETAILS, "config", "summary")}
+    return {**_attributes(run), **details}
 
 
 def _begin(selection: RunSelection, *, verified: bool) -> Iterator[Run]:
@@ -149,13 +183,16 @@ def _shown(sent: str | Sequence[Any], select: tuple[str, ...]) -> str | list[Fie
     return "*" if isinstance(sent, str) else [field for field, _ in zip(sent, select, strict=False)]
 
 
-def _listing(runs: Iterable[Run], shown: str | list[Field], *, several: bool) -> Listing[Run]:
+def _listing(
+    runs: Iterable[Run], shown: str | list[Field], unread: _Unread, *, several: bool
+) -> Listing[Run]:
     """A bare id says which run only inside one project: several are shown by paths, and so are all ids."""
     first = {"path": _path} if several else {"id": _COLUMNS["id"]}
+    selected = {name: partial(unread.read, get) for name, get in _selected_columns(shown).items()}
     return Listing(
         runs,
-        columns={**first, **_COLUMNS_AFTER_ID, **_selected_columns(shown)},
-        record=_record_with(shown),
+        columns={**first, **_COLUMNS_AFTER_ID, **selected},
+        record=_record_with(shown, unread),
         key=_path,
     )
 
@@ -224,7 +261,7 @@ def _value_of(field: Any) -> Callable[[Run], Any]:
     return lambda run: run[field]
 
 
-def _record_with(select: str | Sequence[Any]) -> Callable[[Run], dict[str, Any]]:
+def _record_with(select: str | Sequence[Any], unread: _Unread) -> Callable[[Run], dict[str, Any]]:
     """The JSON object of a run in a list: config and summary only where keys of them were asked for."""
     fields = _keys(select)
     asked = {"config", "summary"} if select == "*" else {field.path.section for field in fields}
@@ -232,9 +269,11 @@ def _record_with(select: str | Sequence[Any]) -> Callable[[Run], dict[str, Any]]
     named = _DETAILS if select == "*" else ()
 
     def record(run: Run) -> dict[str, Any]:
-        details = {name: run[field] for name, field in more.items()}
+        details = {name: unread.read(_value_of(field), run) for name, field in more.items()}
         details |= {name: getattr(run, name) for name in named}
-        sections = {name: getattr(run, name) for name in ("config", "summary") if name in asked}
+        sections = {
+            name: unread.read(attrgetter(name), run) for name in ("config", "summary") if name in asked
+        }
         return {**_attributes(run), **details, **sections}
 
     return record

@@ -46,6 +46,8 @@ class _Reader:
         self.layout = layout
         self.seen: dict[str, set[KeyKind]] = {base: set() for base in _known_bases(layout)}
         self.strangers: dict[str, int] = {}
+        self.broken: list[str] = []
+        """The names of nodes with a text that cannot be read as JSON."""
         self._readers = [_text_reader(texts, layout.kinds) for texts in layout.texts]
 
     def read(self, nodes: Sequence[Any]) -> _Page:
@@ -58,6 +60,7 @@ class _Reader:
             for parts, values in reader.read(texts.read(nodes)).items():
                 base = texts.name_of(parts)
                 keys[base] = self._key(base, values)
+            self.broken += [str(getattr(nodes[row], "name", row)) for row in reader.broken]
         return _Page(len(nodes), attributes, keys)
 
     def _key(self, base: str, values: Sequence[Any]) -> dict[KeyKind, pa.Array]:
@@ -70,11 +73,6 @@ class _Reader:
     def kinds_of(self, base: str) -> tuple[KeyKind, ...]:
         """The kinds a key has: those known, else those seen so far, else the default."""
         return self.layout.kinds.get(base) or in_order(self.seen[base]) or (DEFAULT_KIND,)
-
-    @property
-    def broken(self) -> int:
-        """How many texts were no JSON."""
-        return sum(reader.broken for reader in self._readers)
 
 
 class _Schema:
@@ -210,8 +208,8 @@ def _text_reader(texts: TextKeys, kinds: Mapping[str, Any]) -> KeyReader | AllKe
 
 
 def _free(column: Column, taken: set[str]) -> Column:
-    """The column under a name of its own: a key may be called `lr:string` itself."""
-    name = column.name
+    """The column under a name of its own, in whole characters: a key may be called `lr:string` itself."""
+    name = column.name.encode("utf-8", "backslashreplace").decode()
     while name in taken:
         name += ":"
     return Column(name, column.kind)
@@ -219,7 +217,11 @@ def _free(column: Column, taken: set[str]) -> Column:
 
 def _warn(reader: _Reader, lost: Mapping[str, int]) -> None:
     if reader.broken:
-        warn(f"{reader.broken} texts are not JSON: their keys are null", FrameWarning)
+        shown = ", ".join(map(repr, reader.broken[:20]))
+        warn(
+            f"{len(reader.broken)} texts cannot be read as JSON: their keys are null; of {shown}",
+            FrameWarning,
+        )
     if lost:
         names = ", ".join(f"{base} ({number})" for base, number in sorted(lost.items())[:20])
         warn(

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from wbgql.scalars import parse_json
+from wbgql.scalars import MAX_LEVELS, is_deeper, may_be_deeper, parse_json
 
 Values = list[Any]
 
@@ -30,7 +30,7 @@ class _Wrapped(msgspec.Struct, frozen=True, gc=False):
 
 
 # What msgspec takes for no field's name; such keys are read row by row.
-UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')
+UNNAMEABLE = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
 
 # So many rows are turned at a time: few enough for the processor's cache, and for their tuples not to
 # set off the collector, which takes 50 ms where polars, gql and the like are imported.
@@ -70,9 +70,12 @@ class _Rows:
             return None
         decode = self._row.decode
         try:
-            return [decode(text) if text else self._empty for text in texts]
-        except (msgspec.DecodeError, UnicodeError):
+            rows = [decode(text) if text else self._empty for text in texts]
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
+        both = zip(texts, rows, strict=True)
+        wide = (astuple(row) for text, row in both if text and may_be_deeper(text, MAX_LEVELS))
+        return None if any(is_deeper(list(values), MAX_LEVELS) for values in wide) else rows
 
     def columns(self, rows: Sequence[Any]) -> dict[str, Values] | None:
         """Values by top-level key, or None where an entry turned out to be no wrapper."""
@@ -83,13 +86,14 @@ class _Rows:
             return None
         return found
 
-    def columns_slowly(self, texts: Sequence[str | None]) -> tuple[dict[str, Values], int]:
-        """Values by top-level key, row by row; and how many texts are not JSON at all."""
+    def columns_slowly(self, texts: Sequence[str | None]) -> tuple[dict[str, Values], list[int]]:
+        """Values by top-level key, row by row; and which texts cannot be read as JSON at all."""
         found: dict[str, Values] = {top: [] for top in self._names}
-        broken = 0
-        for text in texts:
+        broken = []
+        for number, text in enumerate(texts):
             row = _parse(text)
-            broken += row is None
+            if row is None:
+                broken.append(number)
             for top, values in found.items():
                 value = (row or {}).get(top)
                 values.append(unwrap(value) if self._wrapped else value)
@@ -100,22 +104,23 @@ class KeyReader:
     """Reads the values at `keys` (paths to walk) out of JSON texts.
 
     A part that holds a dot is looked up as it is, then as nesting. A path that leads nowhere
-    gives None. `broken` counts texts that were not JSON; their values are None.
+    gives None. `broken` are the places, among the texts read last, of those that cannot be read as JSON;
+    their values are None.
     """
 
     def __init__(self, keys: Sequence[tuple[str, ...]], *, wrapped: bool) -> None:
         self._keys = tuple(keys)
         tops = dict.fromkeys(top for parts in keys for top in (parts[0], parts[0].partition(".")[0]))
         self._rows = _Rows(list(tops), wrapped=wrapped)
-        self.broken = 0
+        self.broken: list[int] = []
 
     def read(self, texts: Sequence[str | None]) -> dict[tuple[str, ...], Values]:
         """One list of values for each key, each as long as `texts`."""
         rows = self._rows.decode(texts)
         columns = None if rows is None else self._rows.columns(rows)
+        self.broken = []
         if columns is None:
-            columns, broken = self._rows.columns_slowly(texts)
-            self.broken += broken
+            columns, self.broken = self._rows.columns_slowly(texts)
         return {parts: _walk_column(columns, parts) for parts in self._keys}
 
 
@@ -127,7 +132,7 @@ class AllKeysReader:
         self._hidden = hidden
         self._tops: dict[str, None] = dict.fromkeys((*known, *sorted(hidden)))
         self._rows = _Rows(list(self._tops), wrapped=wrapped, closed=True)
-        self.broken = 0
+        self.broken: list[int] = []
 
     def read(self, texts: Sequence[str | None]) -> dict[tuple[str, ...], Values]:
         """One list of values for each key seen so far, each as long as `texts`."""
@@ -135,9 +140,9 @@ class AllKeysReader:
         if rows is None and self._learn(texts):
             rows = self._rows.decode(texts)
         columns = None if rows is None else self._rows.columns(rows)
+        self.broken = []
         if columns is None:
-            columns, broken = self._rows.columns_slowly(texts)
-            self.broken += broken
+            columns, self.broken = self._rows.columns_slowly(texts)
         return {(top,): values for top, values in columns.items() if top not in self._hidden}
 
     def _learn(self, texts: Sequence[str | None]) -> bool:
@@ -147,7 +152,7 @@ class AllKeysReader:
             found: list[Mapping[str, Any]] = list(
                 _KEYS_ONLY.decode(f"[{','.join([text or '{}' for text in texts])}]")
             )
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             found = [_parse(text) or {} for text in texts]
         for row in found:
             self._tops.update(dict.fromkeys(row))

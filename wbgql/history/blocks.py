@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import TypeAlias
 
-from wbgql.errors import NotFound, PermissionDenied
+from wbgql.errors import NotFound, PermissionDenied, ResultError
 from wbgql.history.coverage import HistoryCoverage
 from wbgql.history.operations import (
     LIST_HISTORY_COUNTS,
@@ -40,11 +40,11 @@ _SMALL_ROWS = 1000
 
 
 def scan_blocks(scan: HistoryScan) -> Iterator[Block]:
-    """Yield the pages of a scan. A run that is gone or hidden is noted; its rows so far stand."""
+    """Yield the pages of a scan. A run that is gone, hidden or unreadable is noted; its rows so far stand."""
     try:
         for rows in scan.pages():
             yield scan.path, rows
-    except (NotFound, PermissionDenied) as error:
+    except (NotFound, PermissionDenied, ResultError) as error:
         scan.coverage.fail(str(error))
 
 
@@ -146,7 +146,10 @@ class SmallScan:
         found = self._fetch([entry.run for entry in entries], by_key)
         for entry in entries:
             node = found.get(entry.run.run_id)
-            rows = None if node is None else self._rows(node, by_key)
+            try:
+                rows = None if node is None else self._rows(node, by_key)
+            except ResultError:
+                rows = None  # by itself it says so itself, and ends nobody else's
             if node is None or rows is None:
                 yield from self.rescan(entry)
                 continue

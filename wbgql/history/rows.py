@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -13,6 +12,8 @@ Row: TypeAlias = dict[str, Any]
 """What was logged at one step, under the keys it was logged by; `_step` among them."""
 
 STEP = "_step"
+MAX_STEP = 2**62
+"""Above any step that is logged, and one that GraphQL's `Int64` holds."""
 TIMESTAMP = "_timestamp"
 # The SDK puts these into every row, so that a row with nothing else holds no metric.
 COMPANIONS = (STEP, TIMESTAMP, "_runtime")
@@ -61,16 +62,17 @@ def decode_row(text: str, *, operation: str) -> Row:
     try:
         row = parse_json(text)
     except ValueError as error:
-        raise ResultError(f"a row is not JSON: {text[:80]!r}", operation=operation) from error
+        what = f"a row is not JSON that can be read ({error}): {text[:80]!r}"
+        raise ResultError(what, operation=operation) from error
     if not isinstance(row, dict):
         raise ResultError(f"a row is not a JSON object: {text[:80]!r}", operation=operation)
     return row
 
 
 def step_of(row: Row) -> int | None:
-    """The step of a row, None where it has none."""
+    """The step of a row, None where it has none that a server could be asked for."""
     step = row.get(STEP)
-    return int(step) if isinstance(step, (int, float)) and abs(step) < math.inf else None
+    return int(step) if isinstance(step, (int, float)) and abs(step) < MAX_STEP else None
 
 
 def cut(row: Row, keys: Sequence[str]) -> Row:

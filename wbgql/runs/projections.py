@@ -11,7 +11,14 @@ import msgspec
 
 from wbgql.expressions import FieldPath
 from wbgql.frames.decoding import UNNAMEABLE, unwrap
-from wbgql.scalars import from_safe_json, holds_non_finite, parse_json
+from wbgql.scalars import (
+    MAX_LEVELS,
+    from_safe_json,
+    holds_non_finite,
+    is_deeper,
+    may_be_deeper,
+    parse_json,
+)
 
 Decode = Callable[[str], dict[str, Any]]
 
@@ -129,10 +136,13 @@ def decoder_of(keys: tuple[str, ...] | None) -> Decode:
     def decode(text: str) -> dict[str, Any]:
         try:
             found = quick.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return _picked(parse_json(text), wanted)
         values = ((key, getattr(found, name)) for name, key in names.items())
-        return {key: value for key, value in values if value is not msgspec.UNSET}
+        picked = {key: value for key, value in values if value is not msgspec.UNSET}
+        if may_be_deeper(text, MAX_LEVELS) and is_deeper(picked, MAX_LEVELS):
+            raise ValueError(f"nested deeper than {MAX_LEVELS} levels")
+        return picked
 
     return decode
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from wbgql.documents import NOT_FETCHED
-from wbgql.errors import NotFetched, NotFound, UsageError
+from wbgql.errors import NotFetched, NotFound, ResultError, UsageError
 from wbgql.expressions import Field
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
@@ -132,10 +132,12 @@ class Run:
         """Selected config keys, without W&B's `value` wrapper and its internal `_wandb` key.
 
         If `select` named some keys, reading another one raises `NotFetched`, also with `.get` and `in`.
+
+        Raises:
+            ResultError: the server sent what nobody can read; `raw_config` has it.
         """
         if self._config is None:
-            text = self.raw_config
-            self._config = self._selected("config", self._projection.read_config(text) if text else {})
+            self._config = self._read("config", self.raw_config, self._projection.read_config)
         return self._config
 
     @property
@@ -148,7 +150,7 @@ class Run:
         """Selected summary keys, as `config`. NaN and infinities are floats, here and in `config`."""
         if self._summary is None:
             text = self._fetched("summary", self._summary_text)
-            self._summary = self._selected("summary", self._projection.read_summary(text) if text else {})
+            self._summary = self._read("summary", text, self._projection.read_summary)
         return self._summary
 
     def __getitem__(self, field: Field) -> Any:
@@ -210,6 +212,17 @@ class Run:
     @property
     def _summary_text(self) -> str | None:
         return NOT_FETCHED if self._projection.summary == () else self._node.summary_metrics
+
+    def _read(
+        self, section: Literal["config", "summary"], text: str | None, read: Callable[[str], dict[str, Any]]
+    ) -> dict[str, Any]:
+        try:
+            values = read(text) if text else {}
+        except (ValueError, AttributeError) as error:
+            raise ResultError(f"the {section} of run {self.path} cannot be read: {error}") from error
+        if not isinstance(values, dict):
+            raise ResultError(f"the {section} of run {self.path} cannot be read: it is no JSON object")
+        return self._selected(section, values)
 
     def _selected(self, section: Literal["config", "summary"], values: dict[str, Any]) -> dict[str, Any]:
         keys = self._projection.config if section == "config" else self._projection.summary

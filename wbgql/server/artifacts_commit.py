@@ -18,6 +18,7 @@ from wbgql.server.artifacts_manifests import (
 )
 from wbgql.server.artifacts_uploads import find_pending
 from wbgql.server.backend import Context
+from wbgql.server.input_scalars import MAX_INT64
 from wbgql.server.projects import make_id
 from wbgql.server.store import Row, row, rows
 
@@ -49,10 +50,16 @@ def _commit(now: Context, version: Row) -> None:
     _place_files(now, version, entries)
     sequence_pk = version["sequencePk"]
     number = add_member(now, sequence_pk, version["pk"])
+    size_bytes = min(sum(entry.size_bytes for entry in entries), MAX_INT64)
     now.db.execute(
         "UPDATE artifacts SET state = 'COMMITTED', size_bytes = ?, file_count = ?, updated_at = ?"
         " WHERE id = ?",
-        (sum(entry.size_bytes for entry in entries), len(entries), now.backend.now(), version["pk"]),
+        (
+            size_bytes,
+            len(entries),
+            now.backend.now(),
+            version["pk"],
+        ),
     )
     waiting = now.db.execute("SELECT wanted_aliases FROM artifacts WHERE id = ?", (version["pk"],)).get
     for alias in {*json.loads(waiting), LATEST} - {f"v{number}"}:

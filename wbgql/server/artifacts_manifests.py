@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from wbgql.errors import UsageError
+from wbgql.scalars import is_encodable, parse_json
 from wbgql.server import digests
+from wbgql.server.input_scalars import MAX_INT64
 
 Manifest = dict[str, Any]
 
@@ -47,9 +49,9 @@ def parse_manifest(content: bytes) -> Manifest:
         UsageError: not a manifest of version 1, or its files are to be kept in a region of their own.
     """
     try:
-        manifest = json.loads(content)
+        manifest = parse_json(content)
     except ValueError as error:
-        raise UsageError(f"artifact manifest is not JSON: {error}") from error
+        raise UsageError(f"artifact manifest cannot be read as JSON: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("contents"), dict):
         raise UsageError("artifact manifest has no object `contents`")
     if manifest.get("version") != 1:
@@ -81,13 +83,17 @@ def _entry(name: str, values: Any) -> Entry:
     if not isinstance(values, dict) or not isinstance(values.get("digest"), str):
         raise UsageError(f"artifact manifest has no digest for {name!r}")
     check_path(name)
+    texts = {key: values.get(key) for key in ("digest", "ref", "birthArtifactID")}
+    wrong = [key for key, text in texts.items() if not (text is None or isinstance(text, str))]
+    if wrong or not is_encodable([name, *texts.values()]):
+        raise UsageError(f"artifact manifest has no texts for {name[:80]!r}: {', '.join(wrong or texts)}")
     size, extra = values.get("size"), values.get("extra")
     xxh128 = isinstance(extra, dict) and extra.get("alg") == digests.XXH128_ENTRY
     return Entry(
         name=name,
         digest=values["digest"],
         content_key=digests.content_key(values["digest"], digests.XXH128 if xxh128 else digests.MD5),
-        size_bytes=size if isinstance(size, int) and size > 0 else 0,
+        size_bytes=size if isinstance(size, int) and 0 < size <= MAX_INT64 else 0,
         ref=values.get("ref"),
         birth_id=values.get("birthArtifactID"),
     )

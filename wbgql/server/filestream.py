@@ -85,6 +85,7 @@ def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk)
     if name == SUMMARY:
         runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=writer > 0))
         return
+    lines.check(name, chunk.offset, chunk.content)
     is_restart = not writer and runs.start_over(db, run["pk"], name, chunk.offset)
     lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
     if name == lines.HISTORY:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from wbgql.errors import UsageError
+from wbgql.scalars import is_encodable
 from wbgql.server import history, lines, run_values
 from wbgql.server.store import Connection
 
@@ -22,7 +23,11 @@ class BranchPoint(NamedTuple):
 
 
 def branch_point(config: dict[str, Any], own_name: str) -> BranchPoint | None:
-    """What a config says of a fork. A rewind leaves the same mark, with the run's own id."""
+    """What a config says of a fork. A rewind leaves the same mark, with the run's own id.
+
+    Raises:
+        UsageError: the id is no text that a run could have.
+    """
     internal = run_values.unwrap(config.get("_wandb", {}))
     point = internal.get("branch_point") if isinstance(internal, dict) else None
     if not isinstance(point, dict):
@@ -30,6 +35,8 @@ def branch_point(config: dict[str, Any], own_name: str) -> BranchPoint | None:
     run, step = point.get("run_id"), point.get("step")
     if not isinstance(run, str) or run == own_name or not run_values.is_finite(step):
         return None
+    if not is_encodable(run):
+        raise UsageError("branch_point has a run_id with half a surrogate pair, which no run has")
     return BranchPoint(run, int(step))
 
 

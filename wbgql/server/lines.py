@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wbgql.errors import UsageError
 from wbgql.scalars import parse_json
+from wbgql.server import run_values
 from wbgql.server.store import Connection
 
 HISTORY = "wandb-history.jsonl"
 EVENTS = "wandb-events.jsonl"
 CONSOLE = "output.log"
+
+MAX_STEP = 2**53
+"""The last whole number that every reader of JSON keeps exact."""
 
 _COUNT_COLUMNS = {HISTORY: "history_lines", EVENTS: "events_lines", CONSOLE: "log_lines"}
 
@@ -24,6 +29,21 @@ def writer_number(db: Connection, pk: int, client: str | None) -> int:
         found = int(db.execute("SELECT count(*) + 1 FROM writers WHERE run_id = ?", (pk,)).get)
         db.execute("INSERT INTO writers VALUES (?, ?, ?)", (pk, client, found))
     return int(found)
+
+
+def check(stream: str, offset: int, content: Sequence[str]) -> None:
+    """Refuse lines that no reader could be served: rows that are no objects, or a `_step` that is no step.
+
+    Raises:
+        UsageError: with the line's number.
+    """
+    if stream not in (HISTORY, EVENTS):
+        return
+    for number, line in enumerate(content, offset):
+        step = run_values.parse_object(line, f"line {number} of {stream}").get("_step", 0)
+        is_step = isinstance(step, (int, float)) and 0 <= step <= MAX_STEP and step == int(step)
+        if stream == HISTORY and not is_step:
+            raise UsageError(f"line {number} of {stream} has no step: its _step is {step!r:.40}")
 
 
 def write(db: Connection, pk: int, stream: str, writer: int, offset: int, content: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from wbgql.errors import UsageError
@@ -156,7 +157,7 @@ def project_storage(project: Row, info: Info) -> int:
 @field("Project", "computeHours", "totalRunTime")
 def project_run_time(project: Row, info: Info) -> float:
     sql = "SELECT coalesce(sum(duration), 0) FROM runs WHERE project_id = ? AND deleted_at IS NULL"
-    return float(info.context.db.execute(sql, (project["pk"],)).get)
+    return min(float(info.context.db.execute(sql, (project["pk"],)).get), sys.float_info.max)
 
 
 @field("Project", "fields")
@@ -225,13 +226,22 @@ def run_sampled_history(run: Row, info: Info, specs: list[str], **_: Any) -> lis
     return [history.sample(info.context.db, run["pk"], _spec(text)) for text in specs]
 
 
+MAX_NUMBER = 2**63 - 1
+
+
 def _spec(text: str) -> dict[str, Any]:
     try:
         spec = parse_json(text)
     except ValueError as error:
         raise UsageError(f"a spec of sampledHistory is not JSON: {error}") from error
-    if not isinstance(spec, dict) or not isinstance(spec.get("keys", []), list):
+    keys = spec.get("keys") if isinstance(spec, dict) else None
+    named = keys is None or (isinstance(keys, list) and all(isinstance(key, str) for key in keys))
+    if not isinstance(spec, dict) or not named:
         raise UsageError(f"a spec of sampledHistory is not an object with keys: {text[:80]!r}")
+    for name in ("minStep", "maxStep", "samples"):
+        number = spec.get(name)
+        if not (number is None or (run_values.is_finite(number) and abs(number) < MAX_NUMBER)):
+            raise UsageError(f"{name} of a spec of sampledHistory is not a number of 64 bits: {number!r:.40}")
     return spec
 
 
@@ -301,7 +311,7 @@ def run_should_stop(run: Row, _info: Info) -> bool:
 
 @field("Run", "computeSeconds")
 def run_compute_seconds(run: Row, _info: Info) -> int:
-    return int(run["duration"] or 0)
+    return int(max(0, min(run["duration"] or 0, run_values.MAX_RUNTIME_S)))
 
 
 @field("Run", "readOnly")

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from wbgql.errors import UsageError
-from wbgql.scalars import make_run_storage_id, parse_json
+from wbgql.scalars import is_encodable, make_run_storage_id, parse_json
 from wbgql.server import run_indexes, work
 from wbgql.server.backend import Context
 from wbgql.server.connections import to_cursors
@@ -269,11 +269,14 @@ def parse_filters(text: str | None) -> Any:
     """Decode a `filters` argument; null and "" match everything.
 
     Raises:
-        UsageError: not JSON.
+        UsageError: not JSON, or with half a surrogate pair, which no stored text holds.
     """
     if not text:
         return {}
     try:
-        return parse_json(text)
+        filters = parse_json(text)
     except ValueError as error:
         raise UsageError(f"filters is not JSON: {error}") from error
+    if "\\ud" in text.lower() and not is_encodable(filters):
+        raise UsageError("filters holds half a surrogate pair, which is no text")
+    return filters

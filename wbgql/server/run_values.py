@@ -10,21 +10,28 @@ from typing import Any, TypeGuard
 import msgspec
 
 from wbgql.errors import UsageError
-from wbgql.scalars import dump_json, parse_json
+from wbgql.scalars import dump_json, is_deeper, may_be_deeper, parse_json
+
+MAX_LEVELS = 200
+"""How deep a value may be nested that is to be stored: readers can take some levels more."""
+MAX_RUNTIME_S = 2**31 - 1
+"""The most that an `Int` of GraphQL holds."""
 
 
 def parse_object(text: str, what: str) -> dict[str, Any]:
-    """Decode a JSON object as the SDK sends it, bare NaN included.
+    """Decode a JSON object that is to be stored, as the SDK sends it, bare NaN included.
 
     Raises:
-        UsageError: not JSON, or not an object.
+        UsageError: not JSON, not an object, or nested deeper than `MAX_LEVELS`.
     """
     try:
         value = parse_json(text)
     except ValueError as error:
-        raise UsageError(f"{what} is not JSON: {error}") from error
+        raise UsageError(f"{what} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"{what} is not a JSON object: {text[:40]!r}")
+    if may_be_deeper(text, MAX_LEVELS) and is_deeper(value, MAX_LEVELS):
+        raise UsageError(f"{what} is nested deeper than {MAX_LEVELS} levels")
     return value
 
 
@@ -58,7 +65,7 @@ def runtime_s(summary: dict[str, Any]) -> float | None:
     internal = summary.get("_wandb")
     value = internal.get("runtime") if isinstance(internal, dict) else None
     value = summary.get("_runtime") if value is None else value
-    return float(value) if is_finite(value) else None
+    return float(value) if is_finite(value) and abs(value) <= MAX_RUNTIME_S else None
 
 
 def is_finite(value: Any) -> TypeGuard[float]:

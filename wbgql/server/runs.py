@@ -263,7 +263,7 @@ def _expect_restart(context: Context, db: Connection, pk: int, fields: dict[str,
     point = forks.branch_point(config, fields.get("name") or "")
     if point is not None:
         sql = "SELECT count(*) FROM history WHERE run_id = ? AND writer = 0 AND step <= ?"
-        shared = db.execute(sql, (pk, point.step)).get
+        shared = db.execute(sql, (pk, min(point.step, lines.MAX_STEP))).get
     expected = {lines.HISTORY: shared, lines.EVENTS: 0, lines.CONSOLE: 0}
     db.execute("UPDATE runs SET restart = ? WHERE id = ?", (json.dumps(expected), pk))
     db.execute(

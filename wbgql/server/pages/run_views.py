@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wbgql.errors import NotFound
+from wbgql.scalars import parse_json
 from wbgql.server import artifacts, artifacts_logging, console, files, lines, runs
 from wbgql.server.pages import series, values
 from wbgql.server.pages.artifact_views import to_version
@@ -56,7 +57,7 @@ def charts(visit: Visit, run: Row) -> Page:
     shown = keys[offset : offset + CHARTS_A_PAGE]
     reading = series.read(series.history_of(db, run), shown, x) if shown else None
     drawn = {line.key: draw(line.key, [line], x=x, log=log) for line in reading.lines} if reading else {}
-    config, summary = (lines.parse_row(text or "{}") for text in _texts(db, run))
+    config, summary = map(_readable, _texts(db, run))
     return _page(
         visit,
         run,
@@ -81,6 +82,15 @@ def charts(visit: Visit, run: Row) -> Page:
 def _texts(db: Connection, run: Row) -> tuple[str | None, str | None]:
     found = row(db, "SELECT config, summary FROM run_texts WHERE run_id = ?", (run["pk"],))
     return (None, None) if found is None else (found["config"], found["summary"])
+
+
+def _readable(text: str | None) -> dict[str, Any]:
+    """The values of a config or summary; of one that cannot be read, from an earlier version, its text."""
+    try:
+        found = parse_json(text or "{}")
+    except ValueError as error:
+        return {f"(not shown: {error})": text}
+    return found if isinstance(found, dict) else {"(not an object)": text}
 
 
 def _sections(drawn: Sequence[Chart]) -> dict[str, list[Chart]]:
