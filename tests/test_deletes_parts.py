@@ -76,6 +76,18 @@ def test_an_id_and_a_listed_version_are_taken_too(world, client) -> None:
     assert client.delete_artifact(client.artifact(f"{world.path}/net:v1")).id == second
 
 
+def test_the_number_of_a_version_is_no_alias_that_keeps_it(world, client, proxy) -> None:
+    world.run("r1")
+    first = world.log("net", {"a": b"1"}, runName="r1")
+    world.log("net", {"a": b"2"}, runName="r1")
+
+    version = client.artifact(f"{world.path}/net:v0")
+    assert [alias.alias for alias in version.aliases] == ["v0"]
+    assert version.alias_names == ()
+    assert client.delete_artifact(version).outcome == "deleted"
+    assert proxy.applied("DeleteArtifact", id=first, deleteAliases=False) == 1
+
+
 def test_latest_moves_by_itself_and_other_aliases_must_be_given_up(world, client, proxy) -> None:
     world.run("r1")
     world.log("net", {"a": b"1"}, runName="r1", aliases=["latest", "best"])

@@ -173,6 +173,7 @@ def test_a_versions_fingerprint_changes_exactly_where_a_fact_does(changed: dict[
 
 def planned_artifact(facts: ArtifactFacts, **fields: Any) -> PlannedArtifact:
     known = {"users": fields.get("users", ()), "links": fields.get("links", ())}
+    known["numbers"] = fields.pop("numbers", ())
     return PlannedArtifact(
         id=facts.version.id,
         name="net:v0",
@@ -194,6 +195,28 @@ def test_what_the_erasure_itself_changes_of_a_version_is_no_change() -> None:
     assert is_artifact_as_planned(planned, artifact_facts(("r2",), aliases=moved_on))
     assert not is_artifact_as_planned(planned, artifact_facts(("r1", "r3")))
     assert not is_artifact_as_planned(planned, artifact_facts(artifactMemberships=linked("p1", "p3")))
+
+
+NUMBERED = [{"alias": "latest"}, {"alias": "best"}, {"alias": "v3"}, {"alias": "v0"}]
+
+
+def test_the_numbers_that_a_server_lists_among_the_aliases_are_no_fact() -> None:
+    facts = artifact_facts(aliases=NUMBERED)
+
+    assert facts.version.given_aliases == ("best",)
+    assert facts.version.alias_names == ("best", "latest")
+    assert artifact_fingerprint(facts) == artifact_fingerprint(artifact_facts())
+
+
+@pytest.mark.parametrize("now", [NUMBERED, VERSION["aliases"]], ids=["numbers listed", "numbers left out"])
+def test_a_plan_that_counted_numbers_as_aliases_still_holds(now: list[Any]) -> None:
+    old = planned_artifact(artifact_facts(), numbers=["v0", "v3"], aliases=["best", "latest", "v0", "v3"])
+    another = [*now, {"alias": "prod"}]
+
+    # The digest that a plan of the earlier form holds for this version.
+    assert old.fingerprint == "sha256:1a83298d839b6056eed081e9326edc9a59ebd840f85b1e4fe3b8f293136e3952"
+    assert is_artifact_as_planned(old, artifact_facts(aliases=now))
+    assert not is_artifact_as_planned(old, artifact_facts(aliases=another))
 
 
 def test_a_membership_that_is_not_visible_counts_as_a_link() -> None:

@@ -187,7 +187,7 @@ def test_a_link_into_a_registry_one_may_not_see_is_not_told(scene, local_server)
     seen = bob.ask(LINKS, id=artifact_id)["artifact"]
 
     assert links(bob, artifact_id)[1] == [("ArtifactSequence", "net-r1", 0)]
-    assert {one["alias"] for one in seen["aliases"]} == {"latest"}
+    assert {one["alias"] for one in seen["aliases"]} == {"latest", "v0"}
 
 
 def test_runs_that_use_a_version_come_page_by_page(scene):

@@ -126,7 +126,7 @@ def test_a_committed_version_has_a_number_its_aliases_and_the_size_of_its_files(
 
     assert found == logger.by_name("ds:best") == logger.by_name("ds") == logger.get(artifact_id)
     assert (found["state"], found["size"], found["fileCount"]) == ("COMMITTED", 8, 2)
-    assert aliases(found) == ["best", "latest"]
+    assert aliases(found) == ["best", "latest", "v0"]
     assert found["artifactType"] == {"name": "dataset"}
 
 
@@ -155,7 +155,7 @@ def test_the_same_content_again_is_the_same_version_with_more_aliases(logger):
     again = logger.create("ds", {"a": b"1"}, runName="r2", aliases=["again", "latest"])
 
     assert (again["id"], again["state"]) == (first, "COMMITTED")
-    assert aliases(logger.get(first)) == ["again", "latest"]
+    assert aliases(logger.get(first)) == ["again", "latest", "v0"]
     outputs = logger.caller.ask(LINEAGE, project=logger.project, run="r2")["project"]["run"][
         "outputArtifacts"
     ]
@@ -327,7 +327,7 @@ def test_the_name_of_the_version_itself_may_be_given_as_an_alias_and_no_other(lo
 
     answer = logger.caller.post(COMMIT, id=another["id"])
 
-    assert aliases(logger.by_name("ds:v0")) == ["good", "latest"]
+    assert aliases(logger.by_name("ds:v0")) == ["good", "latest", "v0"]
     assert answer.status_code == 400
     assert "not an alias: 'v0'" in answer.text
 
@@ -588,8 +588,8 @@ def test_an_alias_moves_to_the_version_it_is_given_to(logger):
     logger.caller.ask(ADD_ALIASES, input={"artifactID": second, "aliases": wanted})
     logger.caller.ask(DELETE_ALIASES, input={"artifactID": second, "aliases": wanted[1:]})
 
-    assert aliases(logger.get(first)) == []
-    assert aliases(logger.get(second)) == ["latest", "prod"]
+    assert aliases(logger.get(first)) == ["v0"]
+    assert aliases(logger.get(second)) == ["latest", "prod", "v1"]
 
 
 def test_an_alias_of_a_collection_the_version_is_not_in_is_refused(logger):
@@ -687,7 +687,7 @@ def test_a_linked_version_has_a_number_and_aliases_of_its_own(logger):
     logger.caller.ask(UNLINK, input={"artifactID": second, "artifactPortfolioID": portfolio})
 
     assert logger.by_name("shelf:v0") is None
-    assert aliases(logger.get(second)) == ["latest"]
+    assert aliases(logger.get(second)) == ["latest", "v1"]
 
 
 def test_a_link_makes_the_project_it_leads_to_but_no_registry(logger):

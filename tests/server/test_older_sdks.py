@@ -28,6 +28,18 @@ query RunParquetHistory($project: String, $run: String!, $keys: [String!]!) {
 MODEL = (
     "mutation M($input: UpsertModelInput!) { upsertModel(input: $input) { inserted project { id name } } }"
 )
+LINK = """
+mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { versionIndex } }
+"""
+# Source: `Artifact._from_attrs` of SDK 0.16.6 to 0.18.7, which needs one alias of the form vN in the collection.
+ALIASES = """
+query Aliases($id: ID!) {
+  artifact(id: $id) {
+    aliases { id alias artifactCollection { name project { name entityName } } artifact { id } }
+    artifactMemberships { edges { node { aliases { alias } artifactCollection { name } } } }
+  }
+}
+"""
 PROJECT = "query P($name: String!) { project(name: $name) { id runCount } }"
 
 
@@ -101,3 +113,36 @@ def test_a_model_cannot_take_the_name_of_another(caller):
 
     assert answer.status_code == 400
     assert json.loads(answer.text)["errors"][0]["message"] == f"project name is taken: {taken!r}"
+
+
+def test_the_number_of_a_version_stands_among_its_aliases_once_for_each_collection(caller):
+    project = new_project()
+    logger = ArtifactLogger(caller, project, entity="admin")
+    caller.upsert(project, name="r1")
+    logger.log("net", {"w": b"1"}, runName="r1")
+    second = logger.log("net", {"w": b"2"}, runName="r1", aliases=["best"])
+    shelf = {"artifactPortfolioName": "shelf", "entityName": "admin", "projectName": project}
+    assert caller.ask(LINK, input={"artifactID": second, **shelf})["linkArtifact"] == {"versionIndex": 0}
+
+    found = caller.ask(ALIASES, id=second)["artifact"]
+
+    place = {"name": project, "entityName": "admin"}
+    assert all(one["artifactCollection"]["project"] == place for one in found["aliases"])
+    named = sorted((one["artifactCollection"]["name"], one["alias"]) for one in found["aliases"])
+    assert named == [("net", "best"), ("net", "latest"), ("net", "v1"), ("shelf", "latest"), ("shelf", "v0")]
+    assert {one["artifact"]["id"] for one in found["aliases"]} == {second}
+    assert len({one["id"] for one in found["aliases"]}) == len(named)
+    by_collection = {
+        edge["node"]["artifactCollection"]["name"]: {one["alias"] for one in edge["node"]["aliases"]}
+        for edge in found["artifactMemberships"]["edges"]
+    }
+    assert by_collection == {"net": {"best", "latest", "v1"}, "shelf": {"latest", "v0"}}
+
+
+def test_the_number_of_a_version_does_not_keep_it_from_being_deleted(caller):
+    project = new_project()
+    logger = ArtifactLogger(caller, project, entity="admin")
+    first = logger.log("net", {"w": b"1"})
+    logger.log("net", {"w": b"2"})
+
+    assert logger.delete(first).status_code == 200

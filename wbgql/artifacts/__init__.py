@@ -19,7 +19,7 @@ from wbgql.artifacts.listing import (
 )
 from wbgql.artifacts.manifests import OPERATIONS as _MANIFESTS
 from wbgql.artifacts.manifests import Manifest, ManifestEntry, read_manifest
-from wbgql.artifacts.names import ArtifactPath, parse_artifact_path
+from wbgql.artifacts.names import ArtifactPath, is_number, parse_artifact_path
 from wbgql.artifacts.nodes import (
     Artifact,
     ArtifactDetails,
@@ -54,6 +54,7 @@ __all__ = [
     "download_artifact",
     "get_artifact",
     "get_artifact_by_name",
+    "is_number",
     "iter_artifact_files",
     "iter_artifact_types",
     "iter_collections",

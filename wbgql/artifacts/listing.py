@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -14,7 +13,7 @@ from wbgql.artifacts.conditions import (
     served_conditions,
     unknown_metadata,
 )
-from wbgql.artifacts.names import ArtifactPath
+from wbgql.artifacts.names import ArtifactPath, is_number
 from wbgql.artifacts.nodes import (
     Artifact,
     ArtifactDetails,
@@ -131,8 +130,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
 )
 
 
-# A version is named so, and no alias may be.
-_VERSION = re.compile(r"v[0-9]+")
 # So many versions are looked at for a key of metadata that matched nothing.
 _LOOKED_AT = 1000
 
@@ -172,7 +169,7 @@ class VersionQuery:
         search, 2026-11); `{"state": "COMMITTED"}` is what the SDK always sends.
         """
         found: dict[str, Any] = {"state": "COMMITTED"}
-        if self.alias is not None and not _VERSION.fullmatch(self.alias):
+        if self.alias is not None and not is_number(self.alias):
             found["alias"] = self.alias
         if self.tag is not None:
             found["tag"] = self.tag

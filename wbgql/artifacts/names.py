@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,7 @@ from wbgql.paths import ProjectPath
 
 _FORMS = "give entity/project/collection:alias, the alias being vN, latest or any other, or the URL"
 _SCHEME = "wandb-artifact://"
+_NUMBER = re.compile(r"v[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,7 @@ class ArtifactPath:
     @property
     def number(self) -> int | None:
         """The version's number where the alias is `vN`, else None."""
-        digits = self.alias.removeprefix("v")
-        return int(digits) if digits != self.alias and digits.isdecimal() else None
+        return int(self.alias[1:]) if is_number(self.alias) else None
 
     @property
     def name(self) -> str:
@@ -39,6 +40,15 @@ class ArtifactPath:
 
     def __str__(self) -> str:
         return f"{self.entity}/{self.project}/{self.name}"
+
+
+def is_number(alias: str) -> bool:
+    """Whether an alias is `vN`: the number of the version, which the server gives and nobody can set.
+
+    Servers list it among a version's aliases, one for each collection, or leave it out.
+    Source: `alias_is_version_index` in wandb SDK 0.31.0 `util.py` (2026-11).
+    """
+    return _NUMBER.fullmatch(alias) is not None
 
 
 def parse_artifact_path(

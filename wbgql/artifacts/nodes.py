@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from wbgql.artifacts.names import ArtifactPath
+from wbgql.artifacts.names import ArtifactPath, is_number
 from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, Result
 from wbgql.errors import NotFetched, UsageError
@@ -108,8 +108,8 @@ class Artifact(Result, frozen=True):
 
     @property
     def alias_names(self) -> tuple[str, ...]:
-        """Aliases in the server's order; `vN` is none of them."""
-        return tuple(alias.alias for alias in self.aliases)
+        """Aliases in the server's order; `vN` is none of them, also where the server lists it."""
+        return tuple(alias.alias for alias in self.aliases if not is_number(alias.alias))
 
     if not TYPE_CHECKING:  # so that type checkers find these names missing themselves
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from wbgql.artifacts import ArtifactPath, CreatedByRun, CreatedByUser
+from wbgql.artifacts import ArtifactPath, CreatedByRun, CreatedByUser, is_number
 from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
 from wbgql.documents import Operation, Result
@@ -104,9 +104,14 @@ class FoundVersion(Result, frozen=True):
         return self.artifact_type.name.startswith(_SYSTEM_PREFIX)
 
     @property
+    def alias_names(self) -> list[str]:
+        """Its aliases, sorted; `vN` is none of them, also where the server lists it."""
+        return sorted({alias.alias for alias in self.aliases if not is_number(alias.alias)})
+
+    @property
     def given_aliases(self) -> list[str]:
         """Aliases that somebody gave it; `latest` moves by itself and is none of them."""
-        return sorted({alias.alias for alias in self.aliases} - {_LATEST})
+        return [alias for alias in self.alias_names if alias != _LATEST]
 
     @property
     def links(self) -> list[str]:
@@ -358,7 +363,7 @@ def delete_artifact(
         if attempts > 1:
             check_version(_look_before(session, before), holds, **rules)
 
-    variables = {"id": before.id, "deleteAliases": bool(before.aliases)}
+    variables = {"id": before.id, "deleteAliases": bool(before.alias_names)}
     for is_last in (False, True):
         lost = send_once(session, DELETE_ARTIFACT, variables, guard=guard)
         try:

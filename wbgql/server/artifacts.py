@@ -47,7 +47,9 @@ SELECT artifacts.id AS pk, artifacts.sequence_id AS sequencePk, artifacts.state 
     members.id AS memberPk, members.collection_id AS memberCollectionPk, members.version AS memberVersion,
     members.created_at AS memberCreatedAt,
     (SELECT json_group_array(json_array(a.id, a.alias, a.collection_id))
-     FROM artifact_aliases a WHERE a.artifact_id = artifacts.id) AS aliasRows{more}
+     FROM artifact_aliases a WHERE a.artifact_id = artifacts.id) AS aliasRows,
+    (SELECT json_group_array(json_array('m' || m.id, 'v' || m.version, m.collection_id))
+     FROM artifact_members m WHERE m.artifact_id = artifacts.id) AS numberRows{more}
 FROM artifacts JOIN artifact_collections AS sequences ON sequences.id = artifacts.sequence_id
     LEFT JOIN artifact_members AS own ON own.collection_id = artifacts.sequence_id
         AND own.artifact_id = artifacts.id
@@ -356,8 +358,9 @@ def _find(context: Context, joins: str, where: str, params: tuple[Any, ...]) -> 
 def _version_nodes(context: Context, found: list[Row]) -> list[Row]:
     for version in found:
         version["aliasRows"] = json.loads(version["aliasRows"])
+        version["numberRows"] = json.loads(version["numberRows"])
     collections = {version["sequencePk"] for version in found}
-    collections |= {pk for version in found for _, _, pk in version["aliasRows"]}
+    collections |= {pk for version in found for _, _, pk in (*version["aliasRows"], *version["numberRows"])}
     load_collections(context, collections)
     return [_version_node(version) for version in found]
 

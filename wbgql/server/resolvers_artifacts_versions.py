@@ -53,13 +53,21 @@ def membership_collection(member: Row, info: Info) -> Row | None:
 
 @field("ArtifactCollectionMembership", "aliases")
 def membership_aliases(member: Row, _info: Info) -> list[Row]:
-    found = member["artifact"]["aliasRows"]
-    return [alias_node(one) for one in found if one[2] == member["collectionPk"]]
+    return [alias_node(one) for one in _names(member["artifact"]) if one[2] == member["collectionPk"]]
 
 
 @field("ArtifactCollectionMembership", "files")
 def membership_files(member: Row, info: Info, **given: Any) -> Row:
     return version_files(member["artifact"], info, **given)
+
+
+def _names(version: Row) -> list[Any]:
+    """The aliases that were set, then `vN` in each collection, as (row, alias, collection row).
+
+    Source: `Artifact._from_attrs` in wandb SDK 0.16.6 to 0.18.7, which takes the number of a version from
+    `Artifact.aliases` and asserts that there is one; SDK 0.31.0 filters it out (2026-11).
+    """
+    return [*version["aliasRows"], *version["numberRows"]]
 
 
 def alias_node(found: Any) -> Row:
@@ -101,8 +109,7 @@ def version_type(version: Row, info: Info) -> Row:
 @field("Artifact", "aliases")
 def version_aliases(version: Row, info: Info, artifactCollectionName: str | None = None) -> list[Row]:  # noqa: N803
     context: Context = info.context
-    found = version["aliasRows"]
-    nodes = [alias_node(one) for one in found if artifacts.is_collection_visible(context, one[2])]
+    nodes = [alias_node(one) for one in _names(version) if artifacts.is_collection_visible(context, one[2])]
     if artifactCollectionName is None:
         return nodes
     return [one for one in nodes if alias_collection_name(one, info) == artifactCollectionName]

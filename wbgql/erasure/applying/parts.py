@@ -126,7 +126,7 @@ class _Version:
 
     def _delete(self, facts: ArtifactFacts) -> Ending:
         # The fingerprint holds every alias that somebody gave it: what is there beside those moves by itself.
-        variables = {"id": self.planned.id, "deleteAliases": bool(facts.version.aliases)}
+        variables = {"id": self.planned.id, "deleteAliases": bool(facts.version.alias_names)}
         return destroy(
             self.work,
             self.action,

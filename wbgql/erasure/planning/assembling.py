@@ -110,7 +110,7 @@ def _make_artifact(
         reason=verdict.reason,
         position=positions.get(output.id, 0),
         fingerprint=artifact_fingerprint(facts, users=users, links=links) if verdict.goes else "",
-        aliases=sorted({alias.alias for alias in output.aliases}),
+        aliases=list(output.alias_names),
         users=users if verdict.goes else [],
         with_runs=sorted(waits_for) if verdict.goes else [],
         links=links,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from wbgql.artifacts import is_number
 from wbgql.connection import Changes, Connection, PageInfo, iter_pages
 from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.erasure.plan_ids import SYSTEM_PREFIX
@@ -138,9 +139,14 @@ class VersionState(Result, frozen=True, kw_only=True):
     artifact_memberships: _Memberships
 
     @property
+    def alias_names(self) -> tuple[str, ...]:
+        """Its aliases, sorted; `vN` is none of them, also where the server lists it."""
+        return tuple(sorted({alias.alias for alias in self.aliases if not is_number(alias.alias)}))
+
+    @property
     def given_aliases(self) -> tuple[str, ...]:
         """Aliases that somebody gave it, sorted; `latest` moves by itself and is none of them."""
-        return tuple(sorted({alias.alias for alias in self.aliases} - {LATEST}))
+        return tuple(alias for alias in self.alias_names if alias != LATEST)
 
     @property
     def memberships(self) -> list[Membership]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from wbgql.artifacts import is_number
 from wbgql.erasure.canonical import digest
 from wbgql.erasure.planning.facts import ArtifactFacts, Output, RunFacts
 from wbgql.erasure.plans import PlannedArtifact, PlannedRun
@@ -45,12 +46,17 @@ def fingerprint(facts: RunFacts, *, logging: bool | None = None) -> str:
 
 
 def artifact_fingerprint(
-    facts: ArtifactFacts, *, users: Collection[str] = (), links: Collection[str] = ()
+    facts: ArtifactFacts,
+    *,
+    users: Collection[str] = (),
+    links: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> str:
     """Return the fingerprint of a version.
 
     Over: its id, state, digest, the aliases that somebody gave it, the collections it is linked into and the
-    runs that use it, except those among `links` and `users`: they go by the same plan.
+    runs that use it, except those among `links` and `users`: they go by the same plan. `numbers` are counted
+    as aliases: a plan that was made before `vN` was told from an alias holds those that its server listed.
     """
     version = facts.version
     return digest(
@@ -58,7 +64,7 @@ def artifact_fingerprint(
             "id": version.id,
             "state": version.state,
             "digest": version.digest,
-            "aliases": version.given_aliases,
+            "aliases": sorted({*version.given_aliases, *numbers}),
             "links": sorted(set(version.links) - set(links)),
             "users": sorted(set(facts.users) - set(users)),
             "hidden_users": facts.hidden_users,
@@ -77,7 +83,9 @@ def is_artifact_as_planned(planned: PlannedArtifact, facts: ArtifactFacts) -> bo
     Uses by planned runs do not count: that these are hidden (`planned.with_runs`) is to be made sure of
     elsewhere.
     """
-    return artifact_fingerprint(facts, users=planned.users, links=planned.links) == planned.fingerprint
+    numbers = [alias for alias in planned.aliases if is_number(alias)]
+    now = artifact_fingerprint(facts, users=planned.users, links=planned.links, numbers=numbers)
+    return now == planned.fingerprint
 
 
 def _counts(facts: RunFacts, output: Output) -> bool:
