@@ -116,5 +116,5 @@ def version(number: int, **fields: Any) -> dict[str, Any]:
 
 def collection(name: str, nodes: list[Any], cursor: str | None = None) -> dict[str, Any]:
     """A collection with the first page of its versions as the wire has it."""
-    artifacts = page(nodes, cursor=cursor) | {"totalCount": 9}
+    artifacts = page(nodes, cursor=cursor) | {"totalCount": None}
     return {"id": name, "name": name, "defaultArtifactType": {"name": "model"}, "artifacts": artifacts}

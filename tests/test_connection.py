@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from tests.fakes import page
 from wbgql.connection import Begun, Changes, Connection, may_be_too_large
 from wbgql.connection import iter_nodes as iter_changing_nodes
-from wbgql.errors import PermissionDenied, ResponseError, ServerUnavailable, UnstablePopulation, UsageError
+from wbgql.errors import (
+    CoverageWarning,
+    PermissionDenied,
+    ResponseError,
+    ServerUnavailable,
+    UnstablePopulation,
+    UsageError,
+)
 
 Page = Connection[str]
 
@@ -145,14 +152,27 @@ def test_iter_nodes_goes_on_from_the_last_edges_cursor_where_the_page_names_none
     }
     fetch = Pages(first, page("c"))
 
-    assert list(iter_nodes(fetch)) == ["a", "b", "c"]
+    hidden: list[int] = []
+    assert list(iter_nodes(fetch, on_hidden=hidden.append)) == ["a", "b", "c"]
+    assert hidden == [1]
     assert fetch.asked[1] == (1000, "e2")
 
 
-def test_iter_nodes_passes_over_null_edges_and_null_nodes() -> None:
+def test_iter_nodes_leaves_out_null_edges_and_null_nodes_and_says_so() -> None:
     holes = {"pageInfo": {"hasNextPage": False}, "edges": [None, {"node": None}, {"node": "a"}]}
 
-    assert list(iter_nodes(Pages(holes))) == ["a"]
+    with pytest.warns(CoverageWarning, match="2 files of a run are missing here"):
+        assert list(iter_nodes(Pages(holes), what="files of a run")) == ["a"]
+
+
+def test_iter_nodes_compares_what_came_with_the_servers_count() -> None:
+    first, last = page("ab", cursor="c1") | {"totalCount": 4}, page("c") | {"totalCount": 4}
+    key = str
+
+    with pytest.warns(CoverageWarning, match="1 files are missing here"):
+        assert list(iter_nodes(Pages(first, last), key=key, what="files", counted=True)) == ["a", "b", "c"]
+    assert list(iter_nodes(Pages(first, last), key=key)) == ["a", "b", "c"]
+    assert list(iter_nodes(Pages(first, last), key=key, counted=True, limit=2)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from typing import Generic, TypeVar
 import msgspec
 
 from wbgql.cautions import warn
-from wbgql.errors import ResponseError, ServerUnavailable, UnstablePopulation, UnstableWarning, UsageError
+from wbgql.errors import (
+    CoverageWarning,
+    ResponseError,
+    ServerUnavailable,
+    UnstablePopulation,
+    UnstableWarning,
+    UsageError,
+)
 
 T = TypeVar("T")
 
@@ -53,6 +60,11 @@ class Connection(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False
         """The page's nodes, in the server's order, without nulls."""
         return [edge.node for edge in self.edges if edge is not None and edge.node is not None]
 
+    @property
+    def hidden(self) -> int:
+        """How many rows came as null: this key may not see them."""
+        return sum(edge is None or edge.node is None for edge in self.edges)
+
 
 class Changes:
     """What a client has changed, so that its lists know. `count` moves with each mutation it sends."""
@@ -89,8 +101,11 @@ def iter_nodes(
     limit: int | None = None,
     key: Callable[[T], str] | None = None,
     begun: Begun[T] | None = None,
+    what: str = "rows of a list",
+    counted: bool = False,
     on_page: Callable[[Connection[T]], object] | None = None,
     on_warning: Callable[[str], object] | None = None,
+    on_hidden: Callable[[int], object] | None = None,
 ) -> Iterator[T]:
     """Yield every node of a connection, lazily, page after page.
 
@@ -115,6 +130,11 @@ def iter_nodes(
     ends the loop; as the list is then perhaps not complete, `on_warning` is called
     (without it, `UnstableWarning` is issued).
 
+    Rows that come as null are left out, since this key may not see them. So are, with `counted`,
+    rows that the server's count of a list has and its pages do not. At the end of the list
+    `on_hidden` is called with their number; without it, a `CoverageWarning` says it, and names
+    `what` is listed, in the plural.
+
     Raises:
         UsageError: `page_size` below 1 or `limit` below 0; at the call, not at the first node.
         ResponseError: ten pages in a row brought nothing new and each promised more.
@@ -128,7 +148,10 @@ def iter_nodes(
         limit=limit,
         key=key,
         begun=begun,
+        what=what,
+        counted=counted,
         on_warning=on_warning,
+        on_hidden=on_hidden,
     )
     return _nodes(pages, on_page)
 
@@ -141,14 +164,19 @@ def iter_pages(
     limit: int | None = None,
     key: Callable[[T], str] | None = None,
     begun: Begun[T] | None = None,
+    what: str = "rows of a list",
+    counted: bool = False,
     on_warning: Callable[[str], object] | None = None,
+    on_hidden: Callable[[int], object] | None = None,
 ) -> Iterator[tuple[Connection[T], list[T]]]:
     """Yield each page with those of its nodes that are new and within the limit; as `iter_nodes`."""
     if page_size < 1:
         raise UsageError(f"page_size must be at least 1, not {page_size!r}")
     if limit is not None and limit < 0:
         raise UsageError(f"limit must not be negative, not {limit!r}")
-    return _iter_pages(fetch, Window(page_size, limit), _Given(key, changes), begun, on_warning or _warn)
+    given = _Given(key, changes, counted=counted)
+    pages = _iter_pages(fetch, Window(page_size, limit), given, begun, on_warning or _warn)
+    return _saying_what_is_hidden(pages, given, on_hidden or _warner_of_hidden(what))
 
 
 def may_be_too_large(error: ServerUnavailable) -> bool:
@@ -198,8 +226,10 @@ def _nodes(
 class _Given(Generic[T]):
     """The keys of the nodes that a list has given, and the changes that its client made meanwhile."""
 
-    def __init__(self, key: Callable[[T], str] | None, changes: Changes) -> None:
+    def __init__(self, key: Callable[[T], str] | None, changes: Changes, *, counted: bool = False) -> None:
         self.key = key
+        self.counted = counted
+        self.hidden = 0  # rows that the latest reading could not see
         self.changes = changes
         self.keys: set[str] = set()
         self._since = changes.count
@@ -217,6 +247,27 @@ class _Given(Generic[T]):
         if not self.is_changed:
             return new
         return [node for node in new if not self.changes.made_since(self._since, self.key(node))]
+
+
+def _saying_what_is_hidden(
+    pages: Iterator[tuple[Connection[T], list[T]]], given: _Given[T], tell: Callable[[int], object]
+) -> Iterator[tuple[Connection[T], list[T]]]:
+    """Pass pages on; at the end, tell how many rows could not be seen."""
+    yield from pages
+    if given.hidden:
+        tell(given.hidden)
+
+
+def _warner_of_hidden(what: str) -> Callable[[int], object]:
+    def tell(hidden: int) -> None:
+        warn(
+            CoverageWarning(
+                f"{hidden} {what} are missing here: the server gives them as null, or counts them and does"
+                " not give them; this key may not see them"
+            )
+        )
+
+    return tell
 
 
 def _iter_pages(
@@ -252,7 +303,7 @@ def _read(
     head: str | None = None  # the key that a page asked for once more must begin with
     total: int | None = None
     told = False  # that others changed the list
-    started = barren = 0
+    started = barren = rows = given.hidden = 0
     while not window.is_full:
         asked = changes.count if begun is None else begun.asked
         started = asked if after is None else started
@@ -262,6 +313,8 @@ def _read(
         whole = after is None or changes.count == started
         counted = page.total_count if isinstance(page.total_count, int) else None
         nodes = page.nodes
+        rows += len(nodes)
+        given.hidden += page.hidden
         if key is not None and head is not None and [key(node) for node in nodes[:1]] != [head]:
             return False
         if None not in (total, counted) and total != counted and whole and not told:
@@ -275,6 +328,8 @@ def _read(
         new = given.take(nodes)
         yield page, window.take(new)
         if not page.page_info.has_next_page:
+            if given.counted and whole and counted is not None and not given.is_changed:
+                given.hidden = max(given.hidden, counted - (len(seen_keys) if key else rows))
             return whole or key is None
         barren = 0 if new or (fresh and seen_keys is not given.keys) else barren + 1
         if barren == _MAX_BARREN_PAGES:

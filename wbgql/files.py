@@ -120,7 +120,14 @@ def iter_files_of_project(
         NotFound: the project is missing or not visible.
     """
     fetch, changes = _runs_fetcher(session, path, {}, pattern), session.changes
-    for _, nodes in iter_pages(fetch, changes=changes, page_size=RUNS_PER_PAGE, key=lambda node: node.id):
+    pages = iter_pages(
+        fetch,
+        changes=changes,
+        page_size=RUNS_PER_PAGE,
+        key=lambda node: node.id,
+        what=f"runs of {str(path)!r}",
+    )
+    for _, nodes in pages:
         asked = changes.count
         for node in nodes:
             run = RunPath(path.entity, path.project, node.name)
@@ -254,5 +261,10 @@ def _iter_files(
         return msgspec.structs.replace(project.run.files, total_count=project.run.file_count)
 
     return iter_nodes(
-        fetch, changes=session.changes, page_size=page_size, key=lambda file: file.id, begun=begun
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda file: file.id,
+        begun=begun,
+        what=f"files of run {str(path)!r}",
     )

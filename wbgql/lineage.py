@@ -232,6 +232,8 @@ def iter_users(session: Session, artifact_id: str) -> Iterator[LineageRun]:
         changes=session.changes,
         page_size=_PAGE,
         key=lambda run: run.id,
+        what=f"runs that used artifact {artifact_id!r}",
+        counted=True,
     )
 
 
@@ -303,6 +305,7 @@ class _Walk:
 
     def _users(self, version: Version) -> Iterator[LineageRun]:
         totals: list[int | None] = [None]
+        hidden: list[int] = []
         count = 0
 
         def fetch(first: int, after: str | None) -> Connection[LineageRun]:
@@ -310,11 +313,18 @@ class _Walk:
             totals[0] = page.total_count or None
             return page
 
-        for run in iter_nodes(fetch, changes=self._session.changes, page_size=_PAGE, key=lambda one: one.id):
+        for run in iter_nodes(
+            fetch,
+            changes=self._session.changes,
+            page_size=_PAGE,
+            key=lambda one: one.id,
+            on_hidden=hidden.append,
+        ):
             count += 1
             yield run
-        if totals[0] is not None and totals[0] > count:
-            self.found.hidden[version.id] = totals[0] - count
+        unseen = max(sum(hidden), (totals[0] or 0) - count)
+        if unseen:
+            self.found.hidden[version.id] = unseen
 
     def _versions(self, run: LineageRun, operation: Operation[_ListRunVersions]) -> Iterator[Version]:
         path = run.path
@@ -332,7 +342,12 @@ class _Walk:
             return project.run.artifacts
 
         return iter_nodes(
-            fetch, changes=self._session.changes, page_size=_PAGE, key=lambda version: version.id
+            fetch,
+            changes=self._session.changes,
+            page_size=_PAGE,
+            key=lambda version: version.id,
+            what=f"artifact versions of run {str(path)!r}",
+            counted=True,
         )
 
 

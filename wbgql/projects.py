@@ -147,7 +147,13 @@ def iter_projects(session: Session, entity: str, *, page_size: int = 200) -> Ite
         return found
 
     project, first = None, True
-    for project in iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda one: one.id):
+    for project in iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda one: one.id,
+        what=f"projects of {entity!r}",
+    ):
         if first and project.entity_name != entity:
             report_other_path(entity, project.entity_name)
         first = False
@@ -211,7 +217,11 @@ def _iter_listed(
         return found.fields
 
     return iter_nodes(
-        fetch, changes=session.changes, page_size=page_size, key=lambda field: f"{field.path} {field.type}"
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda field: f"{field.path} {field.type}",
+        what=f"keys of {str(path)!r}",
     )
 
 

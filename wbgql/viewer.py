@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.documents import Operation, Result
-from wbgql.errors import AuthenticationError, RequestError, ServerUnavailable
+from wbgql.errors import AuthenticationError, CoverageWarning, RequestError, ServerUnavailable
 from wbgql.session import Session
 
 # The embedded server names itself so; only there is the unit of dataRetentionDuration known.
@@ -151,6 +152,11 @@ def get_viewer(session: Session) -> Viewer:
         raise AuthenticationError(
             "the server does not know this API key; check WANDB_API_KEY or run `wandb login`",
             operation=GET_VIEWER.name,
+        )
+    hidden = sum(edge.node is None for edge in viewer.teams.edges) if viewer.teams else 0
+    if hidden:
+        warn(
+            CoverageWarning(f"{hidden} teams of {viewer.username!r} came as null: this key may not see them")
         )
     return viewer
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bulk import FIRST_INSTANT, BulkRun, load_runs
 from tests.erasure.planner import artifact_of, plan_runs, run_of
+from tests.fakes import RewritingTransport
 from tests.stored import World
+from wbgql.client import Client
 from wbgql.erasure.planning.decisions import Policy
 from wbgql.erasure.planning.facts import read_artifact_facts
 from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
@@ -19,6 +23,8 @@ from wbgql.holds import HoldRegister
 from wbgql.paths import parse_project_path
 from wbgql.progress import NoProgress
 from wbgql.server import RunningServer
+from wbgql.session import Session
+from wbgql.transport import GqlTransport
 
 LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
 MANY = 30
@@ -37,6 +43,22 @@ def stage(world: World) -> World:
         tags = ["x"] if name.startswith("gone") else []
         world.caller.upsert(world.project, name=name, tags=tags, state="finished")
     return world
+
+
+def hiding(world: World, *ids: str, in_runs: Sequence[str]) -> Client:
+    """A client whose key may not see some versions among the outputs of some runs: they come as null."""
+
+    def hide(_name: str, data: Any) -> Any:
+        project = data.get("project") or {}
+        runs = [edge["node"] for edge in (project.get("runs") or {}).get("edges", ())]
+        for run in [*runs, *filter(None, [project.get("run")])]:
+            if run.get("name") in in_runs and run.get("outputs"):
+                for edge in run["outputs"]["edges"]:
+                    edge["node"] = None if edge["node"]["id"] in ids else edge["node"]
+        return data
+
+    settings = world.client.settings
+    return Client(settings=settings, session=Session(RewritingTransport(GqlTransport(settings), hide)))
 
 
 def plan(world: World, register: Path, **asked: object) -> Plan:
@@ -272,3 +294,29 @@ def test_looking_around_gets_past_more_runs_of_one_instant_than_a_page_holds(
     )
 
     assert found.forks["source"] == [f"{world.path}/r{number:04}" for number in range(99, 1200, 100)]
+
+
+def test_versions_that_come_as_null_are_named_as_not_decidable(stage: World, register: Path) -> None:
+    ids = [stage.log(name, {"w": b"1"}, runName="gone1") for name in ("net", "ds")]
+
+    with hiding(stage, *ids, in_runs=["gone1"]) as client:
+        made = plan_runs(client, stage.path, register=register, where='"x" in tags')
+
+    assert run_of(made, "gone1").artifacts == []
+    (missing,) = made.not_read
+    assert missing.path == f"{stage.path}/gone1"
+    assert missing.reason == "not decidable: this key cannot see 2 artifact versions that it logged"
+
+
+def test_a_version_is_not_decidable_where_a_run_that_stays_logged_what_is_hidden(
+    stage: World, register: Path
+) -> None:
+    version = stage.log("net", {"w": b"1"}, runName="gone1")
+    hidden = stage.log("ds", {"w": b"2"}, runName="stays")
+
+    with hiding(stage, hidden, in_runs=["stays"]) as client:
+        made = plan_runs(client, stage.path, register=register, where='"x" in tags')
+
+    found = artifact_of(made, version)
+    assert (found.decision, found.reason) == ("keep", "not_decidable")
+    assert made.not_read == []

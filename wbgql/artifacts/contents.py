@@ -70,7 +70,13 @@ def iter_artifact_files(
             )
         return artifact.files
 
-    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda file: file.name)
+    return iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda file: file.name,
+        what=f"files of artifact {artifact_id!r}",
+    )
 
 
 def download_artifact(

@@ -25,7 +25,7 @@ from wbgql.artifacts.nodes import (
 from wbgql.cautions import warn
 from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
-from wbgql.errors import NotFound, ResponseError, UsageError
+from wbgql.errors import CoverageWarning, NotFound, ResponseError, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import dump_json
 from wbgql.session import Session
@@ -204,7 +204,13 @@ def iter_artifact_types(session: Session, path: ProjectPath) -> Iterator[Artifac
         project = session.execute(LIST_ARTIFACT_TYPES, **_names(path), first=first, after=after).project
         return _present(path, LIST_ARTIFACT_TYPES, project).artifact_types
 
-    return iter_nodes(fetch, changes=session.changes, page_size=100, key=lambda kind: kind.id)
+    return iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=100,
+        key=lambda kind: kind.id,
+        what=f"artifact types of {str(path)!r}",
+    )
 
 
 def iter_collections(session: Session, path: ProjectPath, *, type: str | None = None) -> Iterator[Collection]:
@@ -219,7 +225,14 @@ def iter_collections(session: Session, path: ProjectPath, *, type: str | None = 
         found = _present(path, LIST_COLLECTIONS, project).artifact_collections
         return _some(found, path, LIST_COLLECTIONS)
 
-    nodes = iter_nodes(fetch, changes=session.changes, page_size=200, key=lambda collection: collection.id)
+    nodes = iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=200,
+        key=lambda collection: collection.id,
+        what=_collections_of(path),
+        counted=True,
+    )
     return (one for one in nodes if type is None or one.type == type)
 
 
@@ -340,17 +353,32 @@ def _iter_artifacts(
             raise NotFound.run(path, operation=operation.name)
         return project.run.artifacts
 
-    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda artifact: artifact.id)
+    return iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda artifact: artifact.id,
+        what=f"artifact versions of run {str(path)!r}",
+        counted=True,
+    )
 
 
 def _iter_project(session: Session, path: ProjectPath, query: VersionQuery) -> Iterator[Version]:
     seen: set[str] = set()
     fetch, changes = _collections_fetcher(session, path, query), session.changes
-    pages = iter_pages(fetch, changes=changes, page_size=COLLECTIONS_PER_PAGE, key=lambda one: one.id)
+    pages = iter_pages(
+        fetch,
+        changes=changes,
+        page_size=COLLECTIONS_PER_PAGE,
+        key=lambda one: one.id,
+        what=_collections_of(path),
+    )
     for _, collections in pages:
         asked = changes.count
         for collection in collections:
             if collection.artifacts is None:
+                whole = f"{path}/{collection.name}"
+                warn(CoverageWarning(f"versions of {whole!r} are missing here: this key may not see them"))
                 continue
             begun = Begun(collection.artifacts, asked)
             for version in _iter_collection(session, path, query, collection.name, begun):
@@ -404,7 +432,13 @@ def _iter_collection(
         page_size=VERSIONS_PER_PAGE,
         key=lambda version: version.id,
         begun=begun,
+        what=f"versions of {f'{path}/{name}'!r}",
+        counted=True,
     )
+
+
+def _collections_of(path: ProjectPath) -> str:
+    return f"artifact collections of {str(path)!r}"
 
 
 def _names(path: ProjectPath) -> dict[str, Any]:

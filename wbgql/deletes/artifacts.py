@@ -116,7 +116,8 @@ class FoundVersion(Result, frozen=True):
     @property
     def links(self) -> list[str]:
         """The other collections it is linked into, sorted by name."""
-        found = [edge.node.artifact_collection for edge in self.artifact_memberships.edges if edge.node]
+        rows = self.artifact_memberships.edges
+        found = [None if edge.node is None else edge.node.artifact_collection for edge in rows]
         others = [one for one in found if one is None or one.id != self.artifact_sequence.id]
         return sorted(
             "a collection that is not visible"
@@ -294,7 +295,13 @@ def iter_outputs(session: Session, path: RunPath) -> Iterator[FoundVersion]:
             raise UsageError(f"the server resolved {str(path)!r} to {str(real)!r}; nothing was done")
         return project.run.outputs
 
-    nodes = iter_nodes(fetch, changes=session.changes, page_size=100, key=lambda version: version.id)
+    nodes = iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=100,
+        key=lambda version: version.id,
+        what=f"artifact versions of run {str(path)!r}",
+    )
     return (version for version in nodes if version.state != "DELETED")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Names
-from wbgql.errors import NotFound
+from wbgql.errors import NotFound, ResponseError
 from wbgql.paths import ProjectPath
 from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUN_IDS, MAX_PAGE_SIZE, IdNode
 from wbgql.scalars import dump_json
@@ -28,9 +28,10 @@ def list_run_ids(
 
     Raises:
         NotFound: the project is missing or not visible.
+        ResponseError: rows came as null, so that the population is not known.
         UsageError: the server resolved the path to another one, unless `names` says otherwise.
     """
-    nodes = iter_run_ids(session, path, filters, names=names)
+    nodes = iter_run_ids(session, path, filters, names=names, on_hidden=_refuse_hidden)
     return {node.name: node.id for node in nodes}
 
 
@@ -42,6 +43,7 @@ def iter_run_ids(
     order: str = DEFAULT_ORDER,
     page_size: int = MAX_PAGE_SIZE,
     names: Names = "refuse",
+    on_hidden: Callable[[int], object] | None = None,
 ) -> Iterator[IdNode]:
     """Yield the ids of the runs that match `filters`, in `order`. One request a page, lazily.
 
@@ -65,4 +67,18 @@ def iter_run_ids(
             raise NotFound.project(path, operation=LIST_RUN_IDS.name)
         return project.runs
 
-    return iter_nodes(fetch, changes=session.changes, page_size=page_size, key=lambda node: node.id)
+    return iter_nodes(
+        fetch,
+        changes=session.changes,
+        page_size=page_size,
+        key=lambda node: node.id,
+        what=f"runs of {str(path)!r}",
+        on_hidden=on_hidden,
+    )
+
+
+def _refuse_hidden(hidden: int) -> None:
+    raise ResponseError(
+        f"{hidden} runs came as null: this key may not see them, so which runs there are is not known",
+        operation=LIST_RUN_IDS.name,
+    )

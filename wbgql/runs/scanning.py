@@ -49,6 +49,7 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
             page_size=page_size,
             limit=limit,
             key=attrgetter("id"),
+            on_hidden=lambda _hidden: None,  # the reader has warned of the first
         )
         for page, nodes in fetch:
             pages += 1

@@ -140,7 +140,11 @@ def _iter_metered(session: Session, path: ProjectPath) -> Iterator[RunBytes]:
         return project.runs
 
     for node in iter_nodes(
-        fetch, changes=session.changes, page_size=_RUNS_PER_PAGE, key=lambda node: node.id
+        fetch,
+        changes=session.changes,
+        page_size=_RUNS_PER_PAGE,
+        key=lambda node: node.id,
+        what=f"runs of {str(path)!r}",
     ):
         run = RunPath(path.entity, path.project, node.name)
         user = node.user.username if node.user else None

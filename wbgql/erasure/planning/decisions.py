@@ -40,6 +40,7 @@ class Circumstances(NamedTuple):
 
     `planned`: storage ids of the runs that go. `loggers`: of the runs that logged it. `used_beyond`: a run
     that stays uses it. `protected`: protected aliases by entity. `has_holds`: the register is not empty.
+    `loggers_known`: every version that other runs of the project logged was visible.
     """
 
     planned: Collection[str]
@@ -47,6 +48,7 @@ class Circumstances(NamedTuple):
     used_beyond: bool
     protected: Mapping[str, Collection[str]]
     has_holds: bool
+    loggers_known: bool = True
 
 
 def may_go(version: OutputFacts, planned: Collection[str]) -> bool:
@@ -82,6 +84,8 @@ def _kept_by_others(version: OutputFacts, known: Circumstances) -> Verdict | Non
     loggers = (run for run in (version.maker, *known.loggers) if run is not None)
     if not all(run in known.planned for run in loggers):
         return Verdict("keep", "logged_elsewhere")
+    if not known.loggers_known:
+        return Verdict("keep", "not_decidable")
     if version.maker is None and known.has_holds:
         # The run that made it is gone: whether it was held, or its owner is, nobody can say.
         return Verdict("keep", "not_decidable")

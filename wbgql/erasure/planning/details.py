@@ -159,11 +159,16 @@ OPERATIONS: tuple[Operation[Any], ...] = (
 
 
 class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """One run with every version it logged and, where they were asked for, its files."""
+    """One run with every version it logged and, where they were asked for, its files.
+
+    `hidden_outputs`, `hidden_files`: how many came as null, or were counted and did not come.
+    """
 
     facts: RunFacts
     outputs: tuple[OutputFacts, ...]
     files: tuple[FileName, ...] = ()
+    hidden_outputs: int = 0
+    hidden_files: int = 0
 
 
 def read_details(
@@ -205,7 +210,12 @@ def read_file_ids(session: Session, path: RunPath) -> dict[str, str]:
     return {
         file.id: file.name
         for file in iter_nodes(
-            fetch, changes=NO_CHANGES, page_size=_MORE, key=lambda file: file.id, on_warning=refuse_half
+            fetch,
+            changes=NO_CHANGES,
+            page_size=_MORE,
+            key=lambda file: file.id,
+            on_warning=refuse_half,
+            on_hidden=lambda hidden: refuse_half(f"{hidden} files of run {str(path)!r} came as null"),
         )
     }
 
@@ -216,12 +226,14 @@ def read_users(session: Session, output: OutputFacts, planned: Collection[str]) 
     Looks on page by page until one is found that is not. One request for 500 users beyond the first five.
     """
     users: list[str] = []
-    for run in _iter_users(session, output):
+    hidden: list[int] = []
+    for run in _iter_users(session, output, hidden.append):
         if run.id not in planned:
             return None
         users.append(run.id)
-    hidden = (output.used_by.total_count or 0) > len(users)
-    return None if hidden else users
+    if hidden or (output.used_by.total_count or 0) > len(users):
+        return None
+    return users
 
 
 def count_references(session: Session, output: OutputFacts) -> int:
@@ -233,15 +245,15 @@ def count_references(session: Session, output: OutputFacts) -> int:
 
     if output.files is None:
         return 0
-    return sum(mark.is_reference for mark in _go_on(output.files, fetch, None))
+    return sum(mark.is_reference for mark in _go_on(output.files, fetch, None, lambda _hidden: None))
 
 
-def _iter_users(session: Session, output: OutputFacts) -> Iterator[Id]:
+def _iter_users(session: Session, output: OutputFacts, on_hidden: Callable[[int], object]) -> Iterator[Id]:
     def fetch(first: int, after: str | None) -> Connection[Id]:
         found = session.execute(GET_ARTIFACT_FACTS, id=output.id, first=first, after=after).artifact
         return _some(found.used_by if found else None, GET_ARTIFACT_FACTS)
 
-    return _go_on(output.used_by, fetch, lambda run: run.id)
+    return _go_on(output.used_by, fetch, lambda run: run.id, on_hidden)
 
 
 def _read_page(
@@ -274,6 +286,7 @@ def _read_page(
         page_size=RUNS_PER_PAGE,
         key=lambda node: node.id,
         on_warning=refuse_half,
+        on_hidden=lambda hidden: refuse_half(f"{hidden} of the planned runs of {str(path)!r} came as null"),
     )
     return [node for node in nodes if node.name in wanted]
 
@@ -295,18 +308,28 @@ def _complete(session: Session, path: ProjectPath, node: _RunNode, *, with_files
         return _some(run.files if run else None, LIST_RUN_FILE_NAMES)
 
     start = _some(node.outputs, LIST_RUN_FACTS)
-    outputs = tuple(_go_on(start, fetch_outputs, lambda output: output.id))
+    hidden_outputs: list[int] = []
+    hidden_files: list[int] = []
+    outputs = tuple(_go_on(start, fetch_outputs, lambda output: output.id, hidden_outputs.append))
     files: tuple[FileName, ...] = ()
     if with_files:
-        files = tuple(_go_on(_some(node.files, LIST_RUN_FACTS), fetch_files, lambda file: file.id))
+        listed = _some(node.files, LIST_RUN_FACTS)
+        files = tuple(_go_on(listed, fetch_files, lambda file: file.id, hidden_files.append))
     facts = RunFacts(path=run_path, run=node, outputs=tuple(output.to_output() for output in outputs))
-    return RunDetails(facts=facts, outputs=outputs, files=files)
+    return RunDetails(
+        facts=facts,
+        outputs=outputs,
+        files=files,
+        hidden_outputs=sum(hidden_outputs),
+        hidden_files=sum(hidden_files),
+    )
 
 
 def _go_on(
     start: Connection[T],
     fetch: Callable[[int, str | None], Connection[T]],
     key: Callable[[T], str] | None,
+    on_hidden: Callable[[int], object],
 ) -> Iterator[T]:
     """Yield the nodes of a page that came nested, then those of the pages behind it."""
     return iter_nodes(
@@ -315,7 +338,9 @@ def _go_on(
         page_size=_MORE,
         key=key,
         begun=Begun(start, NO_CHANGES.count),
+        counted=True,
         on_warning=refuse_half,
+        on_hidden=on_hidden,
     )
 
 

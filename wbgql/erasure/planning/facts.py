@@ -158,6 +158,8 @@ class VersionState(Result, frozen=True, kw_only=True):
         """Ids of the collections it is linked into, beside its own, sorted; "" for one that is hidden."""
         found = (membership.artifact_collection for membership in self.memberships)
         ids = {"" if collection is None else collection.id for collection in found}
+        if any(edge.node is None for edge in self.artifact_memberships.edges):
+            ids.add("")
         return tuple(sorted(ids - {self.artifact_sequence.id}))
 
 
@@ -241,6 +243,9 @@ def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
         page_size=_OUTPUTS_PER_PAGE,
         key=lambda output: output.id,
         on_warning=refuse_half,
+        on_hidden=lambda _hidden: (
+            None
+        ),  # the plan names them; what came or went since changes the fingerprint
     )
     outputs = tuple(output for _, new in pages for output in new)
     return RunFacts(path=path, run=found[-1], outputs=outputs) if found else None
@@ -252,6 +257,7 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
     A deleted version may still answer, with state DELETED.
     """
     found: list[_VersionWithUsers] = []
+    hidden: list[int] = []
 
     def fetch(first: int, after: str | None) -> Connection[Id]:
         version = session.execute(GET_ARTIFACT_FACTS, id=artifact_id, first=first, after=after).artifact
@@ -266,6 +272,7 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
         page_size=_USERS_PER_PAGE,
         key=lambda run: run.id,
         on_warning=refuse_half,
+        on_hidden=hidden.append,
     )
     users = tuple(sorted(run.id for _, new in pages for run in new))
     if not found:
@@ -276,7 +283,7 @@ def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | N
     return ArtifactFacts(
         version=version,
         users=users,
-        hidden_users=max(0, total - len(users)),
+        hidden_users=max(sum(hidden), total - len(users)),
         name=version_name(version, version.version_index),
         type=version.artifact_type.name,
         project=None if home is None else ProjectPath(home.entity_name, home.name),

@@ -56,6 +56,7 @@ class Judge:
             used_beyond=users is None,
             protected={entity: self._protected_in(entity) for entity, _ in output.aliases_by_entity},
             has_holds=self.has_holds,
+            loggers_known=project not in self.surroundings or self.surroundings[project].loggers_known,
         )
         verdict = decide(output, known, self.policy)
         references = count_references(self.session, output) if verdict.goes else 0

@@ -23,6 +23,7 @@ from wbgql.erasure.planning.population import Found, Population, find_by_ids, fi
 from wbgql.erasure.planning.staying import say_what_stays
 from wbgql.erasure.planning.surroundings import Surroundings, read_surroundings
 from wbgql.erasure.plans import (
+    NotRead,
     Plan,
     PlannedRun,
     Planner,
@@ -104,6 +105,7 @@ class _Planning:
         self._surface = surface
         self._where = ask.frozen_where(surface.now)
         self._holds = holds.read()
+        self._hidden: list[NotRead] = []
 
     def plan(self) -> Plan:
         _check_canaries(self._session, self._ask.canaries)
@@ -155,6 +157,7 @@ class _Planning:
         for run in sifted.runs:
             by_project.setdefault(run.path.project_path, []).append(run)
         details = self._read_details(by_project, len(sifted.runs))
+        self._hidden = list(_hidden_parts(details))
         surroundings = self._read_surroundings(by_project, details)
         judge = Judge(
             self._session,
@@ -204,6 +207,7 @@ class _Planning:
     ) -> Plan:
         ask, surface = self._ask, self._surface
         retention = get_retention(self._session)
+        not_read = [*population.not_read, *self._hidden]
         unseen = sorted({part.entity for part in ask.scope if isinstance(part, ProjectPattern)})
         return Plan(
             plan_id=surface.plan_id,
@@ -216,7 +220,7 @@ class _Planning:
             planner=Planner(username=_username(rights), key_id=ask.planner_key_id),
             rights=[_standing(one) for one in rights.values()],
             projects=projects,
-            not_read=population.not_read,
+            not_read=not_read,
             caps=ask.caps,
             canaries=ask.canaries.texts,
             approvers=ask.approvers,
@@ -226,7 +230,7 @@ class _Planning:
             runs=runs,
             excluded=sifted.excluded,
             totals=make_totals(runs, sifted.excluded),
-            stays=say_what_stays(runs, sifted.excluded, population.not_read, unseen),
+            stays=say_what_stays(runs, sifted.excluded, not_read, unseen),
         )
 
     def _server(self, retention: Retention | None) -> Server:
@@ -238,6 +242,16 @@ class _Planning:
             is_test=deployment == LOCAL_DEPLOYMENT,
             profile=self._ask.profile.digest if self._ask.profile else None,
         )
+
+
+def _hidden_parts(details: Sequence[RunDetails]) -> Iterator[NotRead]:
+    """What hangs on the runs and came as null: it cannot be decided over, and stays."""
+    for run in details:
+        counts = {"artifact versions that it logged": run.hidden_outputs, "of its files": run.hidden_files}
+        for what, hidden in counts.items():
+            if hidden:
+                reason = f"not decidable: this key cannot see {hidden} {what}"
+                yield NotRead(path=str(run.facts.path), reason=reason)
 
 
 def _standing(rights: ViewerRights) -> Rights:

@@ -75,12 +75,14 @@ class Surroundings:
 
     `forks`: by id of a planned run, the paths of those forked from it, or from a fork of it. `sources`: by
     id of a planned run, the id of the run it was forked from, or its own where it was rewound. `loggers`: by
-    id of a version, storage ids of the runs that logged it, planned or not.
+    id of a version, storage ids of the runs that logged it, planned or not. `loggers_known`: false if a run
+    that stays logged versions that came as null, since each may be one of those.
     """
 
     forks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     sources: dict[str, str] = field(default_factory=dict)
     loggers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    loggers_known: bool = True
 
 
 def read_surroundings(
@@ -176,7 +178,10 @@ class _Reading:
 
     def _outputs(self, run: _Run) -> list[str]:
         start = run.outputs
-        if not start:
+        if start is NOT_FETCHED:
+            return []
+        if start is None:
+            self._note_hidden(run)
             return []
 
         def fetch(first: int, after: str | None) -> Connection[Id]:
@@ -196,9 +201,16 @@ class _Reading:
             changes=self._session.changes,
             page_size=_MORE,
             key=lambda version: version.id,
+            counted=True,
             on_warning=refuse_half,
+            on_hidden=lambda _hidden: self._note_hidden(run),
         )
         return [version.id for version in found]
+
+    def _note_hidden(self, run: _Run) -> None:
+        """Where a run that stays logged what is hidden, any version may be its work too."""
+        if run.name not in self._planned:
+            self.found.loggers_known = False
 
     def _fetch(self, place: _Place) -> Connection[_Run]:
         project = self._session.execute(
