@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from wbgql.errors import NotFound, PermissionDenied, StillLogging
+from wbgql.errors import NotFound, PermissionDenied, StillLogging, UsageError
 from wbgql.holds import HoldRegister, HoldTarget
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.projects import get_project, project_number
 from wbgql.runs import LOGGING_STATES, RunNode
+from wbgql.scalars import format_datetime, parse_datetime
 from wbgql.session import Session
 from wbgql.viewer import Rights, get_rights, get_undo_window
 
 
 class Gate:
-    """Stands before every destructive call: rights, then target, then holds. Reads anew each time."""
+    """Stands before every destructive call: rights, then target, then holds. Reads anew each time.
 
-    def __init__(self, session: Session, holds: HoldRegister) -> None:
+    `made_at`: when the runs were made that were named by objects and not by their paths alone. An object may
+    be of another server, or from before the project of its path was replaced by another.
+    """
+
+    def __init__(
+        self, session: Session, holds: HoldRegister, *, made_at: Mapping[RunPath, datetime] | None = None
+    ) -> None:
         self._session = session
         self._holds = holds
+        self._made_at = made_at or {}
         self._rights: dict[str, Rights] = {}
         self._project_ids: dict[ProjectPath, int | None] = {}
         self._window: tuple[timedelta | None] | None = None
@@ -40,6 +49,7 @@ class Gate:
 
         Raises:
             PermissionDenied: the viewer may surely not delete it.
+            UsageError: it is another run than the object that was named.
             StillLogging: it is being logged, and `force` is not set.
             Held: a hold stands in the way, or the register cannot be read.
         """
@@ -49,6 +59,12 @@ class Gate:
             raise PermissionDenied(
                 f"{rights.username!r} ({rights.role or 'role unknown'}) may not delete run {str(path)!r}: "
                 f"{'it is read-only' if read_only else f'{owner!r} created it'}; nothing was done",
+            )
+        made_at = self._made_at.get(path)
+        if made_at is not None and parse_datetime(node.created_at) != made_at:
+            raise UsageError(
+                f"run {str(path)!r} was made at {node.created_at} here, the run that was given at "
+                f"{format_datetime(made_at)}: it is of another server, or was replaced; nothing was done"
             )
         if node.state in LOGGING_STATES and not force:
             raise StillLogging(

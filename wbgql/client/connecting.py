@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -27,7 +28,7 @@ from wbgql.paths import (
     parse_run_path,
 )
 from wbgql.progress import NoProgress, Progress
-from wbgql.runs import ProjectPattern, ProjectScope, RunSelection
+from wbgql.runs import ProjectPattern, ProjectScope, Run, RunSelection
 from wbgql.session import OnRetry, Session, Stats
 from wbgql.settings import Settings, default_settings
 from wbgql.viewer import ServerInfo, Viewer, get_server_info, get_viewer
@@ -172,6 +173,12 @@ class Connected:
         Raises:
             UsageError: an id without a project, a run of another project, a selection, or no list.
         """
+        return self._explicit_runs(runs, project=project)[0]
+
+    def _explicit_runs(
+        self, runs: Iterable[RunLike], *, project: ProjectLike | None
+    ) -> tuple[list[RunPath], dict[RunPath, datetime]]:
+        """Return the paths of explicit runs, and when those were made that were given as objects."""
         if isinstance(runs, RunSelection):
             raise UsageError(
                 f"this takes explicit runs, not the selection of {str(runs.scope)!r}: list them with "
@@ -181,17 +188,25 @@ class Connected:
             given = f"the text {runs!r}" if isinstance(runs, str) else repr(runs)
             raise UsageError(f"give a list of runs, not {given}; nothing was done")
         home = None if project is None else self.project_path(project)
-        return [self._listed_run(run, home) for run in runs]
+        paths, made_at = [], {}
+        for run in runs:
+            path = self._listed_run(run, home)
+            paths.append(path)
+            if isinstance(run, Run):
+                made_at[path] = run.created_at
+        return paths, made_at
 
-    def named_run(self, run: RunLike) -> RunPath:
-        """Return the path of a run of which something is destroyed: the default project completes no text.
+    def _named_run(self, run: RunLike) -> tuple[RunPath, dict[RunPath, datetime]]:
+        """As `_explicit_runs`, for one run of which something is destroyed.
 
-        A bare id may come from a list of another project, such as `selection.ids()`.
+        The default project completes no text: a bare id may come from a list of another project, such as
+        `selection.ids()`.
 
         Raises:
             UsageError: as `run_path`, or an id without a project.
         """
-        return self._listed_run(run)
+        paths, made_at = self._explicit_runs([run], project=None)
+        return paths[0], made_at
 
     def _listed_run(self, run: RunLike, project: ProjectPath | None = None) -> RunPath:
         """Return the path of one run out of a list; see `run_paths`."""

@@ -36,6 +36,7 @@ from wbgql.deletes import (
 from wbgql.edits import KeyPath, Values
 from wbgql.errors import PartialError, StoreError, UsageError
 from wbgql.files import File
+from wbgql.gate import Gate
 from wbgql.limiting import Limits
 from wbgql.paths import ProjectLike, ProjectPath, RunLike
 from wbgql.progress import NoProgress, Progress
@@ -121,7 +122,9 @@ class Writing(Artifacts):
 
     def preview_delete(self, run: RunLike, *, force: bool = False) -> Preview:
         """Say what `delete_run` would do to a run now; sends no mutation."""
-        return preview_delete(self.session, self.named_run(run), holds=self.holds, force=force)
+        path, made_at = self._named_run(run)
+        gate = Gate(self.session, self.holds, made_at=made_at)
+        return preview_delete(self.session, path, holds=self.holds, force=force, gate=gate)
 
     def preview_deletes(
         self,
@@ -132,16 +135,22 @@ class Writing(Artifacts):
         progress: Progress | bool = False,
     ) -> list[Preview]:
         """Say what `delete_runs` would do now; see `wbgql.deletes.preview_deletes`. A request for 25 runs."""
-        paths = self.run_paths(runs, project=project)
+        paths, made_at = self._explicit_runs(runs, project=project)
+        gate = Gate(self.session, self.holds, made_at=made_at)
         with _reporter(progress, "looking runs up") as reporter:
-            return preview_deletes(self.session, paths, holds=self.holds, force=force, progress=reporter)
+            return preview_deletes(
+                self.session, paths, holds=self.holds, force=force, gate=gate, progress=reporter
+            )
 
     def delete_run(self, run: RunLike, *, force: bool = False) -> Deletion:
         """Hide one run and prove it by an independent read; see `wbgql.deletes.delete_run`.
 
-        Takes a run, its path, or a text that names its project too.
+        Takes a run, its path, or a text that names its project too. A run that was made at another time than
+        the one at its path is not deleted: it is of another server, or was replaced.
         """
-        deletion = delete_run(self.session, self.named_run(run), holds=self.holds, force=force)
+        path, made_at = self._named_run(run)
+        gate = Gate(self.session, self.holds, made_at=made_at)
+        deletion = delete_run(self.session, path, holds=self.holds, force=force, gate=gate)
         self._record(deletion)
         return deletion
 
@@ -172,7 +181,7 @@ class Writing(Artifacts):
         Raises:
             UsageError: a selection, one text in place of a list, or an id without a project.
         """
-        paths = self.run_paths(runs, project=project)
+        paths, made_at = self._explicit_runs(runs, project=project)
 
         def told(deletion: Deletion) -> None:
             self._record(deletion)
@@ -185,6 +194,7 @@ class Writing(Artifacts):
                 holds=self.holds,
                 force=force,
                 with_artifacts=WithArtifacts() if with_artifacts is True else with_artifacts or None,
+                made_at=made_at,
                 limits=Limits(rate=rate),
                 progress=reporter,
                 on_result=told,
@@ -196,7 +206,8 @@ class Writing(Artifacts):
 
         Takes a run, its path, or a text that names its project too.
         """
-        return delete_files(self.session, self.named_run(run), files, holds=self.holds, force=force)
+        path, made_at = self._named_run(run)
+        return delete_files(self.session, path, files, holds=self.holds, force=force, made_at=made_at)
 
     def delete_artifact(
         self,
@@ -208,7 +219,8 @@ class Writing(Artifacts):
         """Delete one artifact version and prove it; see `wbgql.deletes.delete_artifact`.
 
         Takes a version, its path, its storage id, or the whole `entity/project/collection:alias`. Neither the
-        default project nor `latest` completes it. Three requests.
+        default project nor `latest` completes it. A version whose id names another path or content by now is
+        not deleted: it is of another server, or was moved. Three requests.
 
         Raises:
             UsageError: the path is not whole, or names a link to a version of another collection; nothing
@@ -313,13 +325,11 @@ class Writing(Artifacts):
         except StoreError as error:
             warn(f"the restored runs stay in the record of deletions: {error}", RuntimeWarning)
 
-    def _named_version(self, artifact: ArtifactLike) -> str | ArtifactPath:
-        """Return the storage id or the whole path of one version; an id has neither a slash nor a colon."""
-        if isinstance(artifact, Artifact):
-            return artifact.id
-        if isinstance(artifact, str) and not {"/", ":"} & set(artifact):
+    def _named_version(self, artifact: ArtifactLike) -> str | ArtifactPath | Artifact:
+        """Read a text as a storage id or a whole path; an id has neither a slash nor a colon."""
+        if not isinstance(artifact, str) or not {"/", ":"} & set(artifact):
             return artifact
-        return self.whole_artifact_path(artifact) if isinstance(artifact, str) else artifact
+        return self.whole_artifact_path(artifact)
 
 
 def _reporter(progress: Progress | bool, what: str) -> AbstractContextManager[Progress]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from wbgql.artifacts import ArtifactPath, CreatedByRun, CreatedByUser, is_number
+from wbgql.artifacts import Artifact, ArtifactPath, CreatedByRun, CreatedByUser, is_number
 from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
 from wbgql.documents import Operation, Result
@@ -194,6 +194,10 @@ DELETE_ARTIFACT = Operation("DeleteArtifact", _DeleteArtifact, destructive=True)
 UNLINK_ARTIFACT = Operation("UnlinkArtifact", _UnlinkArtifact, destructive=True)
 
 
+Target: TypeAlias = ArtifactPath | str | Artifact | FoundVersion
+"""What names one version: its path, its id, or the version as it was found."""
+
+
 class ArtifactDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one artifact version.
 
@@ -337,7 +341,7 @@ def check_version(
 
 def delete_artifact(
     session: Session,
-    target: ArtifactPath | str | FoundVersion,
+    target: Target,
     *,
     holds: HoldRegister,
     delete_aliases: bool = False,
@@ -395,7 +399,7 @@ def delete_artifact(
 
 def delete_artifacts(
     session: Session,
-    targets: Sequence[ArtifactPath | str | FoundVersion],
+    targets: Sequence[Target],
     *,
     holds: HoldRegister,
     delete_aliases: bool = False,
@@ -416,7 +420,7 @@ def delete_artifacts(
     """
     paced = pace(session, limits or Limits(rate=DEFAULT_RATE))
 
-    def act(target: ArtifactPath | str | FoundVersion) -> ArtifactDeletion:
+    def act(target: Target) -> ArtifactDeletion:
         try:
             return delete_artifact(
                 paced, target, holds=holds, delete_aliases=delete_aliases, delete_links=delete_links
@@ -424,8 +428,8 @@ def delete_artifacts(
         except NotFound:
             return ArtifactDeletion(path=_name(target), outcome="absent_before")
 
-    def make(target: ArtifactPath | str | FoundVersion, outcome: str, reason: str) -> ArtifactDeletion:
-        found = target.id if isinstance(target, FoundVersion) else None
+    def make(target: Target, outcome: str, reason: str) -> ArtifactDeletion:
+        found = target.id if isinstance(target, Artifact | FoundVersion) else None
         return ArtifactDeletion(path=_name(target), outcome=outcome, id=found, reason=reason)
 
     by_name = {_name(target): target for target in targets}
@@ -460,22 +464,26 @@ def preview_artifact(
     return ArtifactPreview(would="delete", **facts)
 
 
-def _name(target: ArtifactPath | str | FoundVersion) -> str:
-    return target.path if isinstance(target, FoundVersion) else str(target)
+def _name(target: Target) -> str:
+    if isinstance(target, Artifact | FoundVersion):
+        return target.path or target.id
+    return str(target)
 
 
-def _look_before(session: Session, target: ArtifactPath | str | FoundVersion) -> FoundVersion:
-    found = find_version(session, target.id if isinstance(target, FoundVersion) else target)
+def _look_before(session: Session, target: Target) -> FoundVersion:
+    found = find_version(session, target if isinstance(target, ArtifactPath | str) else target.id)
     if found is None:
         raise NotFound(
             f"no artifact {_name(target)!r}: it was deleted, never existed, or this key cannot see it",
             operation=FIND_VERSION.name,
         )
-    if isinstance(target, FoundVersion) and (found.path, found.digest) != (target.path, target.digest):
-        raise UsageError(
-            f"artifact {target.id!r} was {target.path!r} and is {found.path!r} now, or its content changed; "
-            "nothing was done"
-        )
+    if isinstance(target, Artifact | FoundVersion):
+        named = _name(target)
+        if (found.path, found.digest) != (named, target.digest):
+            raise UsageError(
+                f"artifact {target.id!r} was {named!r} and is {found.path!r} here, or its content is "
+                "another: it was moved, or is of another server; nothing was done"
+            )
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -40,7 +41,13 @@ class FileDeletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delete_files(
-    session: Session, path: RunPath, files: Iterable[str | File], *, holds: HoldRegister, force: bool = False
+    session: Session,
+    path: RunPath,
+    files: Iterable[str | File],
+    *,
+    holds: HoldRegister,
+    force: bool = False,
+    made_at: Mapping[RunPath, datetime] | None = None,
 ) -> FileDeletion:
     """Delete files of a run, and read its list again. Irreversible for users.
 
@@ -48,19 +55,20 @@ def delete_files(
     The ids that are sent are those of the run's own list, read just before. For 100 files: a look at the run,
     the mutation, and the list afterwards (a request for 500 files). In all: the list before, rights, project.
     The mutation is sent again only after HTTP 429, or once if its answer was lost or was no success, and the
-    list shows that none of its files is gone; each time the run passes the gate again.
+    list shows that none of its files is gone; each time the run passes the gate again. `made_at`: see `Gate`.
 
     Raises:
         PermissionDenied, StillLogging, Held: the gate; nothing was done.
         NotFound, NotVisible: the run or its project is missing or not visible.
-        UsageError: a file was given as listed, and the name has another id now; nothing was done.
+        UsageError: a file was given as listed, and the name has another id now, or the run is another than
+            the one that was given; nothing was done.
         PartialError: some are still listed. `.done` and `.failed` have their names.
     """
     if isinstance(files, (str, File)):
         one = f"the text {files!r}" if isinstance(files, str) else f"the file {files.name!r}"
         raise UsageError(f"give a list of files, not {one}; nothing was done")
     wanted = {file if isinstance(file, str) else file.name: file for file in files}
-    gate = Gate(session, holds)
+    gate = Gate(session, holds, made_at=made_at)
 
     def pass_gate() -> None:
         seen = look_up(session, path)

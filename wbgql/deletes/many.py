@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import cast
 
 import msgspec
@@ -29,6 +30,7 @@ def delete_runs(
     holds: HoldRegister,
     force: bool = False,
     with_artifacts: WithArtifacts | None = None,
+    made_at: Mapping[RunPath, datetime] | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
     on_result: Callable[[Deletion], None] = lambda _: None,
@@ -57,7 +59,7 @@ def delete_runs(
     hidden all the same. A version on which the server fails keeps its run. `.artifacts` of an outcome has
     them all. One more request per run and 100 versions, one for the gate, three per version that is deleted.
 
-    With `check=False` the outcomes are returned whatever they are.
+    `made_at` is what `Gate` takes. With `check=False` the outcomes are returned whatever they are.
 
     Raises:
         PartialError: some were not hidden. `.done` has the outcomes of those that are done, `.failed` the
@@ -65,7 +67,7 @@ def delete_runs(
         The first error itself, where nothing at all was done; a note groups the runs by reason.
     """
     paced = pace(session, limits or Limits(rate=DEFAULT_RATE), clock=clock, sleep=sleep)
-    gate = Gate(paced, holds)
+    gate = Gate(paced, holds, made_at=made_at)
     versions: dict[RunPath, list[ArtifactDeletion]] = {}
 
     def act(path: RunPath) -> Deletion:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from wbgql.deletes.sending import look_up_many
-from wbgql.errors import Held, NotVisible, PermissionDenied, StillLogging
+from wbgql.errors import Held, NotVisible, PermissionDenied, StillLogging, UsageError
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
@@ -87,6 +87,6 @@ def _preview(path: RunPath, node: RunNode | None, read_only: bool, gate: Gate, *
     }
     try:
         gate.check(path, node, read_only=read_only, force=force)
-    except (Held, PermissionDenied, StillLogging) as error:
+    except (Held, PermissionDenied, StillLogging, UsageError) as error:
         return Preview(path=str(path), would="refuse", reason=str(error), **facts)
     return Preview(path=str(path), would="hide", **facts)
