@@ -100,7 +100,7 @@ def test_a_session_ends_with_its_key(local_server, visitor, key):
 
     store = Store(local_server.data)
     with store.write() as db:
-        db.execute("DELETE FROM api_keys WHERE hash = ?", (hash_key(key),))
+        db.execute("DELETE FROM api_keys WHERE hash = ?", (hash_key(db, key),))
     store.close()
 
     assert visitor.fetch("/").status_code == 302

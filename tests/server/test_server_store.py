@@ -101,7 +101,7 @@ def test_a_reader_keeps_the_wal_from_being_emptied(store):
 def test_a_query_left_open_does_not_show_the_next_borrower_an_old_state(store):
     for _ in range(3):
         with store.read() as db:
-            left_open = db.execute("SELECT * FROM settings, sqlite_schema")
+            left_open = db.execute("SELECT * FROM sqlite_schema")
             next(left_open)
         store.set_setting("x", 1)
 

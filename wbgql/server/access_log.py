@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,17 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class AccessLog:
-    """ASGI middleware that appends an `Entry` to a file when a request ends. Paths carry run ids."""
+    """ASGI middleware that appends an `Entry` to a file when a request ends.
+
+    Paths carry run ids, so that the file is its owner's alone. See `public_path` for what they leave out.
+    """
 
     def __init__(self, app: ASGIApp, file: Path) -> None:
         self._app = app
-        self._file = file.open("ab")
+        # A file that is there keeps its lines; others may not read them any more.
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.fchmod(descriptor, 0o600)
+        self._file = os.fdopen(descriptor, "ab")
         self._lock = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,13 +60,27 @@ class AccessLog:
             self._write(scope, seen)
 
     def _write(self, scope: Scope, seen: dict[str, int]) -> None:
+        path = public_path(scope["path"])
         agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
         entry = Entry(
-            scope["method"], scope["path"], seen["status"], seen["in"], seen["out"], agent.decode("latin-1")
+            scope["method"],
+            path,
+            seen["status"],
+            seen["in"],
+            seen["out"],
+            agent.decode("latin-1"),
         )
         with self._lock:
             self._file.write(msgspec.json.encode(entry) + b"\n")
             self._file.flush()
+
+
+_SIGNED = re.compile(r"(?<=/storage/)[^/]+")
+
+
+def public_path(path: str) -> str:
+    """A path without its signed part, which admits whoever has it."""
+    return _SIGNED.sub("-", path)
 
 
 def read_access_log(file: Path) -> list[Entry]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
 from dataclasses import dataclass
 
 from wbgql.errors import ConfigError, PermissionDenied
+from wbgql.server.keyring import digest_of
 from wbgql.server.store import Connection, Row, Store, rows
 from wbgql.server.times import Clock, to_text, utc_now
 
@@ -46,9 +46,9 @@ def make_key() -> str:
     return secrets.token_hex(20)
 
 
-def hash_key(key: str) -> bytes:
-    """What is stored of a key: keys are long and random, so one round of SHA-256 is enough."""
-    return hashlib.sha256(key.encode()).digest()
+def hash_key(db: Connection, key: str) -> bytes:
+    """What is stored of a key: an HMAC under a secret that is not in the database. See `Keyring`."""
+    return bytes(db.execute("SELECT keyed_hash(?)", (digest_of(key),)).get)
 
 
 def add_user(
@@ -109,7 +109,7 @@ def rotate_key(store: Store, name: str, key: str | None = None, *, clock: Clock 
 
 
 def _add_key(db: Connection, user_id: int, name: str, key: str, now: str) -> None:
-    owner = db.execute("SELECT user_id FROM api_keys WHERE hash = ?", (hash_key(key),)).get
+    owner = db.execute("SELECT user_id FROM api_keys WHERE hash = ?", (hash_key(db, key),)).get
     if owner not in (None, user_id):
         raise ConfigError(f"key belongs to another user: {name!r}, make a new one")
     if owner is None:
@@ -120,7 +120,7 @@ def insert_key(db: Connection, user_id: int, key: str, now: str, description: st
     """Keep a key: its hash, and its beginning to tell it by, as W&B names keys. Returns its row number."""
     db.execute(
         "INSERT INTO api_keys (user_id, hash, hint, created_at, description) VALUES (?, ?, ?, ?, ?)",
-        (user_id, hash_key(key), key[:KEY_NAME_LENGTH], now, description),
+        (user_id, hash_key(db, key), key[:KEY_NAME_LENGTH], now, description),
     )
     return db.last_insert_rowid()
 
@@ -260,7 +260,7 @@ def check_role(role: str) -> str:
 
 def find_viewer(db: Connection, key: str) -> Viewer | None:
     """The owner of `key`, or None."""
-    return find_viewer_by_hash(db, hash_key(key))
+    return find_viewer_by_hash(db, hash_key(db, key))
 
 
 def find_viewer_by_hash(db: Connection, digest: bytes) -> Viewer | None:

@@ -226,7 +226,7 @@ def _batches(store: Store, where: str, params: Row) -> Iterator[list[Row]]:
 
 
 def _purge_versions(store: Store, batch: list[Row], at: str) -> None:
-    secret = store.secret
+    secret = store.keyring.subjects
     with store.write() as db:
         # Left behind by a crash before the file is rewritten, it makes the next purge finish the work.
         db.execute("INSERT OR REPLACE INTO settings VALUES ('purge_unfinished', 1)")

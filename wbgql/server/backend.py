@@ -37,9 +37,9 @@ class Backend:
         self.store = Store(settings.data, prepare=[register_functions], durable=durable)
         self.blobs = Blobs(settings.data / "blobs", durable=durable)
         self.clock = StoreClock(self.store, clock)
-        self.secret = self.store.secret
+        self.keyring = self.store.keyring
         self.signer = Signer(
-            hmac.digest(self.secret, b"urls", "sha256"),
+            hmac.digest(self.keyring.signing, b"urls", "sha256"),
             upload_ttl_s=settings.upload_url_ttl_s,
             download_ttl_s=settings.download_url_ttl_s,
         )
@@ -55,7 +55,7 @@ class Backend:
 
         Made with the project's row number, which outlives a rename and is never used again.
         """
-        return make_subject(self.secret, project_pk, run)
+        return make_subject(self.keyring.subjects, project_pk, run)
 
     def close(self) -> None:
         """Close the store."""

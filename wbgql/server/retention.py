@@ -175,7 +175,7 @@ def _expired(store: Store, cutoff: str) -> Iterator[list[Row]]:
 
 
 def _purge_batch(store: Store, batch: list[Row], now: str) -> int:
-    secret = store.secret
+    secret = store.keyring.subjects
     with store.write() as db:
         # Left behind by a crash before the file is rewritten, it makes the next purge finish the work.
         db.execute("INSERT OR REPLACE INTO settings VALUES ('purge_unfinished', 1)")
@@ -228,7 +228,7 @@ def subject_of(store: Store, entity: str, project: str, run: str) -> str | None:
             " WHERE entities.name = ? AND projects.name = ?",
             (entity, project),
         ).get
-    return None if pk is None else make_subject(store.secret, pk, run).hex()
+    return None if pk is None else make_subject(store.keyring.subjects, pk, run).hex()
 
 
 def scan(data: Path, needles: Sequence[bytes]) -> list[Finding]:

@@ -34,7 +34,7 @@ from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
 from wbgql.server.prefix import PathPrefix
 from wbgql.server.settings import ServerSettings
-from wbgql.server.store import Store, store_errors
+from wbgql.server.store import Store, make_private, store_errors
 from wbgql.server.stores import advance_clock
 
 log = logging.getLogger("wbgql.server")
@@ -179,7 +179,7 @@ async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:
 @contextlib.contextmanager
 def _lock(data: Path) -> Iterator[None]:
     with store_errors(data):
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(data)
     try:
         with FileLock(data / "server.lock", timeout=0):
             yield

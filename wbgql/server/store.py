@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +14,8 @@ from typing import Any
 import apsw
 
 from wbgql.errors import StoreError
-from wbgql.server import migrations, tables, work
+from wbgql.server import keyring, migrations, tables, work
+from wbgql.server.keyring import Keyring
 
 Row = dict[str, Any]
 Connection = apsw.Connection
@@ -37,7 +39,7 @@ PRAGMA mmap_size={_MAPPED_BYTES};
 
 
 class Store:
-    """One store folder: `wbgql.sqlite`, its WAL, and `blobs/`.
+    """One store folder: `wbgql.sqlite`, its WAL, `secrets.json`, and `blobs/`.
 
     Reading and writing are safe from any thread, and from other processes at the same time.
     `prepare` is run on every new connection: it adds the SQL functions that queries need.
@@ -57,8 +59,9 @@ class Store:
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._open: list[Connection] = []
         self._lock = threading.RLock()
+        self._keyring: Keyring | None = None
         with store_errors(self.file):
-            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(data)
             self._writer = self._connect()
             self._create()
             self.file.chmod(0o600)
@@ -67,6 +70,7 @@ class Store:
         connection = apsw.Connection(os.fspath(self.file))
         # Without fetching, apsw would stop at the first pragma that returns a row.
         connection.execute(self._pragmas).fetchall()
+        connection.create_scalar_function("keyed_hash", self._keyed_hash, 1, deterministic=True)
         for prepare in self._prepare:
             prepare(connection)
         self._open.append(connection)
@@ -78,18 +82,24 @@ class Store:
                 if self._version() == 0:
                     for script in tables.SCHEMA:
                         db.execute(script).fetchall()
-                    db.execute("INSERT INTO settings VALUES ('secret', ?)", (os.urandom(32),))
+                    self._keyring = keyring.make(self.data)
                     db.execute(f"PRAGMA user_version={tables.VERSION}")
         if self._version() < tables.VERSION:
             with self.write() as db:
                 # Another process may have been quicker while this one waited to write.
                 if self._version() < tables.VERSION:
+                    known = db.execute("SELECT value FROM settings WHERE key = 'secret'").get
+                    if known is not None:
+                        self._keyring = keyring.make(self.data, known)
                     migrations.upgrade(db)
+            # What was replaced is still in the WAL.
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         version = self._version()
         if version > tables.VERSION:
             raise StoreError(
                 f"store has version {version}, known is up to {tables.VERSION}: {self.file}, upgrade wbgql"
             )
+        self._keyring = self.keyring
 
     def _version(self) -> int:
         return int(self._writer.execute("PRAGMA user_version").get)
@@ -151,9 +161,15 @@ class Store:
             db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
 
     @property
-    def secret(self) -> bytes:
-        """32 random bytes made with the store; URLs and tombstones are keyed with it."""
-        return bytes(self.setting("secret"))
+    def keyring(self) -> Keyring:
+        """The secrets of the store, which are not in the database."""
+        if self._keyring is None:
+            self._keyring = keyring.read(self.data)
+        return self._keyring
+
+    def _keyed_hash(self, *given: Any) -> bytes:
+        """The SQL function `keyed_hash`; see `Keyring.hash_key`."""
+        return self.keyring.hash_key(*given)
 
     def compact(self) -> bool:
         """Rewrite the file without its free space and empty the WAL.
@@ -172,6 +188,27 @@ class Store:
             for connection in self._open:
                 connection.close()
             self._open.clear()
+
+
+def make_private(data: Path) -> None:
+    """Make the folder of a store if it is new; let nobody but its owner write into it.
+
+    Raises:
+        StoreError: others may write into it, and it is not ours to change, or holds other things.
+    """
+    if not data.exists():
+        data.mkdir(parents=True, mode=0o700)
+    mode = data.stat().st_mode
+    if not mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    if data.stat().st_uid != os.geteuid() or mode & stat.S_ISVTX or not _holds_a_store_alone(data):
+        raise StoreError(f"others may write into the folder of the store: {data}, chmod go-w or use another")
+    data.chmod(stat.S_IMODE(mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _holds_a_store_alone(data: Path) -> bool:
+    """Whether a folder is empty or a store's, so that its rights are ours to change."""
+    return (data / "wbgql.sqlite").exists() or not any(data.iterdir())
 
 
 def _interruptible(connection: Connection) -> AbstractContextManager[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.server import artifacts_tables
 
-VERSION = 8
+VERSION = 9
 """Kept in `PRAGMA user_version`; a store with a higher one is refused, an older one is migrated."""
 
 ACCOUNTS = """
@@ -21,6 +21,8 @@ CREATE TABLE users (
 CREATE TABLE api_keys (
     id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), hash BLOB NOT NULL UNIQUE,
     hint TEXT NOT NULL, created_at TEXT NOT NULL, description TEXT);
+CREATE TABLE sessions (
+    token BLOB PRIMARY KEY, key_hash BLOB NOT NULL, opened_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE organization_members (
     organization_id INTEGER NOT NULL, user_id INTEGER NOT NULL, role TEXT NOT NULL,
     PRIMARY KEY (organization_id, user_id)) WITHOUT ROWID;

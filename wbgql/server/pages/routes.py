@@ -167,7 +167,7 @@ class _Pages:
         after = local_path(form.get("next", ""))
         if not self.sessions.is_own_form(request, form.get("token", "")):
             return self._login_form(request, after, "The form had expired. Please try again.", 403)
-        cookie = self._open(form.get("key", "").strip())
+        cookie = self.sessions.open(form.get("key", "").strip())
         if cookie is None:
             return self._login_form(request, after, "No user has this key.", 403)
         response = RedirectResponse(self.links(request).below(after or "/"), 303, headers=HEADERS)
@@ -175,14 +175,11 @@ class _Pages:
         set_cookie(request, response, self.sessions.form_name, "")
         return response
 
-    def _open(self, key: str) -> str | None:
-        with self.backend.store.read() as db:
-            return self.sessions.open(db, key)
-
     async def logout(self, request: Request) -> Response:
         form = await _form(request)
         response = RedirectResponse(self.links(request).login(), 303, headers=HEADERS)
         if self.sessions.is_own_form(request, form.get("token", "")):
+            self.sessions.close(request)
             set_cookie(request, response, self.sessions.session_name, "")
         return response
 

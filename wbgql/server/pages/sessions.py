@@ -1,12 +1,12 @@
-"""Who looks at a page: signed cookies, made from an API key and void as soon as that key is gone."""
+"""Who looks at a page: sessions that the server keeps, opened with an API key and void without that key."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
+import time
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,36 +21,45 @@ SESSION_S = 7 * 86400
 class Sessions:
     """Makes and reads the cookies of one store; those of another on the same host have other names.
 
-    A session cookie holds the row of an API key and a mark made from the key's hash, so that
-    it cannot be forged and dies with the key. It is HttpOnly and SameSite=Strict.
+    A session cookie is a random text, of which the store has a keyed hash, next to that of the API key: a
+    copy of the database opens none. It is HttpOnly and SameSite=Strict.
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._secret = hmac.digest(backend.secret, b"pages", "sha256")
-        self._serializer = URLSafeTimedSerializer(self._secret, salt="session")
+        self._store = backend.store
+        self._secret = hmac.digest(backend.keyring.signing, b"pages", "sha256")
         store = hmac.digest(self._secret, b"cookie", "sha256").hex()[:8]
         self.session_name = f"wbgql_session_{store}"
         self.form_name = f"wbgql_form_{store}"
 
-    def open(self, db: Connection, key: str) -> str | None:
-        """The session cookie for an API key; None where nobody has that key."""
-        digest = accounts.hash_key(key)
-        found = db.execute("SELECT id FROM api_keys WHERE hash = ?", (digest,)).get
-        return None if found is None else self._serializer.dumps([found, self._mark(digest)])
+    def open(self, key: str) -> str | None:
+        """Begin a session for an API key and return its cookie; None where nobody has that key."""
+        cookie, now = secrets.token_urlsafe(32), int(time.time())
+        with self._store.write() as db:
+            db.execute("DELETE FROM sessions WHERE opened_at <= ?", (now - SESSION_S,))
+            viewer = accounts.find_viewer(db, key)
+            if viewer is None:
+                return None
+            values = (accounts.hash_key(db, cookie), accounts.hash_key(db, key), now)
+            db.execute("INSERT INTO sessions VALUES (?, ?, ?)", values)
+        return cookie
+
+    def close(self, request: Request) -> None:
+        """End the session of a request, for every copy of its cookie."""
+        with self._store.write() as db:
+            token = accounts.hash_key(db, request.cookies.get(self.session_name, ""))
+            db.execute("DELETE FROM sessions WHERE token = ?", (token,))
 
     def viewer(self, db: Connection, request: Request) -> Viewer | None:
         """The viewer whose session the request carries; None without one, or if it is over."""
-        try:
-            pk, mark = self._serializer.loads(request.cookies.get(self.session_name, ""), max_age=SESSION_S)
-        except (BadData, ValueError, TypeError):
+        cookie = request.cookies.get(self.session_name)
+        if not cookie:
             return None
-        digest = db.execute("SELECT hash FROM api_keys WHERE id = ?", (pk,)).get
-        if digest is None or not hmac.compare_digest(self._mark(digest), mark):
-            return None
-        return accounts.find_viewer_by_hash(db, digest)
-
-    def _mark(self, digest: bytes) -> str:
-        return hmac.digest(self._secret, digest, "sha256").hex()[:32]
+        key_hash = db.execute(
+            "SELECT key_hash FROM sessions WHERE token = ? AND opened_at > ?",
+            (accounts.hash_key(db, cookie), int(time.time()) - SESSION_S),
+        ).get
+        return None if key_hash is None else accounts.find_viewer_by_hash(db, key_hash)
 
     def form_cookie(self, request: Request) -> str:
         """What a form on this page is tied to: the session, or a random cookie made for the sign-in form."""

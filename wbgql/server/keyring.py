@@ -1,0 +1,81 @@
+"""The secrets of a store, in a file of their own: a copy of the database alone forges nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wbgql.errors import StoreError
+
+FILE = "secrets.json"
+
+
+@dataclass(frozen=True, repr=False)
+class Keyring:
+    """32 random bytes for each purpose.
+
+    `signing` is for what admits: keys, sessions and signed URLs. `subjects` makes the keyed hashes that stand
+    for purged runs in tombstones and in the audit log.
+    """
+
+    signing: bytes
+    subjects: bytes
+
+    def hash_key(self, digest: bytes) -> bytes:
+        """What the database keeps of an API key or a session, from the SHA-256 of it."""
+        return hmac.digest(hmac.digest(self.signing, b"keys", "sha256"), digest, "sha256")
+
+
+def digest_of(secret: str) -> bytes:
+    """What goes into `Keyring.hash_key`: keys are long and random, so one round of SHA-256 is enough."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def make(data: Path, subjects: bytes | None = None) -> Keyring:
+    """Write the secrets of a store that has none, or return those that are there. `subjects`: one it had.
+
+    The file is on the disk, readable by its owner alone, when this returns. The caller keeps others out.
+    """
+    file = data / FILE
+    if file.exists():
+        return read(data)
+    keyring = Keyring(os.urandom(32), subjects or os.urandom(32))
+    text = json.dumps({"signing": keyring.signing.hex(), "subjects": keyring.subjects.hex()})
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
+    folder = os.open(data, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return keyring
+
+
+def read(data: Path) -> Keyring:
+    """The secrets of a store.
+
+    Raises:
+        StoreError: the file is missing or damaged; nothing that it signed can be checked without it.
+    """
+    file = data / FILE
+    try:
+        found = json.loads(file.read_text(encoding="ascii"))
+        keyring = Keyring(bytes.fromhex(found["signing"]), bytes.fromhex(found["subjects"]))
+    except FileNotFoundError as error:
+        raise StoreError(f"store lacks its secrets: {file}, copy the file from where it came from") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file") from error
+    if len(keyring.signing) < 32 or len(keyring.subjects) < 32:
+        raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file")
+    if file.stat().st_mode & 0o077:
+        file.chmod(0o600)
+    return keyring
