@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from wbgql.errors import NotFound, PermissionDenied, RateLimited, RequestError, ServerUnavailable
+from wbgql.errors import (
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestError,
+    ResponseError,
+    ServerUnavailable,
+)
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure, proxy_refusal
 from wbgql.retry import parse_retry_after
@@ -19,7 +26,6 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
     from requests import Session as HttpSession
 
-_CHUNK = 1 << 20
 _POOL = 64
 
 
@@ -46,6 +52,7 @@ class HttpFetcher:
     def open(self, url: str) -> Iterator[Iterator[bytes]]:
         """Return the content of `url` in pieces of up to 1 MiB; see `downloads.Fetcher`."""
         from requests import RequestException
+        from urllib3.exceptions import HTTPError
 
         try:
             full = urljoin(self._settings.base_url.rstrip("/") + "/", url)
@@ -54,7 +61,7 @@ class HttpFetcher:
             raise RequestError("the server gives a URL for it that is none") from error
         try:
             response = self._get(full)
-        except RequestException as error:
+        except (RequestException, HTTPError, OSError) as error:
             raise self._make_error(where, error) from error
         with response:
             _check(response, where)
@@ -73,6 +80,8 @@ class HttpFetcher:
         return response
 
     def _send(self, url: str, auth: Any) -> Response:
+        from wbgql.http_limits import cut_redirect_body
+
         # Not compressed: the digest is of the stored bytes, and some stores would unpack them otherwise.
         return self._http.get().get(
             url,
@@ -80,19 +89,25 @@ class HttpFetcher:
             stream=True,
             timeout=self._settings.timeout_s,
             headers={"Accept-Encoding": "identity"},
+            hooks={"response": cut_redirect_body},
             verify=self._http.get().verify,  # named here, or requests would ask the environment again
         )
 
     def _chunks(self, response: Response, where: str) -> Iterator[bytes]:
         from requests import RequestException
+        from urllib3.exceptions import HTTPError
+
+        from wbgql.http_limits import read_pieces
 
         try:
-            yield from response.iter_content(_CHUNK)
-        except RequestException as error:
+            yield from read_pieces(response)
+        except (RequestException, HTTPError, OSError) as error:
             raise self._make_error(where, error) from error
 
     def _make_error(self, where: str, error: Exception) -> RequestError:
         failure = explain_failure(error, where, self._settings)
+        if failure.over_limit:
+            return ResponseError(failure.reason)
         if failure.unusable or isinstance(error, ValueError):  # requests' words for an address it cannot use
             return RequestError(f"{where} cannot be read: {failure.reason}")
         return ServerUnavailable(
@@ -102,7 +117,8 @@ class HttpFetcher:
 
 def _connect(settings: Settings) -> HttpSession:
     from requests import Session as HttpSession
-    from requests.adapters import HTTPAdapter
+
+    from wbgql.http_limits import LimitedAdapter
 
     class NetrcFree(HttpSession):
         def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
@@ -111,10 +127,10 @@ def _connect(settings: Settings) -> HttpSession:
             if self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]  # untyped in its stubs
                 prepared_request.headers.pop("Authorization", None)
 
-    http = NetrcFree()
+    http, limits = NetrcFree(), settings.limits
     http.verify = tls_verification(settings)
     for scheme in ("http://", "https://"):
-        http.mount(scheme, HTTPAdapter(pool_maxsize=_POOL))
+        http.mount(scheme, LimitedAdapter(limits.answer_s, limits.download_bytes_s, pool_maxsize=_POOL))
     return http
 
 

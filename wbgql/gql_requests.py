@@ -10,6 +10,9 @@ from gql.transport.requests import RequestsHTTPTransport
 from graphql import ExecutionResult
 from requests import Response
 
+from wbgql.http_limits import LimitedAdapter, read_pieces
+from wbgql.limits import Limits, TooLarge
+
 
 class EncodedRequest(GraphQLRequest):
     """A request whose body is ready; gql would parse and print the document each time."""
@@ -29,18 +32,39 @@ class BytesTransport(RequestsHTTPTransport):
     either takes longer than to decode it. Wants `stream=True`, so that the body is still to be read.
     """
 
+    def __init__(self, *args: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._limits = limits
+
+    def connect(self) -> None:
+        """Open a session whose answers have limits."""
+        super().connect()  # type: ignore[no-untyped-call]  # untyped in gql
+        assert self.session is not None
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, LimitedAdapter(self._limits.answer_s))
+
     def _prepare_result(self, response: Response) -> ExecutionResult:
         """Read the body, which is all of the result's `data`.
 
         Raises:
-            TransportConnectionFailed: the rest of the body did not come.
+            TransportConnectionFailed: the rest of the body did not come, or it is larger than the limit.
         """
-        return ExecutionResult(data=_read(response))  # type: ignore[arg-type]  # gql hands on what it is given
+        return ExecutionResult(data=_read(response, self._limits.answer_bytes))  # type: ignore[arg-type]  # gql hands on what it is given
 
 
-def _read(response: Response) -> bytes:
+def _read(response: Response, max_bytes: int) -> bytes:
+    if response.is_redirect:  # read and cut already
+        return response.content
+    pieces, size = [], 0
     try:
         with response:
-            return b"".join(response.iter_content(None))
+            for piece in read_pieces(response):
+                pieces.append(piece)
+                size += len(piece)
+                if size > max_bytes:
+                    break
     except Exception as error:
         raise TransportConnectionFailed(str(error)) from error
+    if size > max_bytes:
+        raise TransportConnectionFailed("too large") from TooLarge()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

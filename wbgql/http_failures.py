@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from wbgql.limits import TooLarge, TooSlow
 from wbgql.settings import Settings
 
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -25,7 +26,8 @@ class Failure:
     """Why there is no answer.
 
     `timed_out` and `sent` are those of `ServerUnavailable`. `passing`: the same request may succeed later.
-    `unusable`: the request itself cannot be sent, whatever the server does.
+    `unusable`: the request itself cannot be sent, whatever the server does. `over_limit`: the answer is
+    larger or slower than `settings.limits` allow.
     """
 
     reason: str
@@ -33,12 +35,13 @@ class Failure:
     sent: bool = False
     passing: bool = True
     unusable: bool = False
+    over_limit: bool = False
 
 
-def explain_failure(error: BaseException, where: str, settings: Settings) -> Failure:
+def explain_failure(error: BaseException, where: str, settings: Settings) -> Failure:  # noqa: C901  # a list
     """Return why the request to `where`, a host or a URL without its query, brought no answer."""
     from requests import exceptions  # noqa: PLC0415 - imported already, or there were no such error
-    from urllib3.exceptions import NewConnectionError, ReadTimeoutError  # noqa: PLC0415
+    from urllib3.exceptions import DecodeError, NewConnectionError, ReadTimeoutError  # noqa: PLC0415
 
     chain = list(_causes(error))
     reason = _os_reason(chain)
@@ -46,6 +49,9 @@ def explain_failure(error: BaseException, where: str, settings: Settings) -> Fai
     def is_any(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in chain)
 
+    if is_any(TooLarge, TooSlow):
+        say = settings.limits.too_large if is_any(TooLarge) else settings.limits.too_slow
+        return Failure(reason=say(f"the answer of {where}"), sent=True, passing=False, over_limit=True)
     # The first that fits: requests' kinds overlap (a connect timeout is both of its words).
     if is_any(exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.InvalidHeader):
         return Failure(reason=_unusable(chain, reason), unusable=True, passing=False)
@@ -66,7 +72,7 @@ def explain_failure(error: BaseException, where: str, settings: Settings) -> Fai
         return Failure(reason=f"no way to {where} through the proxy: {reason}")
     if is_any(NewConnectionError):
         return Failure(reason=f"cannot connect to {where}: {reason}")
-    if is_any(exceptions.ContentDecodingError):
+    if is_any(exceptions.ContentDecodingError, DecodeError):
         return Failure(reason=f"the answer of {where} cannot be unpacked", sent=True)
     return Failure(reason=f"the connection to {where} broke before the answer was whole: {reason}", sent=True)
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from wbgql.errors import AuthenticationError, ConfigError
+from wbgql.limits import Limits
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 DEFAULT_TIMEOUT_S = 30.0
@@ -50,8 +51,8 @@ class Settings:
     """Settings of one client. `origin` says where each came from; `repr` hides the key.
 
     `api_key`, `entity` and `project` are None where nobody set them. `timeout_s` bounds
-    connecting, and each wait for more of the answer, not the whole request. `ca_bundle` is a file or
-    folder of certificate authorities that takes the place of the packaged ones (`certifi`). Without
+    connecting, and each wait for more of the answer; `limits` bound the whole answer. `ca_bundle` is a file
+    or folder of certificate authorities that takes the place of the packaged ones (`certifi`). Without
     `verify_tls` nothing proves that the server is the one that `base_url` names.
     """
 
@@ -63,6 +64,7 @@ class Settings:
     ca_bundle: str | None = None
     verify_tls: bool = True
     extra_headers: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -124,6 +126,7 @@ def resolve_settings(
     project: str | None = None,
     timeout_s: float | None = None,
     ca_bundle: str | None = None,
+    limits: Limits | None = None,
     environ: Mapping[str, str],
     home: Path,
     cwd: Path,
@@ -172,6 +175,7 @@ def resolve_settings(
         ca_bundle=bundle,
         verify_tls=not _parse_switch(insecure or "false", insecure_origin),
         extra_headers=_extra_headers(environ),
+        limits=limits or Limits.from_environ(environ),
         origin=MappingProxyType(origin),
     )
 

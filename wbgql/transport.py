@@ -18,7 +18,7 @@ import msgspec
 
 from wbgql.answers import Answer, make_excerpt, split_answer
 from wbgql.documents import Prepared
-from wbgql.errors import ConfigError, ServerUnavailable
+from wbgql.errors import ConfigError, RequestError, ResponseError, ServerUnavailable
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure
 from wbgql.settings import Settings, tls_verification
@@ -90,6 +90,7 @@ class GqlTransport:
 
         Raises:
             ServerUnavailable: refused, reset, timed out, cut off, or TLS failed.
+            ResponseError: the answer is larger or slower than `settings.limits` allow.
             ConfigError: the address, a proxy or a header cannot be used at all.
         """
         from gql.transport.exceptions import TransportError
@@ -160,8 +161,11 @@ class _Exchange:
         return None if self.response is None else self.response.status_code
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        from wbgql.http_limits import cut_redirect_body
+
         if self._authorization is not None:
             request.headers["Authorization"] = self._authorization
+        request.register_hook("response", cut_redirect_body)  # type: ignore[no-untyped-call]
         request.register_hook("response", self._keep)  # type: ignore[no-untyped-call]  # untyped in requests
         return request
 
@@ -185,15 +189,16 @@ def _connect(settings: Settings) -> RequestsHTTPTransport:
             **settings.extra_headers,
         },
         use_json=False,
-        timeout=settings.timeout_s,  # type: ignore[arg-type]  # gql says int, requests takes any number
+        timeout=settings.timeout_s,
         retries=0,
         json_serialize=bytes.decode,  # only for gql's debug log: the body is encoded already
         allow_redirects=False,
         stream=True,
         # gql sends this with each request, and so overrides the session's own.
         verify=tls_verification(settings),
+        limits=settings.limits,
     )
-    transport.connect()  # type: ignore[no-untyped-call]  # untyped in gql
+    transport.connect()
     assert transport.session is not None
     # Read the proxies once: left alone, requests reads them again for every request (1 ms).
     given = transport.session.merge_environment_settings(settings.base_url, {}, None, None, None)
@@ -210,12 +215,14 @@ def _version() -> str:
 
 def _make_failure(
     error: TransportError, settings: Settings, operation: str, status: int | None
-) -> ServerUnavailable | ConfigError:
+) -> RequestError | ConfigError:
     failure = explain_failure(error, repr(urlsplit(settings.base_url).netloc), settings)
     if failure.unusable:
         return ConfigError(
             f"the address {settings.base_url!r}, a proxy or a header cannot be used: {failure.reason}"
         )
+    if failure.over_limit:  # not tried again: it would be as long once more
+        return ResponseError(failure.reason, operation=operation, status=status)
     return ServerUnavailable(
         failure.reason,
         operation=operation,

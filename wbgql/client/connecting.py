@@ -16,6 +16,7 @@ from wbgql.errors import ConfigError, UsageError
 from wbgql.fetching import HttpFetcher
 from wbgql.forks import lazy
 from wbgql.holds import HoldRegister
+from wbgql.limits import Limits
 from wbgql.paths import (
     ProjectLike,
     ProjectPath,
@@ -48,6 +49,7 @@ class Connected:
         project: str | None = None,
         timeout_s: float | None = None,
         ca_bundle: str | None = None,
+        limits: Limits | None = None,
         operations: Sequence[Path | str] = (),
         holds: HoldRegister | None = None,
         deletions: DeletionRecord | None = None,
@@ -62,6 +64,7 @@ class Connected:
             project=project,
             timeout_s=timeout_s,
             ca_bundle=ca_bundle,
+            limits=limits,
         )
         self.holds = holds or HoldRegister.from_environ()
         self.deletions = deletions or DeletionRecord.from_environ()
@@ -281,7 +284,12 @@ class Connected:
         return self.settings.project
 
     def _downloader(self, threads: int, progress: Progress | None) -> Downloader:
-        return Downloader(fetcher=self.fetcher, threads=threads, progress=progress or NoProgress())
+        return Downloader(
+            fetcher=self.fetcher,
+            threads=threads,
+            progress=progress or NoProgress(),
+            limits=self.settings.limits,
+        )
 
 
 def _kind(thing: object) -> str:

@@ -305,8 +305,7 @@ class Writing(Artifacts):
         return DeletedRuns(runs=recorded, listed=False)
 
     def _read_url(self, url: str) -> bytes:
-        with self.fetcher.open(url) as pieces:
-            return b"".join(pieces)
+        return self._downloader(1, None).read(url)
 
     def _record(self, deletion: Deletion) -> None:
         """Record a hidden run; that it cannot be recorded must not undo what is done."""

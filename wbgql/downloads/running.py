@@ -25,10 +25,12 @@ from wbgql.errors import (
     PartialError,
     PermissionDenied,
     RequestError,
+    ResponseError,
     StoreError,
     UsageError,
     WbgqlError,
 )
+from wbgql.limits import Limits
 from wbgql.progress import NoProgress, Progress
 from wbgql.retry import RetryPolicy
 
@@ -136,6 +138,7 @@ class Downloader:
     sleep: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
     uniform: Callable[[float, float], float] = random.uniform
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -171,12 +174,18 @@ class Downloader:
         """Return the content of `url`, tried again as the policy says.
 
         Raises:
-            RequestError: one of its kinds.
+            RequestError: one of its kinds; a ResponseError where it is larger than the limit of an answer.
         """
 
         def read_once() -> bytes:
             with self.fetcher.open(url) as chunks:
-                return b"".join(chunks)
+                pieces, size = [], 0
+                for chunk in chunks:
+                    pieces.append(chunk)
+                    size += len(chunk)
+                    if size > self.limits.answer_bytes:
+                        raise ResponseError(self.limits.too_large("what the URL holds"))
+                return b"".join(pieces)
 
         return self.repeat(read_once)
 
@@ -300,6 +309,7 @@ class _Job:
                     self._go_on()
                     digest.update(chunk)
                     size += len(chunk)
+                    self._check_room(size)
                     file.write(chunk)
             self._check(size, digest.hexdigest(), md5)
             part.replace(path)
@@ -312,6 +322,19 @@ class _Job:
     def _go_on(self) -> None:
         if self.stop.is_set():
             raise RequestError("broken off")
+
+    def _check_room(self, size: int) -> None:
+        """Stop a file that grows past its size before the disk is full."""
+        declared = self.wanted.size_bytes
+        if declared is not None and size > declared:
+            raise ResponseError(
+                f"size mismatch: more came than the {declared} bytes that the server declared; not kept"
+            )
+        if declared is None and size > self.downloader.limits.download_bytes:
+            raise ResponseError(
+                f"more than {self.downloader.limits.download_bytes} bytes came, the limit "
+                "WBGQL_MAX_DOWNLOAD_BYTES for a file of unknown size; it was not kept"
+            )
 
     def _check(self, size: int, found: str, md5: str | None) -> None:
         if md5 is not None and found != md5:
