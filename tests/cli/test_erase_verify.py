@@ -239,6 +239,15 @@ def test_a_server_that_cannot_be_asked_leaves_no_verification(erase, job):
     assert case.ledger.verifications(case.job) == []
 
 
+# A suite that runs in the background has SIGINT ignored, and its children inherit that.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from wbgql.cli.main import main
+sys.exit(main())
+"""
+
+
 def test_watch_goes_on_until_it_is_interrupted(case, local_server, tmp_path):
     environ = os.environ | {
         "WANDB_BASE_URL": local_server.base_url,
@@ -247,7 +256,10 @@ def test_watch_goes_on_until_it_is_interrupted(case, local_server, tmp_path):
     }
     argv = ("erase", "watch", str(case.path), "--interval", "1s", *FAST)
     process = subprocess.Popen(
-        [sys.executable, "-m", "wbgql", *argv], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", INTERRUPTIBLE, *argv],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     looks = [json.loads(process.stdout.readline()) for _ in range(2)]

@@ -86,7 +86,7 @@ def test_fragments_that_double_at_each_level_are_refused(caller: Caller) -> None
         ("{ viewer { ...A } } fragment A on User { ...A }", "nested more than 50"),
         ("{ a" * 100 + "{ id }" + " }" * 100, "nested more than 50"),
         ("{ a" * 6000 + " }" * 6000, "nested"),
-        ("{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(3000)) + " }", None),
+        ("{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(300)) + " }", None),
         ("{ " + " ".join(f"a{n}: viewer {{ id name }}" for n in range(6000)) + " }", ""),
     ],
     ids=["repeated", "endless", "deep", "very deep", "many", "too many"],

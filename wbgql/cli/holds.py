@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from wbgql.session import Session
 
 _KINDS = ("run", "project", "tag", "user")
-_FIELDS = ("id", "kind", "value", "reason", "added_at", "added_by", "created_at", "project_id")
+_COLUMNS = ("id", "kind", "value", "reason", "added_at", "added_by")
+_FIELDS = (*_COLUMNS, "created_at", "project_id")
 
 
 @click.group("hold", short_help="Keep runs from being destroyed.", epilog=examples("wbgql hold list"))
@@ -92,7 +93,9 @@ def list_command(app: App, format_: str | None, output: Path | None) -> None:
     """List the holds, oldest first, and warn of those whose run or project does not answer any more."""
     register = app.holds()
     holds = register.read()
-    listing: Listing[Hold] = Listing(holds, columns={name: _attribute(name) for name in _FIELDS})
+    listing: Listing[Hold] = Listing(
+        holds, columns={name: _attribute(name) for name in _COLUMNS}, record=_record
+    )
     if not write_list(listing, format_, output):
         app.tell(f"no holds in {str(register.path)!r}")
     if any(hold.kind in ("run", "project") for hold in holds):
