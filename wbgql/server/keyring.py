@@ -76,6 +76,4 @@ def read(data: Path) -> Keyring:
         raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file") from error
     if len(keyring.signing) < 32 or len(keyring.subjects) < 32:
         raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file")
-    if file.stat().st_mode & 0o077:
-        file.chmod(0o600)
     return keyring

@@ -100,6 +100,7 @@ class Store:
                 f"store has version {version}, known is up to {tables.VERSION}: {self.file}, upgrade wbgql"
             )
         self._keyring = self.keyring
+        (self.data / keyring.FILE).chmod(0o600)
 
     def _version(self) -> int:
         return int(self._writer.execute("PRAGMA user_version").get)

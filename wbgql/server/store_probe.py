@@ -17,7 +17,7 @@ import apsw
 import re2
 
 from wbgql.errors import StoreError
-from wbgql.server import tables
+from wbgql.server import keyring, tables
 from wbgql.server.backend import make_subject
 from wbgql.server.projects import parse_id
 from wbgql.server.store import Connection, store_errors
@@ -71,7 +71,7 @@ class StoreProbe:
                     f"store has version {version}, known is {tables.VERSION}: {self._file}, use the wbgql "
                     "that wrote it, or start a server on it once"
                 )
-            self._secret = bytes(self._db.execute("SELECT value FROM settings WHERE key = 'secret'").get)
+            self._secret = keyring.read(data).subjects
 
     def close(self) -> None:
         """Close the file."""
