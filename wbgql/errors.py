@@ -14,6 +14,7 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 │   ├── RateLimited              .retry_after_s; retryable
 │   ├── ServerUnavailable        5xx, timeout, refused, reset; .timed_out .sent; retryable
 │   ├── ResponseError            the server answered with errors of another kind
+│   │   └── SchemaMismatch       the server's schema lacks what the operation cannot do without; .coordinates
 │   └── ResultError              data does not fit the result type; the message has the JSON path
 ├── SafetyError                  nothing was done
 │   ├── Held                     a hold stands in the way, or the register cannot be read
@@ -251,6 +252,17 @@ class ServerUnavailable(RequestError):
 
 class ResponseError(RequestError):
     """The server answered with errors of another kind."""
+
+
+class SchemaMismatch(ResponseError):
+    """The server's schema lacks a field, argument or type that the operation cannot do without.
+
+    `coordinates`: which, as `Run.tags`, `Run.config(keys:)`, or the name of a type.
+    """
+
+    def __init__(self, message: str, *, coordinates: Sequence[str] = (), **details: Any) -> None:
+        self.coordinates = tuple(coordinates)
+        super().__init__(message, **details)
 
 
 class ResultError(RequestError):

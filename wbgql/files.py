@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from wbgql.connection import Begun, Connection, PageInfo, iter_nodes, iter_pages
-from wbgql.documents import NamedObject, NamedProject, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound, UsageError
 from wbgql.paths import HasPath, ProjectPath, RunPath
@@ -38,7 +38,7 @@ class File(Result, frozen=True):
 
 class _RunFiles(NamedObject, frozen=True, kw_only=True):
     files: Connection[File] | None
-    file_count: int | None = None
+    file_count: int | None = NOT_FETCHED
 
 
 class _FilesProject(NamedProject, frozen=True, kw_only=True):

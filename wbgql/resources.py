@@ -20,3 +20,8 @@ def queries_dir() -> Path:
 def schema_file() -> Path:
     """The SDL that every operation is validated against and the local server executes."""
     return _root() / "schema" / "wandb.graphql"
+
+
+def client_schema_file() -> Path:
+    """The directives that only the client sees; no server knows them."""
+    return _root() / "schema" / "client.graphql"

@@ -29,6 +29,7 @@ from wbgql.errors import (
     RequestError,
     ResponseError,
     ResultError,
+    SchemaMismatch,
     ServerUnavailable,
     UsageError,
 )
@@ -79,6 +80,10 @@ class Session:
     is `repeatable`. A mutation that destroys is repeated on 429 only by `execute_guarded`. Nothing is
     repeated on a 500. `now` is Unix time, for dates in headers. `changes` counts the mutations, which lists
     of this session take into account.
+
+    `missing`: what the server's schema was found to lack, as `Run.storageBytes` or `Run.config(keys:)`.
+    Operations that can do without (`@optional`) are sent without; their results hold `NOT_FETCHED` there.
+    `address`: the server's, for messages.
     """
 
     def __init__(
@@ -93,8 +98,12 @@ class Session:
         uniform: Callable[[float, float], float] = random.uniform,
         on_retry: OnRetry | None = None,
         changes: Changes | None = None,
+        missing: set[str] | None = None,
+        address: str | None = None,
     ) -> None:
         self.stats = Stats()
+        self.missing: set[str] = set() if missing is None else missing
+        self.address = address
         self.changes = changes or Changes()
         self._transport = transport
         self._documents = load_documents() if documents is None else documents
@@ -121,7 +130,7 @@ class Session:
         warning = insecure_transport_warning(settings)
         if warning is not None:
             warn(warning, InsecureTransportWarning)
-        return cls(GqlTransport(settings), documents=documents, **options)
+        return cls(GqlTransport(settings), documents=documents, address=settings.base_url, **options)
 
     def through(self, wrap: Callable[[Transport], Transport], **options: Any) -> Session:
         """Return a session whose requests go through what `wrap` makes of this one's transport.
@@ -129,14 +138,24 @@ class Session:
         For a job that paces its requests. `options` are the constructor's; documents stay the same. Closing
         either closes the connection of both.
         """
-        return Session(wrap(self._transport), documents=self._documents, changes=self.changes, **options)
+        return Session(
+            wrap(self._transport),
+            documents=self._documents,
+            changes=self.changes,
+            missing=self.missing,
+            address=self.address,
+            **options,
+        )
 
     def execute(self, operation: Operation[T], /, **variables: Any) -> T:
         """Send an operation and return its decoded data. One request, unless repeated.
 
+        Once per session and part, one more request if the server's schema lacks an `@optional` part.
+
         Raises:
             UsageError: an unknown, missing or unencodable variable; nothing was sent.
             DocumentError: no such operation.
+            SchemaMismatch: the server's schema lacks what the operation cannot do without.
             RequestError: one of its kinds; `.errors` and `.data` hold what did come.
         """
         return self.execute_prepared(operation, self._documents.get(operation.name), variables)
@@ -160,11 +179,10 @@ class Session:
         if self._closed:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
-        asked = replace(prepared, result=operation.result)
         if prepared.kind == "mutation":
             self.changes.note()
         try:
-            result = self._decode(operation, self._send(operation, asked, variables, guard))
+            result = self._decode(operation, self._ask(operation, prepared, variables, guard))
         finally:
             if prepared.kind == "mutation":
                 self.changes.note()
@@ -187,6 +205,44 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ask(
+        self,
+        operation: Operation[Any],
+        prepared: Prepared,
+        variables: Mapping[str, Any],
+        guard: Callable[[], object] | None,
+    ) -> Reply:
+        """Send an operation, and send it again without the optional parts that the server's schema lacks."""
+        while True:
+            without = frozenset(self.missing)
+            fitted = replace(prepared.fitted(variables, without), result=operation.result)
+            try:
+                return self._send(operation, fitted, variables, guard)
+            except ResponseError as error:
+                if prepared.variants is None or error.data is not None:
+                    raise
+                said = [str(each.get("message")) for each in error.errors if isinstance(each, dict)]
+                lacks = prepared.variants.lacks(said)
+                if lacks is not None and lacks.needed:
+                    raise self._mismatch(prepared, error, sorted(lacks.needed)) from error
+                # What was left out already cannot be what the server refuses now.
+                if lacks is None or lacks.optional <= without:
+                    raise
+                self.missing.update(lacks.optional)
+
+    def _mismatch(self, prepared: Prepared, error: ResponseError, lacking: list[str]) -> SchemaMismatch:
+        server = f"the server at {self.address}" if self.address else "this server"
+        purpose = f"; what cannot be read: {prepared.about}" if prepared.about else ""
+        return SchemaMismatch(
+            f"the schema of {server} has no {', no '.join(lacking)}, which this operation cannot do without"
+            f"{purpose}; the server said: {error.said}",
+            coordinates=lacking,
+            operation=prepared.name,
+            status=error.status,
+            errors=error.errors,
+            said=error.said,
+        )
 
     def _send(
         self,

@@ -55,7 +55,7 @@ class Transport(Protocol):
     """Sends one request, once. Anything with these two methods can stand in for the network."""
 
     def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        """Send a request and return the answer, good or bad.
+        """Send a request and return the answer, good or bad. Of `variables`, those that it declares are sent.
 
         Raises:
             ServerUnavailable: no answer; `.sent` and `.timed_out` say how far it came.
@@ -141,8 +141,9 @@ def _read_answer(body: Any, result: Any) -> tuple[Answer | None, str | None]:
 
 def _encode(prepared: Prepared, variables: Mapping[str, Any]) -> bytes:
     payload: dict[str, Any] = {"query": prepared.text, "operationName": prepared.name}
-    if variables:
-        payload["variables"] = dict(variables)
+    declared = {name: value for name, value in variables.items() if name in prepared.variables}
+    if declared:
+        payload["variables"] = declared
     return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
 
 

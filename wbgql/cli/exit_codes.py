@@ -41,6 +41,7 @@ CODES: dict[type[BaseException], int] = {
     errors.RateLimited: TRY_LATER,
     errors.ServerUnavailable: TRY_LATER,
     errors.ResponseError: INTERNAL,
+    errors.SchemaMismatch: INTERNAL,
     errors.ResultError: INTERNAL,
     errors.SafetyError: NOT_APPROVED,
     errors.Held: HELD,

@@ -13,7 +13,7 @@ from wbgql.documents.effects import Call
 from wbgql.documents.operations import Echo, Prepared, Variable
 from wbgql.errors import DocumentError
 from wbgql.forks import lazy
-from wbgql.resources import queries_dir, schema_file
+from wbgql.resources import client_schema_file, queries_dir, schema_file
 
 if TYPE_CHECKING:
     from graphql import (
@@ -85,18 +85,25 @@ class Documents:
         return load_schema(self._schema_file)
 
     def validate(self) -> None:
-        """Check all documents together against the SDL.
+        """Check all documents together against the SDL, and `@optional` against its own rules.
 
         Raises:
             DocumentError: with file and line of the first mistake; the others are counted.
         """
-        from graphql import DocumentNode, validate
+        from graphql import DocumentNode, extend_schema, validate
+
+        from wbgql.documents.optional_rules import check_optional
 
         definitions = tuple(self._definitions.all())
-        errors = validate(self.schema, DocumentNode(definitions=definitions))
+        schema = extend_schema(self.schema, parse_file(client_schema_file()))
+        errors = validate(schema, DocumentNode(definitions=definitions))
         if errors:
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             raise _make_error(errors[0], more=more) from errors[0]
+        for name, operation in self._definitions.operations.items():
+            for node in (operation, *self._needed_fragments(operation)):
+                if mistake := check_optional(node, query=operation.operation.value == "query"):
+                    raise _error_at(mistake[0], f"{name}: {mistake[1]}")
 
     def operation_node(self, name: str) -> OperationDefinitionNode:
         """Return the syntax tree of an operation.
@@ -157,17 +164,25 @@ class Documents:
     def _prepare(self, operation: OperationDefinitionNode) -> Prepared:
         from graphql import print_ast
 
-        nodes = [operation, *self._needed_fragments(operation)]
+        from wbgql.documents.tailoring import Variants
+
+        fragments = self._needed_fragments(operation)
         file, line = _where(operation)
         assert operation.name is not None  # an anonymous one was refused when it was read
+        query = operation.operation.value == "query"
+        variants = Variants(operation, fragments, lambda: self.schema) if query else None
         return Prepared(
             name=operation.name.value,
-            text="\n\n".join(print_ast(node) for node in nodes),
-            kind="query" if operation.operation.value == "query" else "mutation",
+            text=variants.get({}).text
+            if variants is not None
+            else "\n\n".join(map(print_ast, (operation, *fragments))),
+            kind="query" if query else "mutation",
             variables={variable.name: variable for variable in _variables(operation)},
             file=file or "",
             line=line or 0,
             echoes=tuple(self._echoes(operation.selection_set, ())),
+            variants=variants,
+            about=_about(operation),
         )
 
     def _echoes(self, selections: SelectionSetNode, path: tuple[str, ...]) -> Iterator[Echo]:
@@ -370,6 +385,16 @@ def spreads_of(node: Node) -> list[str]:
 
     visit(node, Collect())
     return names
+
+
+def _about(operation: OperationDefinitionNode) -> str:
+    """The first sentence of the comment right above an operation."""
+    lines: list[str] = []
+    token = operation.loc.start_token.prev if operation.loc is not None else None
+    while token is not None and token.kind.value == "Comment":
+        lines.append((token.value or "").strip())
+        token = token.prev
+    return " ".join(reversed(lines)).split(". ")[0].rstrip(".:")
 
 
 def _where(node: Any) -> tuple[str | None, int | None]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+if TYPE_CHECKING:
+    from wbgql.documents.tailoring import Variants
+
 T = TypeVar("T")
 
-# The value of a field that the operation did not ask for. It is false, and not None. Typed as Any, so that
-# it can be the default of a field of any type.
+# The value of a field that the operation did not ask for, or that it can do without (`@optional`) and the
+# server's schema lacks. It is false, and not None. Typed as Any, so that it can be the default of a field of
+# any type.
 NOT_FETCHED: Any = msgspec.UNSET
 
 
@@ -86,6 +90,8 @@ class Prepared:
     """An operation ready to send: `text` holds it and the fragments it needs, nothing else.
 
     `result` is the type that an answer's `data` may be decoded into at once; left alone, it stays JSON.
+    `variants`: what a query can be sent as, for one call and one server; a mutation is sent as it is.
+    `about`: the first sentence of the comment above the operation.
     """
 
     name: str
@@ -96,3 +102,16 @@ class Prepared:
     line: int
     echoes: tuple[Echo, ...] = ()
     result: Any = msgspec.Raw
+    variants: Variants | None = field(default=None, repr=False, compare=False)
+    about: str = ""
+
+    def fitted(self, variables: Mapping[str, Any], missing: frozenset[str]) -> Prepared:
+        """Return it without the parts that a call switches off, and those that are `missing` and optional.
+
+        Its `variables` are then those that the shorter text declares.
+        """
+        if self.variants is None:
+            return self
+        text = self.variants.get(variables, missing)
+        kept = {name: each for name, each in self.variables.items() if name in text.variables}
+        return replace(self, text=text.text, variables=kept)

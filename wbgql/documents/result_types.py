@@ -30,6 +30,7 @@ from msgspec import inspect
 
 from wbgql.documents.loading import Documents
 from wbgql.documents.operations import Operation
+from wbgql.documents.tailoring import may_leave_out
 from wbgql.errors import DocumentError
 
 Composite = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
@@ -55,9 +56,10 @@ def check_result_types(documents: Documents, operations: Iterable[Operation[Any]
 
     Every selected name has a field and every field without a default is selected; what may
     be null in the SDL may be None in the type; lists are lists; scalars and enums fit. What is not
-    selected, or what `@include`, `@skip` or a narrower type condition may leave out, is `NOT_FETCHED`
-    by default, since it must not look null or empty. A union of Structs tagged with `__typename` is
-    checked per tag. Operations whose result is not a Struct (users' own `dict`) are not looked into.
+    selected, or what `@include`, `@skip`, `@optional` or a narrower type condition may leave out, is
+    `NOT_FETCHED` by default, since it must not look null or empty. A union of Structs tagged with
+    `__typename` is checked per tag. Operations whose result is not a Struct (users' own `dict`) are not
+    looked into.
 
     Raises:
         DocumentError: naming file, operation and path of the first that does not fit.
@@ -122,9 +124,7 @@ class _Check:
     ) -> None:
         """Gather what may come back for `parent`, by response name, fragments spread out."""
         for node in selections:
-            sure = always and not any(
-                item.name.value in ("include", "skip") for item in node.directives or ()
-            )
+            sure = always and not any(map(may_leave_out, node.directives or ()))
             if isinstance(node, FieldNode):
                 self.add(selected, parent, node, always=sure)
                 continue

@@ -107,9 +107,7 @@ class RunPage(list[RunNode]):
 
 
 LIST_RUNS = Operation("ListRuns", _ListRuns, paged=True)
-# For a server whose schema has no `keys` and no `totalCount`: config and summary travel whole.
-LIST_WHOLE_RUNS = Operation("ListWholeRuns", _ListRuns, paged=True)
 COUNT_RUNS = Operation("CountRuns", _CountRuns)
 GET_RUN = Operation("GetRun", _GetRun)
 LIST_RUN_IDS = Operation("ListRunIds", _ListRunIds, paged=True)
-OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, LIST_WHOLE_RUNS, COUNT_RUNS, GET_RUN, LIST_RUN_IDS)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, COUNT_RUNS, GET_RUN, LIST_RUN_IDS)

@@ -82,19 +82,17 @@ class Projection:
         """Whether some keys of a section are asked for and others are not."""
         return bool(self.config) or bool(self.summary)
 
-    def variables(self, *, keys: bool) -> dict[str, Any]:
-        """Variables of a page's operation; without `keys`, of the one that cannot name any."""
-        asked: dict[str, Any] = {
+    def variables(self) -> dict[str, Any]:
+        """Variables of a page's operation."""
+        return {
             "withConfig": self.config != (),
             "withSummary": self.summary != (),
             "withDetails": self.details,
             "withParts": self.parts,
             "withNotes": self.notes,
+            "configKeys": list(self.config) if self.config else None,
+            "summaryKeys": list(self.summary) if self.summary else None,
         }
-        if keys:
-            asked["configKeys"] = list(self.config) if self.config else None
-            asked["summaryKeys"] = list(self.summary) if self.summary else None
-        return asked
 
     def read_config(self, text: str) -> dict[str, Any]:
         """The asked keys of a config text, without W&B's wrapper and its internal `_wandb`.

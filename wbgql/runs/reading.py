@@ -8,9 +8,9 @@ from wbgql.cautions import warn
 from wbgql.connection import Connection
 from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarning, RequestError, ResponseError
 from wbgql.paths import ProjectPath
-from wbgql.runs.capabilities import capabilities_of, lacks_keys
+from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
-from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, LIST_WHOLE_RUNS, RunNode, real_path
+from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, RunNode, real_path
 from wbgql.runs.projections import Projection, unasked_keys
 from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
@@ -38,7 +38,7 @@ class PageReader:
     def fetch(
         self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
     ) -> Connection[RunNode]:
-        """Ask for a page and accept it. One request; once per session one more where the schema is old.
+        """Ask for a page and accept it. One request.
 
         Raises:
             NotFound: the project is missing, not visible, or vanished since the page before.
@@ -92,37 +92,20 @@ class PageReader:
     def _page(
         self, first: int, after: str | None, filters: dict[str, Any], total: bool
     ) -> Connection[RunNode]:
-        if not self.capabilities.projects:
-            return self._send(first, after, filters, None)
-        try:
-            page = self._send(first, after, filters, total)
-        except ResponseError as error:
-            if not lacks_keys(error):
-                raise
-            self.capabilities.takes_keys = False
-            return self._send(first, after, filters, None)
-        self.capabilities.takes_keys = True
-        return page
-
-    def _send(
-        self, first: int, after: str | None, filters: dict[str, Any], total: bool | None
-    ) -> Connection[RunNode]:
-        """Send the request; with `total` None, the one for an old schema."""
-        more = {} if total is None else {"withTotal": total}
-        operation = LIST_WHOLE_RUNS if total is None else LIST_RUNS
         project = self.session.execute(
-            operation,
+            LIST_RUNS,
             entity=self.path.entity,
             project=self.path.project,
             filters=dump_json(filters),
             order=self.question.order_text,
             first=first,
             after=after,
-            **self.question.sent.variables(keys=total is not None),
-            **more,
+            withTotal=total,
+            **self.question.sent.variables(),
         ).project
         if project is None or project.runs is None:
-            raise self._not_found(operation.name)
+            raise self._not_found(LIST_RUNS.name)
+        self.capabilities.asked = self.capabilities.asked or self.question.sent.is_partial
         self.path = real_path(project, self.path)
         return project.runs
 

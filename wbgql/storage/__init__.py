@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
+from wbgql.documents import NOT_FETCHED
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, UsageError
 from wbgql.frames.arrays import arrow
@@ -171,7 +172,8 @@ def _count_project(
             coverage.unread[found.version.path or found.version.name] = found.error
     coverage.counted_bytes[str(path)] = tally.total.total_bytes - before
     meter = get_meter(session, path)
-    coverage.metered_bytes[str(path)] = None if meter is None else meter.storage_bytes
+    metered = None if meter is None or meter.storage_bytes is NOT_FETCHED else meter.storage_bytes
+    coverage.metered_bytes[str(path)] = metered
     missed = 0 if meter is None else meter.run_count - (tally.total.runs - runs_before)
     if missed > 0:
         coverage.missed_runs[str(path)] = missed

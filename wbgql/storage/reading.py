@@ -10,7 +10,7 @@ from typing import Any
 
 from wbgql.artifacts import Version, VersionQuery, iter_versions, read_manifest
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import NamedProject, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, RequestError, ResponseError
 from wbgql.files import iter_files_of_project
@@ -26,11 +26,11 @@ class _User(Result, frozen=True):
     username: str | None
 
 
-class _RunBytes(Result, frozen=True):
+class _RunBytes(Result, frozen=True, kw_only=True):
     id: str
     name: str
-    storage_bytes: int
-    file_count: int | None
+    storage_bytes: int = NOT_FETCHED
+    file_count: int | None = NOT_FETCHED
     user: _User | None
 
 
@@ -45,7 +45,7 @@ class _ListRunBytes(Result, frozen=True):
 class Meter(NamedProject, frozen=True, kw_only=True):
     """What the server itself says a project holds."""
 
-    storage_bytes: int
+    storage_bytes: int = NOT_FETCHED
     run_count: int
 
 
@@ -56,6 +56,10 @@ class _GetProjectBytes(Result, frozen=True):
 LIST_RUN_BYTES = Operation("ListRunBytes", _ListRunBytes, paged=True)
 GET_PROJECT_BYTES = Operation("GetProjectBytes", _GetProjectBytes)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUN_BYTES, GET_PROJECT_BYTES)
+
+
+class _NoMeter(Exception):
+    """The server's schema has no meter for the files of runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,8 @@ def iter_run_bytes(session: Session, path: ProjectPath, *, list_files: bool = Fa
     if not list_files:
         try:
             yield from _iter_metered(session, path)
-        except ResponseError as error:
-            if "storageBytes" not in str(error) and "fileCount" not in str(error):
-                raise
+        except _NoMeter:
+            pass
         else:
             return
     for run, user, files in iter_files_of_project(session, path):
@@ -123,7 +126,10 @@ def iter_version_bytes(
 
 
 def get_meter(session: Session, path: ProjectPath) -> Meter | None:
-    """What the server's meter says of a whole project; None where it does not say. One request."""
+    """What the server's meter says of a whole project; None where it does not say. One request.
+
+    `storage_bytes` is `NOT_FETCHED` where the server's schema has no such meter.
+    """
     try:
         return session.execute(GET_PROJECT_BYTES, entity=path.entity, project=path.project).project
     except ResponseError:
@@ -148,6 +154,8 @@ def _iter_metered(session: Session, path: ProjectPath) -> Iterator[RunBytes]:
     ):
         run = RunPath(path.entity, path.project, node.name)
         user = node.user.username if node.user else None
+        if node.storage_bytes is NOT_FETCHED or node.file_count is NOT_FETCHED:
+            raise _NoMeter  # the server lacks the field, so this is the first run
         yield RunBytes(run, user, node.file_count or 0, node.storage_bytes)
 
 
