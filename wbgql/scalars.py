@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,3 +173,21 @@ def from_safe_json(value: Any) -> Any:
 def holds_non_finite(text: str) -> bool:
     """Whether a JSON text may hold one of these texts; quick, for those that do not."""
     return 'NaN"' in text or 'Infinity"' in text
+
+
+# What a spreadsheet takes for the beginning of a formula, also behind blanks, marks that are not seen, and in
+# the wide and small forms that it reads as the same signs. Written for RE2.
+# Source: OWASP, CSV Injection (2026); the Unicode forms of = + - @.
+FORMULA_PATTERN = (
+    "^[\\p{Z}\\p{Cc}\\p{Cf}]*[=+\\-@\\x{FF1D}\\x{FF0B}\\x{FF0D}\\x{FF20}\\x{FE66}\\x{FE62}\\x{FE63}\\x{FE6B}\\x{2212}]"
+    "|^[\\t\\r\\n]"
+)
+_FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212")
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take a cell with this text for a formula; the same as `FORMULA_PATTERN`."""
+    if text[:1] in ("\t", "\r", "\n"):
+        return True
+    seen = next((char for char in text if unicodedata.category(char)[0] not in "ZC"), "")
+    return seen in _FORMULA_SIGNS

@@ -151,7 +151,7 @@ def _tell(error: Exception, app: App) -> int:
     if app.debug:
         import traceback
 
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)).rstrip("\n"))
     if isinstance(error, ImportError):
         error = extras.missing(error) or error
     if isinstance(error, WbgqlError):

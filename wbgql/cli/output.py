@@ -25,9 +25,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LIST_FORMATS = ("table", "json", "jsonl", "csv")
 OBJECT_FORMATS = ("table", "json")
-# A spreadsheet takes a cell that starts so for a formula.
-# Source: OWASP, "CSV Injection" (2026).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 # What W&B stores for a negative infinity: a number to its readers.
 _NUMBERS_AS_TEXT = ("-Infinity",)
 # Widths of a table's columns, in cells of the terminal.
@@ -179,9 +176,21 @@ def _write_json(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> 
 def _write_csv(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
     import csv
 
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in listing.columns])
-    writer.writerows([_csv_cell(value) for value in listing.cells(item)] for item in items)
+    # A file keeps each character; a terminal would act on some.
+    shown: Callable[[str], str] = printable if stream.isatty() else str
+    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
+    writer.writerow([shown(_csv_cell(name)) for name in listing.columns])
+    writer.writerows([shown(_csv_cell(value)) for value in listing.cells(item)] for item in items)
+
+
+class _Lines:
+    """Ends lines with a line feed. The csv module quotes a `\\r` in a cell only where lines end with it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(f"{line[:-2]}\n")
 
 
 def _write_ids(listing: Listing[Any], items: Iterable[Any], stream: TextIO) -> None:
@@ -258,8 +267,10 @@ def _cell(value: Any) -> str:
 
 
 def _csv_cell(value: Any) -> str:
+    from wbgql.scalars import is_formula
+
     text = _text(value)
-    if isinstance(value, str) and text.startswith(_FORMULA_STARTS) and text not in _NUMBERS_AS_TEXT:
+    if isinstance(value, str) and text not in _NUMBERS_AS_TEXT and is_formula(text):
         text = f"'{text}"
     return text
 

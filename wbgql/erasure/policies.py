@@ -25,6 +25,7 @@ T = TypeVar("T")
 TAG_PREFIX = "erase-after:"
 MAX_FILE_BYTES = 1024 * 1024
 _DAY_S = 86_400
+_MAX_DEPTH = 20
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,6 +202,7 @@ def _load(content: str, where: str) -> Any:
     import yaml  # noqa: PLC0415  # of an extra
 
     try:
+        _refuse_unfolding(yaml.parse(content, Loader=yaml.SafeLoader), where)
         tree = yaml.compose(content, Loader=yaml.SafeLoader)
         _refuse_twice(tree, where)
         return yaml.safe_load(content)
@@ -208,6 +210,26 @@ def _load(content: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
         raise UsageError(f"{where}{place}: {getattr(error, 'problem', None) or 'not YAML'}") from error
+    except UsageError:
+        raise
+    except ValueError as error:  # a date that is none, a number with thousands of digits
+        raise UsageError(f"{where}: a value cannot be read: {error}") from error
+
+
+def _refuse_unfolding(events: Iterable[Any], where: str) -> None:
+    """Refuse what grows when it is read: aliases, of which a few lines make gigabytes, and deep nesting."""
+    import yaml  # noqa: PLC0415  # of an extra
+
+    depth = 0
+    for event in events:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise UsageError(
+                f"{where}, line {line}: write the value out: a policy file has no aliases (*name)"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise UsageError(f"{where}, line {line}: nested more than {_MAX_DEPTH} deep")
 
 
 def _refuse_twice(node: Any, where: str) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from wbgql.errors import StoreError, UsageError
 from wbgql.frames.arrays import arrow
-from wbgql.scalars import to_safe_json
+from wbgql.scalars import FORMULA_PATTERN, is_formula, to_safe_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +30,6 @@ FORMATS: tuple[FileFormat, ...] = ("parquet", "jsonl", "csv")
 Opener = Callable[[Path], IO[bytes]]
 """Opens a new file for writing; stands in for a disk in tests."""
 
-# A spreadsheet takes a cell that begins so for a formula. Source: OWASP, CSV Injection (2026).
-_FORMULA = "^[=+\\-@\\t\\r\\n]"
 _ROW_GROUP = 10_000
 _NON_FINITE_CELLS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
@@ -275,7 +273,9 @@ class _CsvWriter:
         kinds = [(field.name, pa.string() if _is_text(field.type) else field.type) for field in schema]
         self._file = file
         self._schema = pa.schema(kinds)
-        self._file.write(_csv_bytes(self._schema.empty_table(), headed=True))
+        # A key of the server's is a cell of the header like any other.
+        names = [f"'{field.name}" if is_formula(field.name) else field.name for field in self._schema]
+        self._file.write(_csv_bytes(self._schema.empty_table().rename_columns(names), headed=True))
 
     def write(self, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
@@ -346,6 +346,6 @@ def _csv_array(column: pa.Array) -> pa.Array:
         texts = [None if item is None else msgspec.json.encode(item).decode() for item in column.to_pylist()]
         return pa.array(texts, pa.string())
     if pa.types.is_string(column.type):
-        risky = pc.match_substring_regex(column, pattern=_FORMULA)
+        risky = pc.match_substring_regex(column, pattern=FORMULA_PATTERN)
         return pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
     return column
