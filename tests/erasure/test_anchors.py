@@ -16,10 +16,11 @@ from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.bundles import bundle_path
 from wbgql.erasure.case import Case
 from wbgql.erasure.certifying import Terms, certify
+from wbgql.erasure.closing import close
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.standings import read_standing
 from wbgql.erasure.verifying.claims import read_claims
-from wbgql.errors import NotVerified
+from wbgql.errors import NotVerified, UsageError
 
 
 def _ready(made: HandMadeCase) -> HandMadeCase:
@@ -128,3 +129,24 @@ def test_a_certificate_that_was_changed_is_no_permission_to_go_on(made, change, 
 
     with pytest.raises(NotVerified, match=why):
         check_signed_end(made.case)
+
+
+def test_a_ledger_from_before_the_case_was_closed_is_refused(tmp_path):
+    """Plan and ledger come back from a backup, and the folder says that the case was closed."""
+    made = _ready(HandMadeCase(tmp_path))
+    _copy_ledger(tmp_path / "erasure.sqlite", tmp_path / "early.sqlite")
+    close(made.case, CERTIFIER, made.bundle, verify=made.verify, incomplete="CANCELLED-1", now=made.now)
+    case = _with_ledger(made, tmp_path / "early.sqlite")
+
+    with pytest.raises(NotVerified, match=r"closing record .* signed: .* rolled back"):
+        check_signed_end(case)
+    with pytest.raises(NotVerified, match="closing record"):
+        read_claims(case)
+
+
+def test_a_closed_case_is_told_to_be_closed(tmp_path):
+    made = _ready(HandMadeCase(tmp_path))
+    close(made.case, CERTIFIER, made.bundle, verify=made.verify, incomplete="CANCELLED-1", now=made.now)
+
+    with pytest.raises(UsageError, match="closed"):
+        read_claims(made.case)
