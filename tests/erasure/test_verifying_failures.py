@@ -20,7 +20,7 @@ from wbgql.erasure.case import Case
 from wbgql.erasure.certifying import read_standing
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.verifying.job import Care, Reader, next_due, verify
-from wbgql.erasure.watching import count_sent, watch_once
+from wbgql.erasure.watching import count_deletions, watch_once
 from wbgql.paths import ProjectPath
 from wbgql.runs import list_run_ids
 from wbgql.server import start
@@ -233,7 +233,7 @@ def test_failure_26_a_run_that_somebody_else_erased_is_verified_and_not_counted_
 
     assert (made.verdict, made.counts["runs"], made.counts["runs_absent"]) == ("hidden", 2, 2)
     assert standing.counts.runs == {"hidden": 1, "erased_by_other": 1}
-    assert count_sent(case.ledger.entries(case.job)) == 1
+    assert count_deletions(case.ledger.entries(case.job)) == (1, 1)
 
 
 # ---- a server that is stopped and started on another store or with other settings ----

@@ -200,10 +200,11 @@ def _line(action: str, **fields: Any) -> bytes:
     return json.dumps({"action": action, "actor_email": "ada@example.org"} | given | fields).encode() + b"\n"
 
 
-def _read(content: bytes | Exception, sent: int = 2) -> tuple[Audit | None, FakeUrl]:
+def _read(content: bytes | Exception, sent: int = 2, hidden: int = 2) -> tuple[Audit | None, FakeUrl]:
     url = FakeUrl(content)
     end = START + timedelta(days=2)
-    return read_audit(url, "https://wandb.acme.test", {PROJECT}, start=START, end=end, sent=sent), url
+    given = {"start": START, "end": end, "sent": sent, "hidden": hidden}
+    return read_audit(url, "https://wandb.acme.test", {PROJECT}, **given), url
 
 
 def test_the_log_is_held_to_what_the_job_sent():
@@ -218,7 +219,7 @@ def test_the_log_is_held_to_what_the_job_sent():
 
     audit, url = _read(log)
 
-    assert audit == Audit(deletes=3, bulk_deletes=0, undeletes=1, sent=2)
+    assert audit == Audit(deletes=3, bulk_deletes=0, undeletes=1, sent=2, hidden=2)
     assert (audit.unexplained, audit.missing) == (2, 0)
     assert url.opened == ["https://wandb.acme.test/admin/audit_logs?startDate=2026-01-01&numDays=3"]
 
@@ -228,6 +229,15 @@ def test_a_deletion_that_the_log_does_not_show_is_missing():
 
     assert audit is not None
     assert (audit.unexplained, audit.missing) == (0, 1)
+
+
+@pytest.mark.parametrize("logged", [1, 2, 3])
+def test_a_deletion_whose_answer_was_lost_is_neither_missing_nor_somebody_elses(logged):
+    """One run was hidden for certain; of another, two requests may have arrived or not."""
+    audit, _ = _read(_line("run:delete") * logged, sent=3, hidden=1)
+
+    assert audit is not None
+    assert (audit.unexplained, audit.missing) == (0, 0)
 
 
 @pytest.mark.parametrize("error", [NotFound("no"), PermissionDenied("no")])

@@ -44,14 +44,17 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The log against the job, in the projects and the time of the job.
 
     `deletes`: runs deleted one by one; `bulk_deletes` and `undeletes`: requests, each for any number of runs.
-    `sent`: deletions that this job sent. `unexplained`: deletions beyond those, plus bulk deletions and
-    undeletions, none of which the job sends. `missing`: deletions of the job that the log does not show.
+    `sent`: deletions that this job may have sent, each attempt counted: one whose answer was lost may be in
+    the log or not. `hidden`: runs whose deletion was answered and proved. `unexplained`: deletions beyond
+    `sent`, plus bulk deletions and undeletions, none of which the job sends. `missing`: how many of `hidden`
+    the log does not show.
     """
 
     deletes: int
     bulk_deletes: int
     undeletes: int
     sent: int
+    hidden: int
 
     @property
     def unexplained(self) -> int:
@@ -61,7 +64,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def missing(self) -> int:
         """What the log should show and does not."""
-        return max(0, self.sent - self.deletes)
+        return max(0, self.hidden - self.deletes)
 
 
 def read_audit(
@@ -72,8 +75,9 @@ def read_audit(
     start: datetime,
     end: datetime,
     sent: int,
+    hidden: int,
 ) -> Audit | None:
-    """Count what the log says of runs of `projects` since `start`, and hold it to what the job sent.
+    """Count what the log says of runs of `projects` since `start`, and compare it with what the job did.
 
     None where there is no such log, or this key may not read it (an instance admin's may). One request for
     the whole days from `start` to `end`; streams.
@@ -87,13 +91,18 @@ def read_audit(
     path = "audit_logs" if urlsplit(base_url).hostname in _CLOUD else "admin/audit_logs"
     try:
         with fetcher.open(f"{base_url.rstrip('/')}/{path}?{query}") as chunks:
-            return reconcile(_entries(chunks), projects, start=start, sent=sent)
+            return reconcile(_entries(chunks), projects, start=start, sent=sent, hidden=hidden)
     except (NotFound, PermissionDenied):
         return None
 
 
 def reconcile(
-    entries: Iterable[Entry], projects: Collection[ProjectPath], *, start: datetime, sent: int
+    entries: Iterable[Entry],
+    projects: Collection[ProjectPath],
+    *,
+    start: datetime,
+    sent: int,
+    hidden: int,
 ) -> Audit:
     """Count the entries of `projects` since `start`; whole seconds, as some logs have no more."""
     seen: Counter[str] = Counter()
@@ -103,7 +112,13 @@ def reconcile(
         if entry.succeeded and where in projects and parse_datetime(entry.timestamp) >= since:
             seen[entry.action] += 1
     undeletes = sum(seen[action] for action in _UNDELETE)
-    return Audit(deletes=seen[_DELETE], bulk_deletes=seen[_DELETE_MANY], undeletes=undeletes, sent=sent)
+    return Audit(
+        deletes=seen[_DELETE],
+        bulk_deletes=seen[_DELETE_MANY],
+        undeletes=undeletes,
+        sent=sent,
+        hidden=hidden,
+    )
 
 
 def _entries(chunks: Iterable[bytes]) -> Iterator[Entry]:

@@ -130,18 +130,14 @@ def watch_once(
     return seen
 
 
-def count_sent(entries: Iterable[Entry]) -> int:
-    """How many deletions of runs a journal says were sent, or may have been, and led to a hidden run."""
-    bodies = (entry.body for entry in entries if entry.kind == "outcome")
-    return sum(_is_sent_deletion(body) for body in bodies)
-
-
-def _is_sent_deletion(body: Mapping[str, Any]) -> bool:
-    if body.get("action") != "run":
-        return False
-    if body.get("outcome") == "gone_after_attempt":
-        return True
-    return body.get("outcome") == "hidden" and body.get("attempts", 0) > 0
+def count_deletions(entries: Iterable[Entry]) -> tuple[int, int]:
+    """Count the deletions of runs that may have been sent, and those that hid a run for certain."""
+    sent = hidden = 0
+    for entry in entries:
+        if entry.body.get("action") == "run":
+            sent += entry.kind == "intent"
+            hidden += entry.kind == "outcome" and entry.body.get("outcome") == "hidden"
+    return sent, hidden
 
 
 def _verdict(
@@ -181,13 +177,15 @@ def _late(reader: Reader, claims: Claims, reads: Reads) -> list[Collection]:
 def _audit(case: Case, reader: Reader, now: datetime) -> Audit | None:
     if reader.fetcher is None:
         return None
+    sent, hidden = count_deletions(case.ledger.entries(case.job))
     return read_audit(
         reader.fetcher,
         case.plan.server.base_url,
         set(case.plan.project_paths),
         start=parse_datetime(case.ledger.job(case.job).created_at),
         end=now,
-        sent=count_sent(case.ledger.entries(case.job)),
+        sent=sent,
+        hidden=hidden,
     )
 
 
