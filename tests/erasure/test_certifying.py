@@ -93,6 +93,34 @@ def test_a_provider_s_word_is_said_to_be_one(made):
     assert "'TICKET-9'. Nobody here saw it." in certificate.statement[-1]
 
 
+def test_what_a_look_at_the_store_found_is_said_whatever_the_provider_attests(made):
+    made.apply()
+    made.pass_(days=7)
+    made.verify()
+    made.verify("present")
+    certificate = made.certify(attest="TICKET-9").signed.certificate
+
+    assert certificate.stage == "PROVIDER_ATTESTED"
+    assert "a look at the store (local) found something of them there" in certificate.statement[-1]
+
+    made.verify("absent")
+
+    assert not any("found something" in line for line in made.certify().signed.certificate.statement)
+
+
+def test_a_window_that_ended_before_the_certificate_is_not_said_to_be_open(made):
+    made.apply()
+    made.verify()
+    assert "can still bring them back, until" in made.certify().signed.certificate.statement[-2]
+
+    made.pass_(days=30)
+    certificate = made.certify().signed.certificate
+
+    assert certificate.stage == "HIDDEN"
+    assert "could bring them back, until" in certificate.statement[-2]
+    assert "still" not in certificate.statement[-2]
+
+
 @pytest.mark.parametrize("verdict", [None, "cannot_verify", "not_hidden", "absent"])
 def test_19_nothing_is_certified_that_was_not_proved(made, verdict):
     made.apply()

@@ -206,6 +206,9 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
             "not known.",
             "reader_job": "with the job's key",
             "reader_second": "with a second key",
+            "restorable_until": "Whoever had the right could bring them back, {until}, and no verification "
+            "since then proves that nobody did.",
+            "still_stored": "At {at} a look at the store ({store}) found something of them there.",
             "window": "They were absent again at {at}, after the {kind} undelete window, which ended at "
             "{ended} ({source}). Whether the server restores runs after it was not tried.",
         },
@@ -286,7 +289,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     gone before, `perhaps_ours` after a request that may have done it. `reader`: whose key the proof was read
     with.
     `controls`: those of the proof. `hidden_at`, `window_at`, `store_at`:
-    when each stage was proved. `window`: the binding clock, `window_ends_at` when it ends.
+    when each stage was proved. `window`: the binding clock, `window_ends_at` when it ends; `has_ended`:
+    it did before this was said. `still_stored`: when and where the last look of a probe found something.
     """
 
     matched: int
@@ -300,6 +304,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     hidden_at: str
     window: Clock
     window_ends_at: str | None
+    has_ended: bool = False
+    still_stored: list[tuple[str, str]] = []
     window_at: str | None = None
     store_at: str | None = None
     stores: list[str] = []
@@ -320,6 +326,7 @@ def facts_of(certificate: Certificate) -> Facts:
     if hidden is None or proof is None:
         raise NotVerified("the certificate lacks its first step, or the verification that it rests on")
     at = {stage: step.at for stage, step in steps.items()}
+    ends = None if window is None else window.ends_at
     return Facts(
         matched=certificate.population.matched,
         claimed=certificate.population.claimed,
@@ -333,7 +340,15 @@ def facts_of(certificate: Certificate) -> Facts:
         window=Clock(name="undelete_window", seconds=None, source="unknown")
         if window is None
         else window.clock,
-        window_ends_at=None if window is None else window.ends_at,
+        window_ends_at=ends,
+        has_ended=ends is not None and parse_datetime(ends) <= parse_datetime(certificate.issued_at),
+        still_stored=[
+            (look.at, look.probe or "")
+            for look in {
+                look.probe: look for look in certificate.verifications if look.kind == "storage"
+            }.values()
+            if look.verdict == "present"
+        ],
         window_at=at.get("WINDOW_PASSED"),
         store_at=at.get("STORAGE_VERIFIED"),
         stores=certificate.stores,
@@ -356,6 +371,7 @@ def statement(stage: Stage, facts: Facts, *, is_test: bool, words: Words = NEWES
         words.sentence("by_others", were=_were(facts.by_others)) if facts.by_others else "",
         words.sentence("perhaps_ours", were=_were(facts.perhaps_ours)) if facts.perhaps_ours else "",
         *_LATER[stage](facts, words),
+        *(words.sentence("still_stored", at=when(at), store=store) for at, store in facts.still_stored),
     )
 
 
@@ -425,7 +441,9 @@ def _after_hidden(facts: Facts, words: Words) -> Iterable[str]:
         until = words.sentence("until_unknown")
     else:
         until = words.sentence("until", at=when(facts.window_ends_at), source=_source(facts.window, words))
-    return words.sentence("restorable", until=until), words.sentence("assume_stored")
+    # Version 1 has one sentence for a window that is open and for one that ended and was not read after.
+    ended = words.sentence("restorable_until", until=until) if facts.has_ended else ""
+    return ended or words.sentence("restorable", until=until), words.sentence("assume_stored")
 
 
 def _absent_again(facts: Facts, words: Words) -> str:
