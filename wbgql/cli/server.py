@@ -187,21 +187,32 @@ def purge_command(system_artifacts: bool, format_: str | None, output: Path | No
 @server_group.command(
     "clock",
     short_help="Set the clock of a store ahead.",
-    epilog=examples("wbgql server clock --data ./store", "wbgql server clock --advance 7d --data ./store"),
+    epilog=examples(
+        "wbgql server clock --data ./store",
+        "wbgql server clock --advance 7d --data ./store",
+        "wbgql server clock --confirm --data ./store",
+    ),
 )
 @click.option("--advance", callback=_seconds, default="0s", metavar="7d", help="By how much.")
+@click.option("--confirm", is_flag=True, help="The machine's clock is right: purge by it.")
 @data_option
 @object_options()
 @global_options()
-def clock_command(advance: float, format_: str | None, output: Path | None) -> None:
+def clock_command(advance: float, confirm: bool, format_: str | None, output: Path | None) -> None:
     """Print the time of a store, after setting its clock further ahead if asked to.
 
     A running server follows at once: what "the day after" or "after retention" looks like can be tried. It
     never goes back.
-    """
-    from wbgql.server import advance_clock
 
-    write_object({"now": advance_clock(data_dir(), advance).isoformat()}, format_, output)
+    `doubted_s` is by how many seconds the machine's own clock went ahead of the time that surely passed.
+    Purges wait by that much until the clock is set right, or --confirm says that it is.
+    """
+    from wbgql.server import advance_clock, clock_doubt, confirm_clock
+
+    if confirm:
+        confirm_clock(data_dir())
+    now = advance_clock(data_dir(), advance).isoformat()
+    write_object({"now": now, "doubted_s": clock_doubt(data_dir())}, format_, output)
 
 
 @server_group.command(

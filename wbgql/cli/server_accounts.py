@@ -12,6 +12,32 @@ from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.cli.server_store import data_dir, data_option
 
+key_file_option = click.option(
+    "--key-file",
+    metavar="FILE",
+    callback=not_empty,
+    help="Read the key from a file, or from standard input with -, so that no list of processes shows it.",
+)
+_MAX_KEY_BYTES = 4096
+
+
+def _given_key(key: str | None, key_file: str | None) -> str | None:
+    """The key of --key or --key-file; None where neither is given."""
+    if key_file is None:
+        return key
+    if key is not None:
+        raise click.UsageError("--key and --key-file say the same: give one of them")
+    try:
+        with click.open_file(key_file, "rb") as file:
+            text: str = file.read(_MAX_KEY_BYTES + 1).decode("ascii").strip()
+    except OSError as error:
+        raise click.BadParameter(f"{key_file!r}: {error.strerror}", param_hint="--key-file") from error
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{key_file!r} holds no key: not ASCII", param_hint="--key-file") from error
+    if not text or len(text) > _MAX_KEY_BYTES:
+        raise click.BadParameter(f"{key_file!r} holds no key", param_hint="--key-file")
+    return text
+
 
 @click.group("user", short_help="Users of a store.", epilog=examples("wbgql server user list"))
 def user_group() -> None:
@@ -21,21 +47,26 @@ def user_group() -> None:
 @user_group.command(
     "add",
     short_help="Add a user, or one more key for one who exists.",
-    epilog=examples("wbgql server user add ada", "wbgql server user add root --admin --data ./store"),
+    epilog=examples(
+        "wbgql server user add ada",
+        "wbgql server user add root --admin --data ./store",
+        "wbgql server user add ada --key-file ada.key",
+    ),
 )
 @click.argument("name", callback=not_empty)
 @click.option("--key", callback=not_empty, help="At least 40 characters; made and shown if left out.")
+@key_file_option
 @click.option("--admin", is_flag=True, help="May do everything.")
 @data_option
 @object_options()
 @global_options()
 def add_user_command(
-    name: str, key: str | None, admin: bool, format_: str | None, output: Path | None
+    name: str, key: str | None, key_file: str | None, admin: bool, format_: str | None, output: Path | None
 ) -> None:
     """Add the user NAME and print the key."""
     from wbgql.server import add_user
 
-    made = add_user(data_dir(), name, key, admin=admin)
+    made = add_user(data_dir(), name, _given_key(key, key_file), admin=admin)
     write_object({"user": name, "admin": admin, "api_key": made}, format_, output)
 
 
@@ -67,14 +98,19 @@ def key_group() -> None:
 )
 @click.argument("user", callback=not_empty)
 @click.option("--key", callback=not_empty, help="At least 40 characters; made and shown if left out.")
+@key_file_option
 @data_option
 @object_options()
 @global_options()
-def rotate_key_command(user: str, key: str | None, format_: str | None, output: Path | None) -> None:
+def rotate_key_command(
+    user: str, key: str | None, key_file: str | None, format_: str | None, output: Path | None
+) -> None:
     """Give USER one new key and print it. All keys USER had are refused at once, by a running server too."""
     from wbgql.server import rotate_key
 
-    write_object({"user": user, "api_key": rotate_key(data_dir(), user, key)}, format_, output)
+    write_object(
+        {"user": user, "api_key": rotate_key(data_dir(), user, _given_key(key, key_file))}, format_, output
+    )
 
 
 @click.group("org", short_help="Organizations.", epilog=examples("wbgql server org add acme --member ada"))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wbgql.server.stores import add_team as add_team
     from wbgql.server.stores import add_user as add_user
     from wbgql.server.stores import advance_clock as advance_clock
+    from wbgql.server.stores import clock_doubt as clock_doubt
+    from wbgql.server.stores import confirm_clock as confirm_clock
     from wbgql.server.stores import list_users as list_users
     from wbgql.server.stores import restrict_project as restrict_project
     from wbgql.server.stores import rotate_key as rotate_key
@@ -46,6 +48,8 @@ _HOMES = {
     "restrict_project": "stores",
     "share_project": "stores",
     "advance_clock": "stores",
+    "clock_doubt": "stores",
+    "confirm_clock": "stores",
     "purge": "purges",
     "PurgeReport": "retention",
     "audit_log": "purges",
@@ -70,6 +74,8 @@ __all__ = [
     "restrict_project",
     "share_project",
     "advance_clock",
+    "clock_doubt",
+    "confirm_clock",
     "purge",
     "PurgeReport",
     "audit_log",

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
@@ -50,11 +50,12 @@ from wbgql.server import (
     retention,
     runs,
 )
+from wbgql.server.access_log import public_path
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
 from wbgql.server.graphql import Answer, Api
-from wbgql.server.statuses import status_of
+from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import Row, frozen
 from wbgql.server.work import Work
 
@@ -136,7 +137,12 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         Route("/healthz", server.health, methods=["GET"]),
         *pages.make_routes(backend, authenticate, _content, server.perform),
     ]
-    handlers: Mapping[Any, Any] = {WbgqlError: _on_error, HTTPException: _on_http_error, Exception: _on_bug}
+    handlers: Mapping[Any, Any] = {
+        WbgqlError: _on_error,
+        HTTPException: _on_http_error,
+        ClientDisconnect: _on_leaving,
+        Exception: _on_bug,
+    }
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     app.state.server = server
     return app
@@ -421,7 +427,8 @@ def _content(backend: Backend, file: Row) -> Response:
 
 async def _on_error(_request: Request, error: Exception) -> Response:
     status = status_of(error)
-    response = _json({"errors": [{"message": str(error)}], "error": str(error)}, status)
+    message = public_message(error)
+    response = _json({"errors": [{"message": message}], "error": message}, status)
     if status in (401, 408, 413):
         # What is left of the body is not read.
         response.headers["Connection"] = "close"
@@ -432,6 +439,12 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_http_error(_request: Request, error: HTTPException) -> Response:
     return _json({"error": error.detail, "errors": [{"message": error.detail}]}, error.status_code)
+
+
+async def _on_leaving(request: Request, _error: Exception) -> Response:
+    """The caller went while it sent its body. Nobody reads the answer."""
+    log.warning("given up by its caller: %s %s", request.method, public_path(request.url.path))
+    return Response(status_code=499)
 
 
 async def _on_bug(_request: Request, _error: Exception) -> Response:

@@ -38,7 +38,8 @@ from wbgql.server.backend import Context
 from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
 from wbgql.server.registry import Resolvers, bind
-from wbgql.server.statuses import status_of
+from wbgql.server.statuses import public_message, status_of
+from wbgql.server.store import STORE_FAILURES
 from wbgql.server.visibility import guard, read_key
 
 log = logging.getLogger("wbgql.server")
@@ -149,6 +150,10 @@ class Api:
             field_resolver=read_key,
         )
         work.check()
+        for error in result.errors or ():
+            # The executor has caught what the store's own guard, around this call, knows how to tell.
+            if isinstance(error.original_error, STORE_FAILURES):
+                raise error.original_error
         # Taken out: graphql-core's executor is part of a reference cycle that holds the context, and would
         # keep megabytes until the next collection.
         while context.prebuilt:
@@ -188,5 +193,5 @@ def error_body(error: GraphQLError) -> dict[str, Any]:
     code = next((code for kind, code in _CODES if isinstance(cause, kind)), None)
     if code is None:
         log.error("internal error at %s", error.path, exc_info=cause)
-    message = "internal error" if code is None else str(cause)
+    message = "internal error" if code is None else public_message(cause)
     return {"message": message, "path": error.path, "extensions": {"code": code or "INTERNAL"}}

@@ -24,8 +24,8 @@ def purge(
 ) -> PurgeReport:
     """Destroy what was deleted a retention time ago. See `retention.purge`.
 
-    Goes by what the server last ran with, and by the store's clock, unless given: `retention_s` is then for
-    runs and artifacts, `system_artifacts` for those of purged runs.
+    Goes by what the server last ran with, and by the store's clock without time that is in doubt, unless
+    given: `retention_s` is then for runs and artifacts, `system_artifacts` for those of purged runs.
     """
     with opened(data) as store:
         periods = clocks.kept_periods(store)
@@ -33,7 +33,8 @@ def purge(
             periods = replace(periods, runs_s=retention_s, artifacts_s=retention_s)
         if system_artifacts is not None:
             periods = replace(periods, system_artifacts=system_artifacts)
-        instant = now or StoreClock(store)()
+        clocks.doubted_s(store, clocks.read_machine())
+        instant = now or StoreClock(store).confirmed()
         return retention.purge(store, Blobs(data / "blobs"), now=instant, periods=periods)
 
 

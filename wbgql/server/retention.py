@@ -89,7 +89,7 @@ def list_restorable(context: Context, project: Row) -> list[Row]:
         return []
     where, params = scope
     kept_for = timedelta(seconds=context.backend.settings.retention_s)
-    cutoff = to_text(context.backend.clock() - kept_for)
+    cutoff = to_text(context.backend.clock.confirmed() - kept_for)
     sql = f"SELECT name, deleted_at FROM runs WHERE {where} AND deleted_at > ?"  # noqa: S608
     return [
         {"name": name, "deletedAt": at, "undoUntil": to_text(parse_datetime(at) + kept_for)}
@@ -105,7 +105,7 @@ def restore(context: Context, db: Connection, project: Row, found: Sequence[Row]
         ResponseError: the retention of all of them has passed (status 410).
     """
     kept_for = timedelta(seconds=context.backend.settings.retention_s)
-    cutoff = to_text(context.backend.clock() - kept_for)
+    cutoff = to_text(context.backend.clock.confirmed() - kept_for)
     still_kept = [
         run
         for run in found

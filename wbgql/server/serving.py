@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -167,7 +167,15 @@ async def _purge_often(backend: Backend) -> None:
 
 
 def _purge(backend: Backend) -> None:
-    retention.purge(backend.store, backend.blobs, now=backend.clock(), periods=backend.settings.periods)
+    doubted_s = clocks.doubted_s(backend.store, clocks.read_machine())
+    if doubted_s:
+        log.warning(
+            "the machine's clock is %d s ahead of the time that passed: purges wait by that much until"
+            " `wbgql server clock --confirm` says that it is right",
+            doubted_s,
+        )
+    now = backend.clock() - timedelta(seconds=doubted_s)
+    retention.purge(backend.store, backend.blobs, now=now, periods=backend.settings.periods)
 
 
 async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:

@@ -246,6 +246,13 @@ def row(db: Connection, sql: str, params: Sequence[Any] | dict[str, Any] = ()) -
     return dict(zip((column[0] for column in cursor.get_description()), first, strict=True))
 
 
+STORE_FAILURES = (
+    *(apsw.CorruptError, apsw.NotADBError, apsw.BusyError, apsw.LockedError, apsw.FullError),
+    *(apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError),
+)
+"""What SQLite raises that is no fault of ours; see `store_errors`."""
+
+
 @contextmanager
 def store_errors(file: Path) -> Iterator[None]:
     """Turn SQLite's and the file system's failures into `StoreError`."""

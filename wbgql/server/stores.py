@@ -84,3 +84,15 @@ def advance_clock(data: Path, seconds: float) -> datetime:
     with opened(data) as store:
         clocks.advance(store, seconds)
         return StoreClock(store)()
+
+
+def confirm_clock(data: Path) -> float:
+    """Believe the machine's clock; return by how many seconds it was in doubt. See `clocks.confirm`."""
+    with opened(data) as store:
+        return clocks.confirm(store)
+
+
+def clock_doubt(data: Path) -> float:
+    """By how many seconds the machine's clock is in doubt. See `clocks.doubted_s`."""
+    with opened(data) as store:
+        return clocks.doubted_s(store, clocks.read_machine())

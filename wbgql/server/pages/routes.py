@@ -19,7 +19,7 @@ from wbgql.server.pages.links import SERVICE, Links
 from wbgql.server.pages.rendering import HEADERS, Renderer
 from wbgql.server.pages.sessions import Sessions, set_cookie
 from wbgql.server.pages.visits import Answer, Content, Page, Visit
-from wbgql.server.statuses import status_of
+from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import Connection, Row, frozen
 
 MAX_FORM_BYTES = 8192
@@ -111,7 +111,7 @@ class _Pages:
                     return self._answer(request, viewer, answer)
             except WbgqlError as error:
                 status = status_of(error)
-                page = Page("error.html", {"status": status, "message": str(error)}, status)
+                page = Page("error.html", {"status": status, "message": public_message(error)}, status)
                 return self._answer(request, viewer, page)
 
     def _viewer(self, request: Request) -> Viewer | None:
