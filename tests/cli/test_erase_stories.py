@@ -114,7 +114,7 @@ def test_an_undelete_that_ignores_its_filter_on_day_two(shell, ignoring, tmp_pat
     assert [back["run"] for back in seen["came_back"]] == [1, 2]
     assert said.count("can be seen again") == 3  # two runs, and why the command ends so
     assert not [name for name in ("doomed", "stranger", *_canaries(world)) if name in said + json.dumps(seen)]
-    assert seen["audit"] == {"deletes": 3, "bulk_deletes": 0, "undeletes": 1, "sent": 2}
+    assert seen["audit"] == {"deletes": 3, "bulk_deletes": 0, "undeletes": 1, "sent": 2, "hidden": 2}
     shell.run(10, "certify", plan, "--key", key)
 
     _apply(shell, plan, digest)
