@@ -349,7 +349,7 @@ def test_d4_11_a_held_run_stops_everything_before_anything_is_sent(stage: Stage)
     case = stage.case(["a", "b"])
     stage.hold("run", f"admin/{stage.world.project}/b")
 
-    with pytest.raises(Held, match=r"1 of 2 runs that are to go are held \(numbers 1"):
+    with pytest.raises(Held, match=r"1 of 2 runs that are to go are held \(numbers 2;"):
         stage.apply(case)
 
     assert stage.proxy.mutations == []

@@ -179,6 +179,12 @@ def test_a_row_that_is_changed_after_the_start_is_not_acted_on(stage: Stage):
         "UPDATE actions SET number = 3 - number",
         "UPDATE actions SET run_no = 5 WHERE run_no = 1",
         "UPDATE actions SET action_no = 9 WHERE kind = 'file'",
+        "UPDATE actions SET action_no = 'x' WHERE kind = 'file'",
+        "UPDATE actions SET run_no = 'x' WHERE run_no = 1",
+        "UPDATE actions SET attempts = 'x'",
+        "UPDATE actions SET outcome = 'x'",
+        "UPDATE actions SET tags = '1'",
+        "UPDATE actions SET tags = '[1]'",
         "DELETE FROM actions WHERE run_no = 1",
     ],
 )

@@ -102,6 +102,7 @@ def check_holds(
 
 
 def _some(numbers: Sequence[int]) -> str:
+    """Name runs by their numbers as people see them, counted from 1."""
     more = len(numbers) - _NAMED_AT_MOST
-    named = ", ".join(map(str, numbers[:_NAMED_AT_MOST]))
+    named = ", ".join(str(number + 1) for number in numbers[:_NAMED_AT_MOST])
     return named if more <= 0 else f"{named} and {more} more"

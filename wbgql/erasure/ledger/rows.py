@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from wbgql.erasure import canonical
-from wbgql.erasure.actions import Action, ActionKind, NewAction
+from wbgql.erasure.actions import Action, ActionKind, NewAction, Outcome
 from wbgql.erasure.plans import PlannedArtifact, PlannedFile, PlannedRun
 from wbgql.errors import StoreError
 
@@ -16,6 +16,27 @@ _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
     "artifact": msgspec.json.Decoder(PlannedArtifact),
     "file": msgspec.json.Decoder(PlannedFile),
 }
+
+
+_TAGS = msgspec.json.Decoder(tuple[str, ...])
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """The plain columns of an action. SQLite keeps what it is given, of any type."""
+
+    number: int
+    run_no: int
+    action_no: int
+    kind: ActionKind
+    attempts: int
+    earlier_attempts: int
+    run_outcome: Outcome | None
+    outcome: Outcome | None
+    run_tags: str | None
+    sent_at: str | None
+    stopped_at: str | None
+    detail: str | None
+    done_at: str | None
 
 
 def action_row(job: str, action: NewAction) -> dict[str, Any]:
@@ -40,30 +61,30 @@ def to_action(row: Any) -> Action:
     """
     try:
         return _decode_action(row)
-    except (msgspec.DecodeError, KeyError) as error:
+    except (msgspec.DecodeError, TypeError) as error:
         raise StoreError(
-            f"the ledger is damaged: action {row.action_no} of run no. {row.run_no + 1} is none; "
-            "nothing more is sent"
+            f"the ledger is damaged: its row for action {row.action_no!r} of run index {row.run_no!r} is no "
+            "action; nothing more is sent"
         ) from error
 
 
 def _decode_action(row: Any) -> Action:
-    kind = cast("ActionKind", row.kind)
+    plain = msgspec.convert(row, _Row, from_attributes=True)
     return Action(
-        number=row.number,
-        run_no=row.run_no,
-        action_no=row.action_no,
-        kind=kind,
-        target=_TARGETS[kind].decode(row.target),
+        number=plain.number,
+        run_no=plain.run_no,
+        action_no=plain.action_no,
+        kind=plain.kind,
+        target=_TARGETS[plain.kind].decode(row.target),
         run=_TARGETS["run"].decode(row.run),
-        run_outcome=row.run_outcome,
-        run_tags=None if row.run_tags is None else tuple(msgspec.json.decode(row.run_tags)),
+        run_outcome=plain.run_outcome,
+        run_tags=None if plain.run_tags is None else _TAGS.decode(plain.run_tags),
         run_seen=bool(row.run_seen),
-        attempts=row.attempts,
-        earlier_attempts=int(row.earlier_attempts),
-        sent_at=row.sent_at,
-        stopped_at=row.stopped_at,
-        outcome=row.outcome,
-        detail=row.detail,
-        done_at=row.done_at,
+        attempts=plain.attempts,
+        earlier_attempts=plain.earlier_attempts,
+        sent_at=plain.sent_at,
+        stopped_at=plain.stopped_at,
+        outcome=plain.outcome,
+        detail=plain.detail,
+        done_at=plain.done_at,
     )
