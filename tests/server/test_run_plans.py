@@ -92,7 +92,7 @@ def fields(draw: Any) -> str:
         keys = draw(st.one_of(st.none(), KEYS, st.just("$keys"), st.just('"acc"')))
         given = "" if keys is None else f"(keys: {keys if isinstance(keys, str) else json.dumps(keys)})"
     if name == "user":
-        inner = f" {{ {draw(st.sampled_from(['username', 'name id', 'id email __typename', 'name name']))} }}"
+        inner = f" {{ {draw(st.sampled_from(['username', 'name id', 'id admin __typename', 'name name']))} }}"
     if name == "project":
         inner = f" {{ {draw(st.sampled_from(['name', 'entityName id', '__typename n: name']))} }}"
     # An alias of its own for each field and argument, so that what repeats goes together.
