@@ -123,6 +123,14 @@ class RunsTransport:
         found = self._matching(variables)
         return data_reply({"project": None if found is None else {"runCount": len(found)}})
 
+    def _CompareCounts(self, variables: dict[str, Any]) -> Reply:
+        counts = [self._matching({**variables, "filters": text}) for text in (variables["filters"], "{}")]
+        if counts[0] is None or counts[1] is None:
+            return data_reply({"project": None})
+        others = self._matching({**variables, "filters": variables["others"]}) or []
+        found = {"runCount": len(counts[0]), "others": len(others), "all": len(counts[1])}
+        return data_reply({"project": found})
+
     def _ListRuns(self, variables: dict[str, Any]) -> Reply:
         if not self._takes_keys:
             if errors := list(_refusals(self.texts[-1])):
@@ -170,7 +178,7 @@ class RunsTransport:
         node: dict[str, Any] = {
             "id": f"S-{variables['project']}-{run['name']}",
             "name": run["name"],
-            "displayName": run["name"],
+            "displayName": run.get("displayName", run["name"]),
             "state": run.get("state", "finished"),
             "tags": run.get("tags", []),
             "group": run.get("group"),
@@ -209,6 +217,8 @@ def _refusals(text: str) -> Iterator[dict[str, Any]]:
 def _document(run: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": run["name"],
+        "displayName": run.get("displayName", run["name"]),
+        "tags": run.get("tags", []),
         "createdAt": f"{run['createdAt']}Z",
         "state": run.get("state", "finished"),
         "config": {key: {"value": value} for key, value in run["config"].items()},

@@ -13,8 +13,9 @@ import pytest
 
 import wbgql as wb
 from tests.fake_runs import RunsTransport, make_run
+from tests.fakes import data_reply
 from wbgql.documents import Prepared
-from wbgql.errors import IgnoredWarning
+from wbgql.errors import IgnoredWarning, UnstableWarning
 from wbgql.paths import ProjectPath
 from wbgql.runs import RunSelection
 from wbgql.session import Session
@@ -70,11 +71,57 @@ ASKED = [
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: str(asked.get("where", asked)))
-def test_a_server_that_ignores_the_filter_is_noticed(asked: dict[str, Any]) -> None:
+def test_a_server_that_ignores_the_filter_is_noticed_and_the_filter_holds_here(asked: dict[str, Any]) -> None:
+    right = select(RunsTransport(*some_runs()), page_size=10, **asked).ids()
+    assert len(right) < 40
+
     with pytest.warns(IgnoredWarning, match=r"does not ask for \(here 'r\d+'\)") as told:
-        assert len(select(Deaf("filters", "{}", *some_runs()), page_size=10, **asked).ids()) == 40
+        assert select(Deaf("filters", "{}", *some_runs()), page_size=10, **asked).ids() == right
 
     assert len([one for one in told if issubclass(one.category, IgnoredWarning)]) == 1
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: str(asked.get("where", asked)))
+def test_a_limit_is_filled_where_the_server_ignores_the_filter(asked: dict[str, Any]) -> None:
+    right = select(RunsTransport(*some_runs()), limit=5, **asked).ids()
+
+    with pytest.warns(IgnoredWarning):
+        assert select(Deaf("filters", "{}", *some_runs()), limit=5, **asked).ids() == right
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: str(asked.get("where", asked)))
+def test_a_count_is_checked(asked: dict[str, Any]) -> None:
+    asked = {name: value for name, value in asked.items() if name != "select"}
+    right = len(select(RunsTransport(*some_runs()), **asked).ids())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IgnoredWarning)
+        assert select(RunsTransport(*some_runs()), **asked).count() == right
+    with pytest.warns(IgnoredWarning, match=f"counts 40 runs, and {right} match here"):
+        assert select(Deaf("filters", "{}", *some_runs()), **asked).count() == right
+
+
+def test_a_text_search_that_is_ignored_is_counted_here() -> None:
+    runs = [make_run(number, displayName="resnet" if number < 3 else "vit") for number in range(9)]
+
+    with pytest.warns(IgnoredWarning, match="counts 9 runs, and 3 match here"):
+        assert select(Deaf("filters", "{}", *runs), where=wb.run.display_name.contains("resnet")).count() == 3
+
+
+def test_a_count_that_cannot_be_checked_is_said_to_be_unchecked() -> None:
+    runs = [make_run(number, state="finished") for number in range(1001)]
+
+    with pytest.warns(IgnoredWarning, match="the count 1001 is unchecked"):
+        assert select(RunsTransport(*runs), filters={"state": "finished"}).count() == 1001
+
+
+def test_one_page_is_compared_with_its_total() -> None:
+    def short(_number: int, data: dict[str, Any]) -> Reply:
+        data["project"]["runs"]["edges"].pop()
+        return data_reply(data)
+
+    with pytest.warns(UnstableWarning, match="8 runs were read, 9 matched"):
+        select(RunsTransport(*some_runs(9), page_reply=short)).ids()
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: str(asked.get("where", asked)))
@@ -91,7 +138,6 @@ def test_a_server_that_heeds_the_filter_is_not_blamed(asked: dict[str, Any]) -> 
         {"where": wb.run.group == "b"},
         {"where": wb.run.user == "ada"},
         {"where": wb.run.host == "h"},
-        {"where": ACC > 2},
         {"filters": {"displayName": {"$contains": "X"}}},
         {"filters": {"group": {"$ne": None}}},
         {"filters": {"$or": [{"state": "killed"}, {"summary_metrics.acc": 7}]}},

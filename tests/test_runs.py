@@ -146,11 +146,17 @@ def test_first_asks_for_one_run() -> None:
 
 
 def test_count_is_one_small_request() -> None:
-    transport = FakeTransport({"project": {"runCount": 12345}})
+    where = {"entity": "acme", "project": "vision"}
+    transport = FakeTransport(
+        {"project": {"runCount": 12345, "others": 55, "all": 12400}}, {"project": {"runCount": 12400}}
+    )
 
     assert select(transport, where=wb.run.state == "crashed").count() == 12345
+    assert select(transport).count() == 12400
+    others = '{"$or":[{"state":null},{"state":{"$ne":"crashed"}}]}'
     assert transport.sent == [
-        ("CountRuns", {"entity": "acme", "project": "vision", "filters": '{"state":"crashed"}'})
+        ("CompareCounts", {**where, "filters": '{"state":"crashed"}', "others": others}),
+        ("CountRuns", {**where, "filters": "{}"}),
     ]
 
 
@@ -180,7 +186,9 @@ def test_a_server_that_fails_without_the_filter_too_is_not_the_filters_fault() -
 
 
 def test_a_failure_on_a_later_page_is_not_blamed_on_the_filter() -> None:
-    transport = FakeTransport(runs(node("a"), cursor="c1"), error_reply("boom", status=500))
+    transport = FakeTransport(
+        runs(node("a", summaryMetrics='{"loss": 2}'), cursor="c1"), error_reply("boom", status=500)
+    )
 
     with pytest.raises(ResponseError):
         list(select(transport, where=wb.summary["loss"] > 1))
@@ -199,7 +207,7 @@ def test_no_result_and_an_unknown_key_offers_the_nearest_names() -> None:
             )
         }
     }
-    transport = FakeTransport({"project": {"runCount": 0}}, fields)
+    transport = FakeTransport({"project": {"runCount": 0, "others": 3, "all": 3}}, fields)
 
     with pytest.warns(FilterWarning, match=r'summary\["val/ac"\]; did you mean summary\["val/acc"\]'):
         assert select(transport, where=wb.summary["val/ac"] > 0.5).count() == 0

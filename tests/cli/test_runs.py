@@ -126,7 +126,7 @@ def test_count_prints_a_bare_number(command) -> None:
 def test_count_of_a_misspelt_key_prints_no_number(command) -> None:
     got = command(
         "runs", "count", "acme/vision", "--where", 'summary["los"] < 1',
-        answers=[{"project": {"runCount": 0}}, fields("summary_metrics.loss")],
+        answers=[{"project": {"runCount": 0, "others": 3, "all": 3}}, fields("summary_metrics.loss")],
     )  # fmt: skip
 
     assert (got.code, got.out) == (2, "")
@@ -137,7 +137,7 @@ def test_count_of_a_misspelt_key_prints_no_number(command) -> None:
     ("argv", "nothing"),
     [
         (("runs", "list"), runs()),
-        (("runs", "count"), {"project": {"runCount": 0}}),
+        (("runs", "count"), {"project": {"runCount": 0, "others": 3, "all": 3}}),
         (("runs", "best", "--by", "group", "--metric", "created_at"), runs()),
         (("history",), runs()),
     ],
@@ -437,7 +437,10 @@ def test_an_order_by_a_key_with_a_dot_works_as_the_advice_says(command) -> None:
 
 def test_fields_tell_a_dot_in_a_key_from_nesting(command) -> None:
     listed = fields("summary_metrics.metrics/mAP_0.5", "summary_metrics.loss.max", "config.a.b.value")
-    counts = [{"project": {"runCount": 0}}, {"project": {"runCount": 2}}]
+    counts = [
+        {"project": {"runCount": 0, "others": 1, "all": 1}},
+        {"project": {"runCount": 2, "others": 1, "all": 3}},
+    ]
 
     got = command("fields", "acme/vision", answers=[listed, *counts])
 

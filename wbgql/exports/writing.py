@@ -224,7 +224,8 @@ class _Job:
     def _check_total(self, path: ProjectPath, cursor: Cursor) -> None:
         """Compare what several starts have written with the server's count: each saw its own part alone."""
         written = sum(part.rows for part in self.manifest.parts if part.project == str(path))
-        counted = self._select(path, cursor, "$lte").count() if cursor.since else 0
+        selection = self._select(path, cursor, "$lte")
+        counted = selection.count_matching(selection.filters) if cursor.since else 0
         if counted != written:
             message = f"{str(path)!r}: {written} runs were written and {counted} counted: runs came or went"
             self.manifest.moved.append(message)

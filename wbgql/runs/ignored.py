@@ -42,15 +42,16 @@ class Evidence:
         self._order = None if question.sorts_here else question.order
         self._tests = [] if question.rechecked else list(_tests(question))
 
-    def unwanted(self, nodes: Sequence[RunNode], project: ProjectPath) -> RunNode | None:
-        """Return a run that the filter does not ask for, or None where none is seen."""
+    def unwanted(self, nodes: Sequence[RunNode], project: ProjectPath) -> list[RunNode]:
+        """Return the runs that the filter does not ask for."""
         if not self._tests:
-            return None
-        for node in _spread(nodes):
+            return []
+        found = []
+        for node in nodes:
             document = Run(node, project, self._projection).to_document()
             if not all(holds(document) for holds in self._tests):
-                return node
-        return None
+                found.append(node)
+        return found
 
     def is_out_of_order(self, nodes: Sequence[RunNode], project: ProjectPath) -> bool:
         """Whether the runs do not come in the order asked for; numbers and instants are looked at."""

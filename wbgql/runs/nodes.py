@@ -72,6 +72,18 @@ class _CountRuns(Result, frozen=True):
     project: _RunCount | None
 
 
+class RunCounts(NamedProject, frozen=True, kw_only=True):
+    """How many runs match a filter, how many do not, and how many there are."""
+
+    run_count: int
+    others: int
+    all: int
+
+
+class _CompareCounts(Result, frozen=True):
+    project: RunCounts | None
+
+
 class _RunOf(NamedProject, frozen=True, kw_only=True):
     run: RunNode | None
 
@@ -108,6 +120,7 @@ class RunPage(list[RunNode]):
 
 LIST_RUNS = Operation("ListRuns", _ListRuns, paged=True)
 COUNT_RUNS = Operation("CountRuns", _CountRuns)
+COMPARE_COUNTS = Operation("CompareCounts", _CompareCounts)
 GET_RUN = Operation("GetRun", _GetRun)
 LIST_RUN_IDS = Operation("ListRunIds", _ListRunIds, paged=True)
-OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, COUNT_RUNS, GET_RUN, LIST_RUN_IDS)
+OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, COUNT_RUNS, COMPARE_COUNTS, GET_RUN, LIST_RUN_IDS)

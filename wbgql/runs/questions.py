@@ -67,12 +67,25 @@ class Question:
         if not self.bare or self.rest is not None:
             sent = replace(sent, parts=True)
         paths = set() if self.rest is None else set(fields_of(self.rest))
+        if not self.rechecked:
+            # What decides travels along, so that a server that ignores the filter is noticed.
+            paths.update(path for path in self.filtered if path.dotted is None)
         if self.order is not None and self.sorts_here:
             paths.add(self.order.path)
         if paths:
             sent = (sent | Projection.of(sorted(paths, key=str))).widened(paths)
         object.__setattr__(self, "shown", shown)
         object.__setattr__(self, "sent", sent)
+
+    @property
+    def others(self) -> dict[str, Any] | None:
+        """The filter for the runs for which `where` does not hold; None where it cannot be said."""
+        if self.where is None or self.rest is not None:
+            return None
+        try:
+            return compile_filter(~self.where, now=self.now)
+        except FilterError:
+            return None
 
     def with_order_sent(self) -> Question:
         """The same, with the values that it sorts by."""

@@ -10,7 +10,7 @@ from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarnin
 from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
-from wbgql.runs.nodes import COUNT_RUNS, LIST_RUNS, RunNode, real_path
+from wbgql.runs.nodes import COMPARE_COUNTS, COUNT_RUNS, LIST_RUNS, RunCounts, RunNode, real_path
 from wbgql.runs.projections import Projection, unasked_keys
 from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
@@ -23,7 +23,8 @@ _LOOKED_AT = 3
 class PageReader:
     """Reads pages and counts of one project for one question. `read`: runs that came so far.
 
-    `hidden`: rows of a page that came as null, without an error: runs this key may not see.
+    `hidden`: rows of a page that came as null, without an error: runs this key may not see. `unwanted`: ids
+    of runs that came and that the filter does not ask for.
     """
 
     def __init__(self, session: Session, path: ProjectPath, question: Question) -> None:
@@ -33,7 +34,9 @@ class PageReader:
         self.capabilities = capabilities_of(session)
         self.read = 0
         self.hidden = 0
-        self._evidence: Evidence | None = Evidence(question)
+        self.unwanted: set[str] = set()
+        self._evidence = Evidence(question)
+        self._told = False
 
     def fetch(
         self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
@@ -88,6 +91,23 @@ class PageReader:
         if project is None:
             raise self._not_found(COUNT_RUNS.name)
         return project.run_count
+
+    def compare_counts(self, others: dict[str, Any]) -> RunCounts:
+        """Ask how many runs match, how many match `others`, and how many there are. One request.
+
+        Raises:
+            NotFound: the project is missing or not visible.
+        """
+        project = self.session.execute(
+            COMPARE_COUNTS,
+            entity=self.path.entity,
+            project=self.path.project,
+            filters=dump_json(self.question.filters),
+            others=dump_json(others),
+        ).project
+        if project is None:
+            raise self._not_found(COMPARE_COUNTS.name)
+        return project
 
     def _page(
         self, first: int, after: str | None, filters: dict[str, Any], total: bool
@@ -145,15 +165,16 @@ class PageReader:
         ) from error
 
     def _notice_ignored(self, nodes: list[RunNode]) -> None:
-        """Warn once where the runs show that the filter or the order was not heeded."""
-        if self._evidence is None:
-            return
+        """Warn once where the runs show that the server ignores the filter or the order."""
         unwanted = self._evidence.unwanted(nodes, self.path)
-        if unwanted is not None:
+        self.unwanted.update(node.id for node in unwanted)
+        if self._told:
+            return
+        if unwanted:
             message = (
                 f"{str(self.path)!r}: the server gives runs that the filter does not ask for (here"
-                f" {unwanted.name!r}): it ignores the filter, or reads a part of it in another way;"
-                " .verified() leaves such runs out"
+                f" {unwanted[0].name!r}): it ignores the filter, or reads a part of it in another way;"
+                " such runs are left out here"
             )
         elif self._evidence.is_out_of_order(nodes, self.path):
             message = (
@@ -162,7 +183,7 @@ class PageReader:
             )
         else:
             return
-        self._evidence = None
+        self._told = True
         warn(IgnoredWarning(message))
 
     def _notice_unasked_keys(self, nodes: list[RunNode]) -> None:

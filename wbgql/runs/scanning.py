@@ -40,7 +40,7 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
     ahead = ReadAhead(ask, count=reader.count, limit=limit, latency_s=lambda: reader.session.stats.wait_s)
     changes = reader.session.changes
     total: int | None = None
-    given = pages = 0
+    given = 0
     began = changes.count
     try:
         fetch = iter_pages(
@@ -52,7 +52,6 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
             on_hidden=lambda _hidden: None,  # the reader has warned of the first
         )
         for page, nodes in fetch:
-            pages += 1
             if total is None and isinstance(page.total_count, int):
                 total = page.total_count
             given += len(nodes)
@@ -62,7 +61,7 @@ def scan_by_offset(reader: PageReader, limit: int | None) -> Iterator[list[RunNo
         ahead.close()
     if changes.count != began:
         return  # what this client changed is in neither number; `iter_pages` has seen to the rest
-    if with_total and pages > 1 and total is not None and given + reader.hidden != total:
+    if with_total and total is not None and given + reader.hidden != total:
         warn(
             UnstableWarning(
                 f"{str(reader.path)!r}: {given} runs were read, {total} matched at the beginning: runs came"

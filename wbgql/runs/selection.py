@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from typing import Any, Self, overload
 
 from wbgql.cautions import warn
-from wbgql.errors import FilterWarning, NotFound, NotRead, PermissionDenied, RequestError
+from wbgql.errors import (
+    FilterError,
+    FilterWarning,
+    IgnoredWarning,
+    NotFound,
+    NotRead,
+    PermissionDenied,
+    RequestError,
+)
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
 from wbgql.lazy import Lazy, LazyList, described
 from wbgql.paths import ProjectPath, RunPath
@@ -221,7 +229,11 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
     def count(self) -> int:
         """Return how many runs match, whatever the limit. One request for each project.
 
-        Where the client has to decide, all runs that the server matches are read for it.
+        The runs that do not match are counted too: if both counts do not add up to all runs, the server
+        ignores the filter or reads a part of it in another way. The runs are then read and counted here,
+        and an `IgnoredWarning` says so. A raw filter has no such other half: up to 1000 runs are read with
+        what decides; for more, an `IgnoredWarning` says that the count is unchecked. Where the client has
+        to decide, all runs that the server matches are read for it.
 
         Raises:
             NotFound: none of the projects named is there and visible.
@@ -233,7 +245,7 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
         total = 0
         for reader in self._readers(self.question, tally):
             try:
-                found = reader.count()
+                found = self._count(reader)
             except (NotFound, PermissionDenied) as error:
                 self._missed(reader, error, tally)
                 continue
@@ -244,6 +256,44 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
         if total == 0:
             self._warn_of_unknown_keys(self.read_projects, self.question.paths)
         return total
+
+    def _count(self, reader: PageReader) -> int:
+        """Count the runs of one project, and check the count as far as it can be."""
+        question = self.question
+        others = question.others
+        if others is not None:
+            counts = reader.compare_counts(others)
+            if counts.run_count + counts.others == counts.all:
+                return counts.run_count
+            found = counts.run_count
+        else:
+            found = reader.count()
+            if not question.filters or not found:
+                return found
+            if found > MAX_PAGE_SIZE:
+                warn(
+                    IgnoredWarning(
+                        f"{str(reader.path)!r}: the count {found} is unchecked: whether the server reads this"
+                        " filter as it was meant cannot be seen from a count"
+                    )
+                )
+                return found
+        here = RunSelection(self._session, reader.path, now=question.now)
+        asked = with_evidence(replace(question, limit=None, order=None, select=(), stable=False))
+        skipped: list[Run] = []
+        try:
+            counted = sum(1 for _ in matching_runs(asked, here._pages(asked), skipped.append))
+        except FilterError:
+            warn(IgnoredWarning(f"{str(reader.path)!r}: the count {found} is unchecked: {question.filters}"))
+            return found
+        if counted != found:
+            warn(
+                IgnoredWarning(
+                    f"{str(reader.path)!r}: the server counts {found} runs, and {counted} match here: it"
+                    " ignores the filter, or reads a part of it in another way; here stands the second number"
+                )
+            )
+        return counted
 
     def explain(self) -> Explanation:
         """Say what would be sent and what it would cost, before anything heavy is.
@@ -396,13 +446,19 @@ def _is_key(field: Field) -> bool:
 def _scan(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:
     """Yield the runs of one project that match, at most `limit`, as the question wants them read."""
     question = reader.question
-    if question.rest is None:
-        pages = scan_by_creation(reader) if question.stable else scan_by_offset(reader, limit)
+    if question.stable:
+        pages = scan_by_creation(reader)
+    elif question.rest is None:
+        pages = _scan_and_make_up(reader, limit)
     else:
-        pages = scan_by_creation(reader) if question.stable else scan_by_offset(reader, None)
+        pages = scan_by_offset(reader, None)
     left = limit
     for page in pages:
-        nodes = page if question.rest is None else _matching(page, question, reader.path)
+        nodes = page
+        if reader.unwanted:
+            nodes = [node for node in page if node.id not in reader.unwanted]
+        if question.rest is not None:
+            nodes = _matching(nodes, question, reader.path)
         found = len(nodes)
         yield nodes if left is None else nodes[:left]
         del page, nodes
@@ -410,6 +466,19 @@ def _scan(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:
             left -= found
             if left <= 0:
                 return
+
+
+def _scan_and_make_up(reader: PageReader, limit: int | None) -> Iterator[list[RunNode]]:
+    """Yield pages of at most `limit` runs, and more only if some of those were unwanted."""
+    seen: set[str] = set()
+    for page in scan_by_offset(reader, limit):
+        if limit is not None:
+            seen.update(node.id for node in page)
+        yield page
+        del page
+    if limit is not None and reader.unwanted:
+        for page in scan_by_offset(reader, None):
+            yield [node for node in page if node.id not in seen]
 
 
 def _matching(nodes: list[RunNode], question: Question, path: ProjectPath) -> list[RunNode]:
