@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from wbgql.documents import NOT_FETCHED
 from wbgql.erasure.planning.details import RunDetails
 from wbgql.erasure.planning.facts import ArtifactFacts
 from wbgql.erasure.planning.fingerprints import artifact_fingerprint, fingerprint
@@ -67,8 +68,8 @@ def _make_run(run: RunDetails, findings: Findings, artifacts: list[PlannedArtifa
         state=node.state,
         fingerprint=fingerprint(facts),
         history_lines=node.history_line_count,
-        file_count=node.file_count,
-        size_bytes=node.storage_bytes,
+        file_count=None if node.file_count is NOT_FETCHED else node.file_count,
+        size_bytes=None if node.storage_bytes is NOT_FETCHED else node.storage_bytes,
         artifacts=artifacts,
         files=[PlannedFile(id=file.id, name=file.name, size_bytes=file.size_bytes) for file in run.files],
         forks=forks,

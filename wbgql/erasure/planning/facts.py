@@ -76,14 +76,17 @@ class Output(Logged, Result, frozen=True):
 
 
 class RunState(DecidingRun, frozen=True, kw_only=True):
-    """A run with what changes when somebody works on it."""
+    """A run with what changes when somebody works on it. Bytes and the number of files only inform.
+
+    A server whose schema lacks one of these two leaves it `NOT_FETCHED`, and the run is erased all the same.
+    """
 
     read_only: bool | None
     history_line_count: int | None
     events_line_count: int | None
     log_line_count: int | None
-    file_count: int | None
-    storage_bytes: int
+    file_count: int | None = NOT_FETCHED
+    storage_bytes: int = NOT_FETCHED
 
 
 class _RunWithOutputs(RunState, frozen=True, kw_only=True):

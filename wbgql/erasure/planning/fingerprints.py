@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wbgql.artifacts import is_number
+from wbgql.documents import NOT_FETCHED
 from wbgql.erasure.canonical import digest
 from wbgql.erasure.planning.facts import ArtifactFacts, Output, RunFacts
 from wbgql.erasure.plans import PlannedArtifact, PlannedRun
@@ -40,7 +41,7 @@ def fingerprint(facts: RunFacts, *, logging: bool | None = None) -> str:
             "state": run.state,
             "times": [run.updated_at, run.heartbeat_at],
             "lines": [run.history_line_count, run.events_line_count, run.log_line_count],
-            "files": run.file_count,
+            "files": None if run.file_count is NOT_FETCHED else run.file_count,
         }
     return digest(parts)
 
