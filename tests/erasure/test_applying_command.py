@@ -113,6 +113,7 @@ def test_what_stays_is_exit_3_and_what_is_open_exit_9(stage, erase):
     assert still.code == 9
     assert set(rows(still)) == {("run", "changed", 1), ("run", "hidden", 1), ("run", "open", 1)}
     assert done.code == 3
+    assert "1 things were left where they are (changed 1)" in done.err
     assert "--retry" in done.err
 
 

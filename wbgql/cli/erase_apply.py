@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -361,11 +362,16 @@ def _judge(app: App, case: Case, done: Applied) -> None:
         )
     if "denied" in outcomes and outcomes <= {"denied", "skipped"}:
         raise PermissionDenied("the server let this key delete none of the runs; nothing was done")
-    left = sum(number for _, outcome, number in _listing(done).items if outcome not in GONE)
+    left: Counter[str] = Counter()
+    for _, outcome, number in _listing(done).items:
+        if outcome not in GONE:
+            left[outcome or "open"] += number
     if left:
+        named = ", ".join(f"{outcome} {number}" for outcome, number in sorted(left.items()))
+        moved = "; what was moved needs a plan of its own" if "moved" in left else ""
         raise PartialError(
-            f"{left} things were left where they are: held, denied, changed or failed (`wbgql erase status` "
-            "counts them); when the reason is gone, the same command with --retry tries again"
+            f"{left.total()} things were left where they are ({named}); when the reason is gone, the same "
+            f"command with --retry tries again{moved}"
         )
     visible = still_visible(case)
     if visible:
