@@ -1,4 +1,4 @@
-# make demo | shell | erasure | test | test-full | check | bench: each makes its own .venv the first time and is
+# make demo | shell | erasure | test | test-full | sdks | check | bench: each makes its own .venv the first time and is
 # quick after that.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 XDIST  ?= -n 2
 
-.PHONY: demo shell erasure test test-full check bench clean
+.PHONY: demo shell erasure test test-full sdks check bench clean
 
 demo: $(READY)
 	$(BIN)/wbgql demo
@@ -24,6 +24,9 @@ test: $(READY)
 
 test-full: $(READY)
 	$(BIN)/python -m pytest $(XDIST)
+
+sdks: $(READY)
+	$(BIN)/python -m tests.sdk.environments
 
 check: $(READY)
 	$(BIN)/ruff check .
