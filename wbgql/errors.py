@@ -3,6 +3,7 @@
 WbgqlError                       .maybe_applied; retryable: class attribute, False unless said
 ├── UsageError(ValueError)       the caller's mistake
 │   ├── ConfigError              a setting is missing, malformed or contradicts another
+│   │   └── RedirectRefused      a file of the current folder would send a key elsewhere; .base_url
 │   ├── FilterError              an expression or filter the server would refuse or misread; .text .column
 │   ├── NotFetched               an attribute or key is read that was not asked for
 │   └── NotRead(TypeError)       a list that is read as it is used is asked for its length or a place
@@ -55,6 +56,14 @@ class UsageError(WbgqlError, ValueError):
 
 class ConfigError(UsageError):
     """A setting is missing, malformed or contradicts another."""
+
+
+class RedirectRefused(ConfigError):
+    """A file of the current folder would send a key from elsewhere to `base_url`; nothing was sent."""
+
+    def __init__(self, message: str, *, base_url: str) -> None:
+        super().__init__(message)
+        self.base_url = base_url
 
 
 class FilterError(UsageError):

@@ -20,6 +20,7 @@ from wbgql.errors import (
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure, proxy_refusal
 from wbgql.retry import parse_retry_after
+from wbgql.secrecy import basic_authorization
 from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class HttpFetcher:
         response = self._send(url, _anonymous)
         if response.status_code in (401, 403) and key and _same_origin(url, self._settings.base_url):
             response.close()
-            return self._send(url, ("api", key))
+            return self._send(url, _Signed(key))
         return response
 
     def _send(self, url: str, auth: Any) -> Response:
@@ -132,6 +133,17 @@ def _connect(settings: Settings) -> HttpSession:
     for scheme in ("http://", "https://"):
         http.mount(scheme, LimitedAdapter(limits.answer_s, limits.download_bytes_s, pool_maxsize=_POOL))
     return http
+
+
+class _Signed:
+    """An `auth` that sends the key. requests' own would keep it in the open."""
+
+    def __init__(self, api_key: str) -> None:
+        self._authorization = basic_authorization(api_key)
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = self._authorization
+        return request
 
 
 def _anonymous(request: PreparedRequest) -> PreparedRequest:

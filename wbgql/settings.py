@@ -19,8 +19,9 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from wbgql.errors import AuthenticationError, ConfigError
+from wbgql.errors import AuthenticationError, ConfigError, RedirectRefused
 from wbgql.limits import Limits
+from wbgql.secrecy import Unshown, hide
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 DEFAULT_TIMEOUT_S = 30.0
@@ -75,6 +76,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _check_base_url(self.base_url))
+        object.__setattr__(self, "api_key", hide(self.api_key))
         _check_api_key(self.api_key)
         _check_name("entity", self.entity, not_in="/")
         _check_name("project", self.project, not_in=_NOT_IN_PROJECT)
@@ -115,7 +117,7 @@ def default_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigError: as `resolve_settings`.
     """
-    return resolve_settings(**overrides, environ=os.environ, home=Path.home(), cwd=Path.cwd())
+    return resolve_settings(**overrides, environ=Unshown(os.environ), home=Path.home(), cwd=Path.cwd())
 
 
 def resolve_settings(
@@ -151,12 +153,17 @@ def resolve_settings(
     url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
     # An empty argument is an unset shell variable, and must not lead to W&B's own server.
     url = _check_base_url(DEFAULT_BASE_URL if url is None else url)
-    key, key_origin = sources.find_key(api_key, url, home)
+    key, key_origin = sources.find_key(hide(api_key), url, home)
     found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
     found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
     timeout, timeout_origin = sources.find_timeout(timeout_s)
     bundle, bundle_origin = sources.find_ca_bundle(ca_bundle)
     insecure, insecure_origin = sources.find("insecure_disable_ssl", None, "WANDB_INSECURE_DISABLE_SSL")
+    verified = not _parse_switch(insecure or "false", insecure_origin)
+    if key is not None:
+        sources.check_workspace(url, url_origin, key_origin, home)
+        if not verified:
+            sources.check_workspace_tls(url, insecure_origin, key_origin)
     origin = {
         "base_url": url_origin,
         "api_key": key_origin,
@@ -173,7 +180,7 @@ def resolve_settings(
         project=found_project,
         timeout_s=timeout,
         ca_bundle=bundle,
-        verify_tls=not _parse_switch(insecure or "false", insecure_origin),
+        verify_tls=verified,
         extra_headers=_extra_headers(environ),
         limits=limits or Limits.from_environ(environ),
         origin=MappingProxyType(origin),
@@ -240,15 +247,60 @@ class _Sources:
     def find_key(self, argument: str | None, base_url: str, home: Path) -> tuple[str | None, str]:
         if argument is not None:
             return argument, "argument"
-        if key := self._environ.get("WANDB_API_KEY"):
+        if key := hide(self._environ.get("WANDB_API_KEY") or None):
             return key, "WANDB_API_KEY"
         path = _netrc_file(self._environ, home)
-        if key := _read_netrc(path, urlsplit(base_url).netloc):
+        if key := hide(_read_netrc(path, urlsplit(base_url).netloc)):
             return key, str(path)
         configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
         if _check_base_url(configured or DEFAULT_BASE_URL) != base_url:
             return None, "default"
         return self._find_in_files("api_key")
+
+    def check_workspace(self, url: str, url_origin: str, key_origin: str, home: Path) -> None:
+        """Check that no file of the current folder sends a key that is not its own to another server.
+
+        A folder comes with what somebody else put into it (a clone, an archive). A netrc entry that names the
+        server is a key for it.
+
+        Raises:
+            RedirectRefused: it does; the message names both origins.
+        """
+        workspace = self._workspace
+        if url_origin != workspace or key_origin == workspace or url == self._without_workspace("base_url"):
+            return
+        netrc_path = _netrc_file(self._environ, home)
+        if key_origin == str(netrc_path) and _names_host(netrc_path, urlsplit(url).netloc):
+            return
+        raise RedirectRefused(
+            f"{workspace!r}, a file of the current folder, sends requests to {url!r}, but the API key comes "
+            f"from {key_origin}; nothing was sent. If you trust this server with the key, name it: "
+            f"--base-url {url}, base_url= or WANDB_BASE_URL",
+            base_url=url,
+        )
+
+    def check_workspace_tls(self, url: str, insecure_origin: str, key_origin: str) -> None:
+        """Check that no file of the current folder takes the protection from a key that is not its own.
+
+        Raises:
+            ConfigError: it does; the message names both origins.
+        """
+        if insecure_origin == self._workspace != key_origin:
+            raise ConfigError(
+                f"{insecure_origin!r}, a file of the current folder, sets insecure_disable_ssl for {url!r}, "
+                f"but the API key comes from {key_origin}; nothing was sent. If you mean it, set "
+                "WANDB_INSECURE_DISABLE_SSL=true"
+            )
+
+    @property
+    def _workspace(self) -> str | None:
+        """The settings file of the current folder, None where it is the user's own file."""
+        (workspace, _), *others = self._files
+        return None if any(workspace.resolve() == path.resolve() for path, _ in others) else str(workspace)
+
+    def _without_workspace(self, name: str) -> str:
+        found = next((value for _, settings in self._files[1:] if (value := settings.get(name))), None)
+        return _check_base_url(found or DEFAULT_BASE_URL)
 
     def find_ca_bundle(self, argument: str | None) -> tuple[str | None, str]:
         """Where the certificate authorities are, as requests and OpenSSL look for them."""
@@ -311,6 +363,12 @@ def _netrc_file(environ: Mapping[str, str], home: Path) -> Path:
         return _expand(named, home)
     unix, windows = home / ".netrc", home / "_netrc"
     return windows if windows.exists() and not unix.exists() else unix
+
+
+def _names_host(path: Path, netloc: str) -> bool:
+    """Whether netrc has an entry of this server's own, not only its default."""
+    hosts = netrc.netrc(str(path)).hosts
+    return any(machine in hosts for machine in (netloc, _SAME_DEPLOYMENT.get(netloc, netloc)))
 
 
 def _read_netrc(path: Path, netloc: str) -> str | None:

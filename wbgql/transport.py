@@ -6,7 +6,6 @@ gql and requests are imported at the first request. No exception of theirs leave
 # ruff: noqa: PLC0415 - gql, requests and graphql-core cost 0.3 s to import
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, RequestError, ResponseError, ServerUnavailable
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure
+from wbgql.secrecy import basic_authorization, basic_token
 from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Exchange:
     """
 
     def __init__(self, api_key: str | None) -> None:
-        self._authorization = None if api_key is None else f"Basic {_basic_token(api_key)}"
+        self._authorization = None if api_key is None else basic_authorization(api_key)
         self.response: Response | None = None
 
     @property
@@ -172,10 +172,6 @@ class _Exchange:
 
     def _keep(self, response: Response, **_options: Any) -> None:
         self.response = response
-
-
-def _basic_token(api_key: str) -> str:
-    return base64.b64encode(f"api:{api_key}".encode()).decode()
 
 
 def _connect(settings: Settings) -> RequestsHTTPTransport:
@@ -241,7 +237,7 @@ def _wire_size(response: Response) -> int:
 def _scrub(value: Any, api_key: str | None) -> Any:
     """Blank out the key where a server repeats it in what it complains about."""
     if isinstance(value, str) and api_key is not None:
-        return value.replace(_basic_token(api_key), "***").replace(api_key, "***")
+        return value.replace(basic_token(api_key), "***").replace(api_key, "***")
     if isinstance(value, list):
         return [_scrub(item, api_key) for item in value]
     if isinstance(value, dict):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from wbgql.cli.terminal import note
-from wbgql.errors import RequestError
+from wbgql.errors import RedirectRefused, RequestError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -72,9 +72,25 @@ class App:
         Raises:
             ConfigError: a setting is malformed.
         """
-        client = self.make_client(**self.settings)
+        try:
+            client = self.make_client(**self.settings)
+        except RedirectRefused as error:
+            self.settings["base_url"] = self._confirmed(error)
+            client = self.make_client(**self.settings)
         click.get_current_context().call_on_close(client.close)
         return client
+
+    def _confirmed(self, error: RedirectRefused) -> str:
+        """The address of the refused server, if the user types it."""
+        if not self.is_interactive():
+            raise error
+        note(str(error))
+        answer = click.prompt(
+            "type the address to send the key there", err=True, default="", show_default=False
+        )
+        if answer.strip() != error.base_url:
+            raise error
+        return error.base_url
 
     def holds(self) -> HoldRegister:
         """Return the hold register that the environment names."""

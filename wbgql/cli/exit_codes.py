@@ -30,6 +30,7 @@ CODES: dict[type[BaseException], int] = {
     errors.WbgqlError: INTERNAL,
     errors.UsageError: USAGE,
     errors.ConfigError: USAGE,
+    errors.RedirectRefused: USAGE,
     errors.FilterError: USAGE,
     errors.NotFetched: USAGE,
     errors.NotRead: USAGE,

@@ -30,6 +30,7 @@ from wbgql.paths import (
 )
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import ProjectPattern, ProjectScope, Run, RunSelection
+from wbgql.secrecy import hide
 from wbgql.session import OnRetry, Session, Stats
 from wbgql.settings import Settings, default_settings
 from wbgql.viewer import ServerInfo, Viewer, get_server_info, get_viewer
@@ -57,6 +58,7 @@ class Connected:
         session: Session | None = None,
         on_retry: OnRetry | None = None,
     ) -> None:
+        api_key = hide(api_key)
         self.settings = settings or default_settings(
             base_url=base_url,
             api_key=api_key,

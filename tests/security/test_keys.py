@@ -1,0 +1,141 @@
+"""A key goes only where its owner sent it, and no traceback shows it."""
+
+from __future__ import annotations
+
+import io
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+from rich.console import Console
+from rich.traceback import Traceback
+
+import wbgql as wb
+from wbgql.errors import ConfigError, RedirectRefused
+from wbgql.fetching import HttpFetcher
+from wbgql.limits import Limits
+from wbgql.retry import RetryPolicy
+from wbgql.secrecy import Secret, Unshown, basic_authorization
+from wbgql.settings import Settings, resolve_settings
+
+KEY = "0123456789abcdef" * 6
+EVIL = "https://evil.example"
+
+
+def resolve(
+    tmp_path: Path, *, workspace: str = "", user: str = "", netrc: str = "", **given: Any
+) -> Settings:
+    home, cwd = tmp_path / "home", tmp_path / "work"
+    environ = given.pop("environ", {})
+    for file, text in ((cwd / "wandb/settings", workspace), (home / ".config/wandb/settings", user)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"[default]\n{text}\n")
+    (home / ".netrc").write_text(netrc)
+    return resolve_settings(environ=environ, home=home, cwd=cwd, **given)
+
+
+ELSEWHERE: list[dict[str, Any]] = [
+    {"environ": {"WANDB_API_KEY": KEY}},
+    {"api_key": KEY},
+    {"netrc": f"default login user password {KEY}\n"},
+    {"user": f"api_key = {KEY}"},
+]
+
+
+@pytest.mark.parametrize("source", ELSEWHERE)
+def test_a_file_of_the_folder_does_not_redirect_a_key_from_elsewhere(
+    tmp_path: Path, source: dict[str, Any]
+) -> None:
+    with pytest.raises(RedirectRefused) as refused:
+        resolve(tmp_path, workspace=f"base_url = {EVIL}", **source)
+
+    message = str(refused.value)
+    assert str(tmp_path / "work/wandb/settings") in message
+    assert any(
+        origin in message for origin in ("WANDB_API_KEY", "argument", ".netrc", ".config/wandb/settings")
+    )
+    assert (refused.value.base_url, KEY in message) == (EVIL, False)
+
+
+@pytest.mark.parametrize(
+    "named", [{"base_url": EVIL}, {"environ": {"WANDB_BASE_URL": EVIL}}, {"user": f"base_url = {EVIL}"}]
+)
+def test_an_address_that_the_user_names_is_confirmed(tmp_path: Path, named: dict[str, Any]) -> None:
+    found = resolve(tmp_path, workspace=f"base_url = {EVIL}", api_key=KEY, **named)
+
+    assert (found.base_url, found.api_key) == (EVIL, KEY)
+
+
+@pytest.mark.parametrize(
+    ("workspace", "netrc"),
+    [(f"base_url = {EVIL}\napi_key = {KEY}", ""), (f"base_url = {EVIL}", f"machine evil.example login u password {KEY}")],
+)  # fmt: skip
+def test_a_key_for_this_server_goes_there(tmp_path: Path, workspace: str, netrc: str) -> None:
+    assert resolve(tmp_path, workspace=workspace, netrc=netrc).api_key == KEY
+
+
+def test_a_file_of_the_folder_without_a_key_sends_nothing_of_anybody(tmp_path: Path) -> None:
+    assert resolve(tmp_path, workspace=f"base_url = {EVIL}").api_key is None
+
+
+@pytest.mark.parametrize("source", ELSEWHERE)
+def test_a_file_of_the_folder_does_not_turn_off_verification(tmp_path: Path, source: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="insecure_disable_ssl"):
+        resolve(tmp_path, workspace="insecure_disable_ssl = true", **source)
+
+
+def shown(call: Callable[[], object]) -> str:
+    """What a traceback with all local variables shows of a failing call, in rich's and in Python's own."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is shown
+        console = Console(width=400, record=True, file=io.StringIO())
+        trace = Traceback.from_exception(
+            type(error), error, error.__traceback__, show_locals=True, locals_max_string=80, max_frames=200
+        )
+        console.print(trace)
+        plain = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return console.export_text() + "".join(plain.format())
+    raise AssertionError("the call did not fail")
+
+
+def settings(**more: Any) -> Settings:
+    return Settings(base_url="http://127.0.0.1:9", api_key=KEY, timeout_s=0.2, limits=Limits(), **more)
+
+
+@pytest.mark.parametrize("secret", [Secret(KEY), basic_authorization(KEY)])
+def test_a_secret_is_not_shown_in_whole_or_in_part(secret: Secret) -> None:
+    assert [repr(secret), repr(secret[:80]), repr([secret]), f"{secret!r}"] == [
+        "'***'",
+        "'***'",
+        "['***']",
+        "'***'",
+    ]
+    assert repr(Unshown({"WANDB_API_KEY": KEY})) == "<1 values>"
+
+
+@responses.activate
+def test_no_traceback_of_a_request_shows_the_key() -> None:
+    responses.post("http://127.0.0.1:9/graphql", body=ConnectionResetError("reset"))
+    responses.get("http://127.0.0.1:9/file", status=401)
+    policy = RetryPolicy(attempts=1)
+    session = wb.Session.open(settings(), policy=policy)
+    fetcher = HttpFetcher(settings())
+
+    def fetch() -> None:
+        with fetcher.open("http://127.0.0.1:9/file"):
+            pass
+
+    calls = (
+        lambda: session.execute(wb.Operation("GetViewer", dict)),
+        fetch,
+    )
+    token = str(basic_authorization(KEY)).removeprefix("Basic ")
+    for call in calls:
+        text = shown(call)
+        assert "Traceback" in text
+        for part in (KEY[:40], token[:40]):
+            assert part not in text.replace(f'KEY = "{KEY}"', ""), text[-3000:]
