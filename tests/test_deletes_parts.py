@@ -248,3 +248,23 @@ def test_a_look_that_fails_after_the_mutation_says_that_it_was_sent(world, clien
     with pytest.raises(RequestError) as caught:
         client.delete_files(run, ["a.txt"])
     assert caught.value.maybe_applied
+
+
+def test_a_hold_on_the_project_it_is_linked_into_keeps_a_version(world, client, proxy) -> None:
+    world.run("r1")
+    first = world.log("net", {"a": b"1"}, runName="r1")
+    world.caller.upsert(f"{world.project}-registry", name="other")
+    given = {
+        "artifactID": first,
+        "entityName": "admin",
+        "projectName": f"{world.project}-registry",
+        "artifactPortfolioName": "models",
+        "aliases": [],
+    }
+    link = "mutation L($input: LinkArtifactInput!) { linkArtifact(input: $input) { versionIndex } }"
+    world.caller.ask(link, input=given)
+    hold(client, "project", f"{world.path}-registry")
+
+    with pytest.raises(Held):
+        client.delete_artifact(f"{world.path}/net:v0", delete_links=True, delete_aliases=True)
+    assert proxy.applied("DeleteArtifact", id=first) == 0

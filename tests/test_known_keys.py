@@ -13,9 +13,11 @@ from tests.fake_runs import RunsTransport, make_run
 from tests.stored import World
 from wbgql.errors import FilterWarning, UnknownKeyWarning
 from wbgql.exports import export_runs
+from wbgql.expressions.nodes import FieldPath
 from wbgql.paths import ProjectPath
 from wbgql.projects import iter_fields
 from wbgql.runs import RunSelection
+from wbgql.runs.keys import nearest
 from wbgql.session import Session
 
 VISION = ProjectPath("acme", "vision")
@@ -236,3 +238,9 @@ def test_keys_are_looked_up_in_the_lists_of_a_real_server(world: World) -> None:
     ]
     (said,) = told(lambda: world.client.runs(world.path, where=wb.summary["loss"] > 5).count())
     assert said.endswith('did you mean summary["loss"]["max"]?')
+
+
+def test_a_misspelt_metric_that_is_kept_as_an_object_names_what_is_inside() -> None:
+    path = FieldPath("summary", ("lss",))
+
+    assert nearest(path, ["summary_metrics.loss.max", "summary_metrics.acc"]) == ['summary["loss"]["max"]']

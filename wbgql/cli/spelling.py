@@ -17,6 +17,8 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"`?client\.fields\(path, pattern=\.\.\.\)`?", "`wbgql fields PATH --pattern TEXT`"),
     (r"types=\{name: 'json'\} keeps all", "--types NAME=json keeps all"),
     (r"allow_mutation=True", "--mutation"),
+    (r", or pass api_key=", ""),
+    (r"replace=True \(--replace\)", "--replace"),
     (r"ask client\.history\(runs, keys=\[\.\.\.\]\) for them", "`wbgql history --key KEY` reads them"),
     (r"give it to client\.history\(\.\.\.\)\.where\(\)", "give it to `wbgql history --step-where`"),
     (r"leave out order='[^']*', or sort after", "leave out --order, or sort after"),

@@ -314,8 +314,8 @@ def check_version(
 ) -> None:
     """Check that a version may be deleted now: it is no system artifact, and no hold, alias or link keeps it.
 
-    A hold on its project, on the run that logged it first, or on that run's tags and user holds it. If no run
-    is known that made it, and the register has any hold, it counts as held.
+    A hold on its project, on one it is linked into, on the run that logged it first, or on that run's tags
+    and user holds it. If no run is known that made it, and the register has any hold, it counts as held.
 
     Raises:
         Held: a hold stands in the way, or the register cannot be read.
@@ -524,7 +524,9 @@ def _check_holds(version: FoundVersion, holds: HoldRegister) -> None:
     creator, home = version.created_by, version.artifact_sequence.project
     if isinstance(creator, CreatedByRun) and creator.project is not None:
         tags, user = tuple(creator.tags or ()), creator.user.username if creator.user else None
-        for place in (creator.project, home):
+        members = [edge.node.artifact_collection for edge in version.artifact_memberships.edges if edge.node]
+        linked = [collection.project for collection in members if collection is not None]
+        for place in (creator.project, home, *linked):
             if place is not None:
                 target = HoldTarget(
                     entity=place.entity_name,

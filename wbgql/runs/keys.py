@@ -92,13 +92,19 @@ def key_warnings(
 
 
 def nearest(path: FieldPath, listed: Iterable[str], write: Write = str) -> list[str]:
-    """Return the listed keys that look most like `path`, at most three, as the question writes them."""
-    found = {
-        ".".join(one.parts): one for name in sorted(listed) if (one := FieldPath.of_key(name)) is not None
-    }
-    wanted = ".".join(path.parts)
-    names = get_close_matches(wanted, found, n=_NAMED_AT_MOST, cutoff=0.6)
-    return [write(found[name]) for name in names]
+    """Return the listed keys that look most like `path`, at most three, as the question writes them.
+
+    A key that is like the name of an object stands for what the object holds.
+    """
+    found: dict[str, FieldPath] = {}
+    for name in sorted(listed):
+        one = FieldPath.of_key(name)
+        if one is not None:
+            found[".".join(one.parts)] = one
+            found.setdefault(".".join(one.parts[:-1]), one)
+    found.pop("", None)
+    names = get_close_matches(".".join(path.parts), found, n=_NAMED_AT_MOST, cutoff=0.6)
+    return list(dict.fromkeys(write(found[name]) for name in names))
 
 
 def types_of(path: FieldPath, types: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
