@@ -243,7 +243,7 @@ def test_a_held_run_keeps_its_files(world, client, proxy) -> None:
 def test_a_look_that_fails_after_the_mutation_says_that_it_was_sent(world, client, proxy) -> None:
     run = finished(world)
     world.store("r1", {"a.txt": b"1"})
-    proxy.choose = on("ListFiles", None, Fault(status=500, body=b"{}"), Fault(status=500, body=b"{}"))
+    proxy.choose = on("ListFiles", None, *[Fault(status=500, body=b"{}")] * 6)
 
     with pytest.raises(RequestError) as caught:
         client.delete_files(run, ["a.txt"])

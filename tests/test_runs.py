@@ -15,11 +15,12 @@ from wbgql.errors import (
     FilterWarning,
     NotFetched,
     NotFound,
-    ResponseError,
+    ServerUnavailable,
     UnknownKeyWarning,
     UsageError,
 )
 from wbgql.paths import ProjectPath, RunPath
+from wbgql.retry import RetryPolicy
 from wbgql.runs import Run, RunSelection, get_run, list_run_ids
 from wbgql.session import Session
 
@@ -167,33 +168,63 @@ def test_a_missing_project_is_an_error_that_says_what_to_check() -> None:
 
 
 def test_a_server_that_fails_on_the_filter_alone_makes_it_a_filter_error() -> None:
-    transport = FakeTransport(error_reply("boom", status=500), runs(node("a")))
+    boom, loss = error_reply("boom", status=500), wb.summary["loss"] > 1
+    count = {"project": {"name": "vision", "entity": {"name": "acme"}, "runCount": 3}}
+    for ask, plain in ((list, runs(node("a"))), (RunSelection.count, count)):
+        transport = FakeTransport(boom, boom, boom, plain)
 
-    with pytest.raises(FilterError, match="fails on this filter"):
-        list(select(transport, where=wb.summary["loss"] > 1))
+        with pytest.raises(FilterError, match=r"fails on this filter \(HTTP 500, 3 times\)"):
+            ask(select(transport, where=loss))
 
-    assert [sent["filters"] for _, sent in transport.sent] == ['{"summary_metrics.loss":{"$gt":1}}', "{}"]
+        sent = [variables["filters"] for _, variables in transport.sent]
+        assert sent == ['{"summary_metrics.loss":{"$gt":1}}'] * 3 + ["{}"]
+
+
+def test_a_500_that_passes_is_not_blamed_on_the_filter() -> None:
+    boom = error_reply("driver: bad connection", status=500)
+    for failures in (1, 2):
+        transport = FakeTransport(*[boom] * failures, runs(node("a")))
+
+        assert [run.id for run in select(transport, where=wb.summary["loss"] > 1)] == ["a"]
+        assert len(transport.sent) == failures + 1
+
+
+def test_a_single_500_of_a_session_without_patience_is_not_blamed_on_the_filter() -> None:
+    transport = FakeTransport(error_reply("boom", status=500))
+    impatient = Session(transport, policy=RetryPolicy(attempts=1))
+
+    with pytest.raises(ServerUnavailable):
+        list(RunSelection(impatient, PATH, now=NOW, where=wb.summary["loss"] > 1))
+    assert len(transport.sent) == 1
+
+
+def test_a_page_on_which_the_server_runs_out_of_time_is_halved_before_the_filter_is_blamed() -> None:
+    late = error_reply("context deadline exceeded", status=500)
+    transport = FakeTransport(late, late, runs(node("a")))
+
+    assert [run.id for run in select(transport, where=wb.summary["loss"] > 1, page_size=400)] == ["a"]
+    assert [variables["first"] for _, variables in transport.sent] == [400, 200, 100]
 
 
 def test_a_server_that_fails_without_the_filter_too_is_not_the_filters_fault() -> None:
-    transport = FakeTransport(error_reply("boom", status=500), error_reply("boom", status=500))
+    transport = FakeTransport(*[error_reply("boom", status=500)] * 4)
 
-    with pytest.raises(ResponseError) as caught:
+    with pytest.raises(ServerUnavailable) as caught:
         list(select(transport, where=wb.summary["loss"] > 1))
 
     assert caught.value.status == 500
-    assert len(transport.sent) == 2
+    assert len(transport.sent) == 4
 
 
 def test_a_failure_on_a_later_page_is_not_blamed_on_the_filter() -> None:
     transport = FakeTransport(
-        runs(node("a", summaryMetrics='{"loss": 2}'), cursor="c1"), error_reply("boom", status=500)
+        runs(node("a", summaryMetrics='{"loss": 2}'), cursor="c1"), *[error_reply("boom", status=500)] * 3
     )
 
-    with pytest.raises(ResponseError):
+    with pytest.raises(ServerUnavailable):
         list(select(transport, where=wb.summary["loss"] > 1))
 
-    assert len(transport.sent) == 2
+    assert len(transport.sent) == 4
 
 
 def test_no_result_and_an_unknown_key_offers_the_nearest_names() -> None:

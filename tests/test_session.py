@@ -27,6 +27,7 @@ from wbgql.errors import (
     ServerUnavailable,
     UsageError,
 )
+from wbgql.mutations import send_once
 from wbgql.retry import RetryPolicy
 from wbgql.session import Session, make_request_error
 from wbgql.settings import Settings
@@ -152,7 +153,15 @@ def test_an_answer_without_data_is_a_result_error(documents: Documents) -> None:
         (Reply(status=503), ServerUnavailable, "HTTP 503"),
         (error_reply("late", status=504), ServerUnavailable, "late"),
         (Reply(status=522, text="x"), ServerUnavailable, "HTTP 522"),
-        (error_reply("boom", status=500), ResponseError, r"boom \(HTTP 500\)"),
+        (error_reply("boom", status=500), ServerUnavailable, r"boom \(HTTP 500\)"),
+        (error_reply("context deadline exceeded"), ServerUnavailable, "deadline"),
+        (Reply(status=501, text="x"), ResponseError, "HTTP 501"),
+        (error_reply('Cannot query field "x" on type "Run".', status=500), ResponseError, "Cannot query"),
+        (error_reply("no", status=500, code="GRAPHQL_VALIDATION_FAILED"), ResponseError, "no"),
+        (error_reply("Rate limit exceeded: 60 requests", status=200), RateLimited, "60 requests"),
+        (error_reply("per-team rate limit exceeded", status=500), RateLimited, "per-team"),
+        (error_reply("slow down", status=500, code="RATE_LIMITED"), RateLimited, "slow down"),
+        (error_reply("no run 'rate limit exceeded'", status=400), ResponseError, "no run"),
         (error_reply("previously created and deleted", status=409), ResponseError, "previously created"),
         (error_reply("cannot query field", status=400), ResponseError, "cannot query"),
         (error_reply("half"), ResponseError, "GetName: half$"),
@@ -209,7 +218,43 @@ def test_a_query_is_repeated_on_what_may_pass(documents: Documents, failure: Ans
     assert it.clock.sleeps == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("failure", [error_reply("boom", status=500), error_reply("bad", status=400)])
+def test_a_500_that_passes_is_not_seen_and_one_that_stays_is_sent_three_times(documents: Documents) -> None:
+    boom = error_reply("driver: bad connection", status=500)
+    passing = Setup(documents, boom, boom, ADA)
+    staying = Setup(documents, boom, boom, boom)
+
+    assert passing.session.execute(GET, id="1").run is not None
+    with pytest.raises(ServerUnavailable) as caught:
+        staying.session.execute(GET, id="1")
+
+    assert caught.value.attempts == len(staying.transport.sent) == 3
+    assert sum(staying.clock.sleeps) <= 5
+
+
+def test_a_question_that_may_fail_is_sent_once(documents: Documents) -> None:
+    it = Setup(documents, Reply(status=503))
+
+    with pytest.raises(ServerUnavailable):
+        it.session.execute_once(GET, id="1")
+    assert len(it.transport.sent) == 1
+
+
+def test_a_rate_limit_from_within_a_mutation_proves_nothing(documents: Documents) -> None:
+    error = {"message": "rate limit exceeded", "path": ["set"]}
+    it = Setup(documents, Reply(errors=[error]))
+
+    with pytest.raises(RateLimited):
+        it.session.execute(SET, id="1")
+    assert len(it.transport.sent) == 1
+    lost = send_once(Setup(documents, Reply(errors=[error])).session, SET, {"id": "1"})
+    assert isinstance(lost, RateLimited)
+    with pytest.raises(RateLimited):
+        send_once(
+            Setup(documents, Reply(status=429), policy=RetryPolicy(attempts=1)).session, SET, {"id": "1"}
+        )
+
+
+@pytest.mark.parametrize("failure", [Reply(status=501), error_reply("bad", status=400)])
 def test_nothing_is_repeated_that_would_fail_again(documents: Documents, failure: Answer) -> None:
     it = Setup(documents, failure)
 
@@ -282,6 +327,8 @@ def test_a_mutation_marked_repeatable_is_repeated(documents: Documents) -> None:
     [
         (ServerUnavailable("slow", timed_out=True), 100, 1),
         (Reply(status=504), 100, 1),
+        (error_reply("context deadline exceeded", status=500), 100, 1),
+        (error_reply("context deadline exceeded", status=500), 10, 3),
         (Reply(status=502), 11, 1),
         (Reply(status=502), 10, 5),
         (Reply(status=503), 100, 5),

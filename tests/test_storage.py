@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.fakes import FakeTransport, error_reply, page
 from tests.stored import FakeFetcher, collection, version
 from wbgql.downloads import Downloader
-from wbgql.errors import NotFound, ResponseError, UsageError
+from wbgql.errors import NotFound, ServerUnavailable, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.session import Session
 from wbgql.storage import RUN_FILES, measure_storage
@@ -199,9 +199,9 @@ def test_a_server_without_a_meter_has_its_files_listed():
 
 
 def test_another_error_of_the_server_is_not_taken_for_a_missing_meter():
-    transport = FakeTransport(error_reply("internal", status=500))
+    transport = FakeTransport(*[error_reply("internal", status=500)] * 3)
 
-    with pytest.raises(ResponseError, match="internal"):
+    with pytest.raises(ServerUnavailable, match="internal"):
         list(iter_run_bytes(Session(transport), PATH))
 
 

@@ -166,7 +166,7 @@ class RequestError(WbgqlError):
 
     `errors` holds the GraphQL errors as the server sent them, `data` what came beside
     them (decoded JSON, may be partial), `status` the HTTP status where there was one. `said`: the part of the
-    message that is the server's own.
+    message that is the server's own. `attempts`: how often the request was sent before this was raised.
     """
 
     def __init__(
@@ -180,6 +180,7 @@ class RequestError(WbgqlError):
         said: str | None = None,
     ) -> None:
         self.said = said
+        self.attempts = 1
         self.operation = operation
         self.status = status
         self.errors = tuple(errors)
@@ -223,9 +224,16 @@ class NotFound(RequestError):
 
 
 class RateLimited(RequestError):
-    """HTTP 429. `retry_after_s`: seconds the server asked to wait, or None."""
+    """HTTP 429, or errors that say the same. `retry_after_s`: seconds the server asked to wait, or None."""
 
     retryable = True
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was executed. An error with a path comes from within: a part may have been done."""
+        return self.status == 429 or not any(
+            "path" in error for error in self.errors if isinstance(error, dict)
+        )
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, **details: Any) -> None:
         self.retry_after_s = retry_after_s

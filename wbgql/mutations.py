@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wbgql.documents import Operation
-from wbgql.errors import RequestError, ResponseError, ResultError, ServerUnavailable
+from wbgql.errors import RateLimited, RequestError, ResponseError, ResultError, ServerUnavailable
 from wbgql.session import Session
 
 
@@ -32,6 +32,10 @@ def send_once(
             answer = session.execute_guarded(operation, guard, **variables)
     except ServerUnavailable as error:
         if not error.sent:
+            raise
+        return error
+    except RateLimited as error:
+        if error.refused:
             raise
         return error
     except ResultError as error:

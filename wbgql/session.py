@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from wbgql.cautions import warn
-from wbgql.connection import MIN_PAGE_SIZE, Changes, may_be_too_large
+from wbgql.connection import DEADLINE_EXCEEDED, MIN_PAGE_SIZE, Changes, may_be_too_large
 from wbgql.documents import Documents, Operation, Prepared, load_documents
 from wbgql.errors import (
     AuthenticationError,
@@ -46,8 +47,23 @@ T = TypeVar("T")
 OnRetry = Callable[[RequestError, int, float], object]
 """Told before each wait: the error, the attempt that failed (from 1), the seconds to wait."""
 
-# 408 and Cloudflare's 520 to 529 are passing as well; 500 is the server's own mistake and stays.
+# What stands before the server says so: it is overloaded, starts again or does not answer.
 _PASSING = frozenset({408, 502, 503, 504, *range(520, 530)})
+
+# Other answers of 500 and above are the server's own fault, which mostly passes, or that of the request (a
+# filter that the server fails on): a read is repeated twice at most, 1.5 s later at most.
+# Source: wandb/wandb issues 5372, 4694, 7267 (500s that passed) and 6435 (one that did not), 2024 to 2026.
+_FAULT_RETRIES = 2
+_NOT_A_FAULT = 501
+
+# A request that is wrong, whatever the status; the same one would fail again.
+_INVALID_CODES = frozenset({"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"})
+_INVALID = re.compile(
+    r"Cannot query field|Unknown (argument|type|directive|fragment)|Variable \"|Syntax Error"
+)
+
+_RATE_CODES = frozenset({"RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS"})
+_RATE_WORDS = re.compile(r"(\S+ ){0,3}rate[- ]limit(ed\b| exceeded)|too many requests", re.IGNORECASE)
 
 _KINDS: dict[int, type[RequestError]] = {
     401: AuthenticationError,
@@ -75,10 +91,10 @@ class Stats:
 class Session:
     """Executes operations over one transport. Several threads may share it.
 
-    Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the policy says.
-    A mutation is repeated on 429, which refused it, if the connection never stood, and if its operation
-    is `repeatable`. A mutation that destroys is repeated on 429 only by `execute_guarded`. Nothing is
-    repeated on a 500. `now` is Unix time, for dates in headers. `changes` counts the mutations, which lists
+    Queries are repeated on 429, 502, 503, 504, timeouts and broken connections, as the policy says, and
+    at most twice on a 500. A mutation is repeated on 429, which refused it, if the connection never stood,
+    and if its operation is `repeatable`. A mutation that destroys is repeated on 429 only by
+    `execute_guarded`. `now` is Unix time, for dates in headers. `changes` counts the mutations, which lists
     of this session take into account.
 
     `missing`: what the server's schema was found to lack, as `Run.storageBytes` or `Run.config(keys:)`.
@@ -160,6 +176,11 @@ class Session:
         """
         return self.execute_prepared(operation, self._documents.get(operation.name), variables)
 
+    def execute_once(self, operation: Operation[T], /, **variables: Any) -> T:
+        """As `execute`, but never repeated: for a question whose failure is an answer."""
+        prepared = self._documents.get(operation.name)
+        return self.execute_prepared(operation, prepared, variables, attempts=1)
+
     def execute_guarded(self, operation: Operation[T], guard: Callable[[], object], /, **variables: Any) -> T:
         """As `execute`, but call `guard` right before each attempt; what it raises ends the call.
 
@@ -174,15 +195,19 @@ class Session:
         variables: Mapping[str, Any],
         *,
         guard: Callable[[], object] | None = None,
+        attempts: int | None = None,
     ) -> T:
-        """As `execute`, for a text that is not among this session's documents."""
+        """As `execute`, for a text that is not among this session's documents.
+
+        `attempts`: how often it is sent at most; None leaves that to the policy.
+        """
         if self._closed:
             raise UsageError(f"{operation.name}: the session is closed")
         check_variables(prepared, variables)
         if prepared.kind == "mutation":
             self.changes.note()
         try:
-            result = self._decode(operation, self._ask(operation, prepared, variables, guard))
+            result = self._decode(operation, self._ask(operation, prepared, variables, guard, attempts))
         finally:
             if prepared.kind == "mutation":
                 self.changes.note()
@@ -212,13 +237,14 @@ class Session:
         prepared: Prepared,
         variables: Mapping[str, Any],
         guard: Callable[[], object] | None,
+        attempts: int | None,
     ) -> Reply:
         """Send an operation, and send it again without the optional parts that the server's schema lacks."""
         while True:
             without = frozenset(self.missing)
             fitted = replace(prepared.fitted(variables, without), result=operation.result)
             try:
-                return self._send(operation, fitted, variables, guard)
+                return self._send(operation, fitted, variables, guard, attempts)
             except ResponseError as error:
                 if prepared.variants is None or error.data is not None:
                     raise
@@ -250,6 +276,7 @@ class Session:
         prepared: Prepared,
         variables: Mapping[str, Any],
         guard: Callable[[], object] | None,
+        attempts: int | None,
     ) -> Reply:
         started = self._clock()
         attempt = 1
@@ -259,6 +286,9 @@ class Session:
             try:
                 return self._send_once(prepared, variables)
             except RequestError as error:
+                error.attempts = attempt
+                if attempt == attempts or (_is_fault(error.status) and attempt > _FAULT_RETRIES):
+                    raise
                 if not _may_repeat(operation, prepared, variables, error, guarded=guard is not None):
                     raise
                 elapsed = self._clock() - started
@@ -369,6 +399,11 @@ def make_request_error(operation: str, reply: Reply, *, now: float = 0.0) -> Req
     return kind(message, **details)
 
 
+def _is_fault(status: int | None) -> bool:
+    """Whether the server itself failed, rather than what stands before it."""
+    return status is not None and status >= 500 and status != _NOT_A_FAULT and status not in _PASSING
+
+
 def _kind(reply: Reply, message: str) -> type[RequestError]:
     codes = {code for error in reply.errors or () if (code := _code(error))}
     if "UNAUTHENTICATED" in codes or "not logged in" in message:
@@ -381,6 +416,10 @@ def _kind(reply: Reply, message: str) -> type[RequestError]:
         return PermissionDenied
     if "NOT_FOUND" in codes:
         return NotFound
+    if codes & _INVALID_CODES or _INVALID.search(message):
+        return ResponseError
+    if _is_fault(reply.status) or (DEADLINE_EXCEEDED in message and _partial(reply) is None):
+        return ServerUnavailable
     if reply.status == 404 and not reply.errors:
         return ResponseError  # a wrong address, not a missing object: nobody may take it for one
     return _KINDS.get(reply.status, ResponseError)
@@ -392,9 +431,11 @@ def _says_rate_limited(reply: Reply) -> bool:
     Source: an answer `{"errors":[{"message":"rate limit exceeded..."}]}` with another status than 429 in
     public reports (2026-11).
     """
-    messages = [error.get("message") for error in reply.errors or () if isinstance(error, dict)]
-    return _partial(reply) is None and any(
-        isinstance(message, str) and message.lower().startswith("rate limit exceeded") for message in messages
+    if _partial(reply) is not None:
+        return False
+    errors = [error for error in reply.errors or () if isinstance(error, dict)]
+    return any(
+        _code(error) in _RATE_CODES or _RATE_WORDS.match(str(error.get("message", ""))) for error in errors
     )
 
 
@@ -410,7 +451,7 @@ def _may_repeat(
         return False
     unavailable = error if isinstance(error, ServerUnavailable) else None
     if prepared.kind == "mutation" and not operation.repeatable:
-        if isinstance(error, RateLimited):  # it was refused, so it cannot have been applied
+        if isinstance(error, RateLimited) and error.refused:  # so it cannot have been applied
             return guarded or not operation.destructive
         return unavailable is not None and not unavailable.sent
     first = variables.get("first")

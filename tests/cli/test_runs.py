@@ -165,11 +165,11 @@ def test_output_replaces_a_file_whole_or_not_at_all(command, tmp_path: Path) -> 
     first = runs(run("a"), cursor="c1")
     listing = ("runs", "list", "acme/vision", "-o", str(target))
 
-    broken = command(*listing, answers=[first, error_reply("boom", status=500)])
+    broken = command(*listing, answers=[first, *[error_reply("boom", status=500)] * 3])
     kept = target.read_text()
     whole = command(*listing, answers=[first, runs(run("b"))])
 
-    assert (broken.code, kept) == (1, "before")
+    assert (broken.code, kept) == (9, "before")
     assert (whole.code, whole.out) == (0, "")
     assert [json.loads(line)["id"] for line in target.read_text().splitlines()] == ["a", "b"]
     assert [path.name for path in target.parent.iterdir()] == ["runs.jsonl"]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from wbgql.cautions import warn
-from wbgql.connection import Connection
-from wbgql.errors import FilterError, IgnoredWarning, NotFound, ProjectionWarning, RequestError, ResponseError
+from wbgql.connection import MIN_PAGE_SIZE, Connection, may_be_too_large
+from wbgql.errors import (
+    FilterError,
+    IgnoredWarning,
+    NotFound,
+    ProjectionWarning,
+    RequestError,
+    ResponseError,
+    ServerUnavailable,
+)
 from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
@@ -58,8 +67,11 @@ class PageReader:
         try:
             return self._page(first, after, filters, total)
         except RequestError as error:
-            if isinstance(error, ResponseError) and error.status == 500 and not (after or self.read):
-                self._blame_the_filter(error, filters)
+            may_shrink = (
+                isinstance(error, ServerUnavailable) and may_be_too_large(error) and first > MIN_PAGE_SIZE
+            )
+            if not (after or self.read or may_shrink):
+                self._blame_the_filter(error, filters, self._ask_plainly)
             self._refuse_half_a_page(error)
             raise
 
@@ -83,11 +95,17 @@ class PageReader:
 
         Raises:
             NotFound: the project is missing or not visible.
+            FilterError: the server fails on the filter and answers without it.
         """
         filters = self.question.filters if filters is None else filters
-        project = self.session.execute(
-            COUNT_RUNS, entity=self.path.entity, project=self.path.project, filters=dump_json(filters)
-        ).project
+        named = {"entity": self.path.entity, "project": self.path.project}
+        try:
+            project = self.session.execute(COUNT_RUNS, **named, filters=dump_json(filters)).project
+        except ServerUnavailable as error:
+            self._blame_the_filter(
+                error, filters, lambda: self.session.execute_once(COUNT_RUNS, **named, filters="{}")
+            )
+            raise
         if project is None:
             raise self._not_found(COUNT_RUNS.name)
         return project.run_count
@@ -110,9 +128,10 @@ class PageReader:
         return project
 
     def _page(
-        self, first: int, after: str | None, filters: dict[str, Any], total: bool
+        self, first: int, after: str | None, filters: dict[str, Any], total: bool, *, once: bool = False
     ) -> Connection[RunNode]:
-        project = self.session.execute(
+        execute = self.session.execute_once if once else self.session.execute
+        project = execute(
             LIST_RUNS,
             entity=self.path.entity,
             project=self.path.project,
@@ -128,6 +147,10 @@ class PageReader:
         self.capabilities.asked = self.capabilities.asked or self.question.sent.is_partial
         self.path = real_path(project, self.path)
         return project.runs
+
+    def _ask_plainly(self) -> Connection[RunNode]:
+        """Ask once for a run, without the filter."""
+        return self._page(1, None, {}, False, once=True)
 
     def _not_found(self, operation: str) -> NotFound:
         if not self.read:
@@ -151,17 +174,25 @@ class PageReader:
             data=error.data,
         ) from error
 
-    def _blame_the_filter(self, error: ResponseError, filters: dict[str, Any]) -> None:
-        if not filters:
+    def _blame_the_filter(
+        self, error: RequestError, filters: dict[str, Any], ask_without: Callable[[], object]
+    ) -> None:
+        """Raise `FilterError` if the server failed again and again with the filter, and answers without it.
+
+        W&B answers some filters (a list compared with tags, $all) with a 500 that no repetition mends. One
+        plain request tells the filter's fault from the server's. An error that came once is not blamed on it.
+
+        Source: wandb/wandb#4068, #5967.
+        """
+        if not filters or error.status != 500 or error.attempts < 2:
             return
-        # W&B answers some filters (a list compared with tags, $all) with a 500 that no repetition mends:
-        # wandb/wandb#4068, #5967. One plain request tells the filter's fault from the server's.
         try:
-            self._page(1, None, {}, False)
-        except ResponseError:
+            ask_without()
+        except RequestError:
             return
         raise FilterError(
-            f"the server fails on this filter (HTTP 500) and answers without it: {dump_json(filters)}"
+            f"the server fails on this filter (HTTP 500, {error.attempts} times) and answers without it: "
+            f"{dump_json(filters)}"
         ) from error
 
     def _notice_ignored(self, nodes: list[RunNode]) -> None:
