@@ -183,7 +183,7 @@ def test_a_server_that_fails_on_the_filter_alone_makes_it_a_filter_error() -> No
 def test_a_500_that_passes_is_not_blamed_on_the_filter() -> None:
     boom = error_reply("driver: bad connection", status=500)
     for failures in (1, 2):
-        transport = FakeTransport(*[boom] * failures, runs(node("a")))
+        transport = FakeTransport(*[boom] * failures, runs(node("a", summaryMetrics='{"loss": 2}')))
 
         assert [run.id for run in select(transport, where=wb.summary["loss"] > 1)] == ["a"]
         assert len(transport.sent) == failures + 1
@@ -200,7 +200,7 @@ def test_a_single_500_of_a_session_without_patience_is_not_blamed_on_the_filter(
 
 def test_a_page_on_which_the_server_runs_out_of_time_is_halved_before_the_filter_is_blamed() -> None:
     late = error_reply("context deadline exceeded", status=500)
-    transport = FakeTransport(late, late, runs(node("a")))
+    transport = FakeTransport(late, late, runs(node("a", summaryMetrics='{"loss": 2}')))
 
     assert [run.id for run in select(transport, where=wb.summary["loss"] > 1, page_size=400)] == ["a"]
     assert [variables["first"] for _, variables in transport.sent] == [400, 200, 100]

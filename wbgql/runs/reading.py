@@ -102,9 +102,7 @@ class PageReader:
         try:
             project = self.session.execute(COUNT_RUNS, **named, filters=dump_json(filters)).project
         except ServerUnavailable as error:
-            self._blame_the_filter(
-                error, filters, lambda: self.session.execute_once(COUNT_RUNS, **named, filters="{}")
-            )
+            self._blame_the_filter(error, filters, self._count_plainly)
             raise
         if project is None:
             raise self._not_found(COUNT_RUNS.name)
@@ -115,14 +113,19 @@ class PageReader:
 
         Raises:
             NotFound: the project is missing or not visible.
+            FilterError: the server fails on the filter and answers without it.
         """
-        project = self.session.execute(
-            COMPARE_COUNTS,
-            entity=self.path.entity,
-            project=self.path.project,
-            filters=dump_json(self.question.filters),
-            others=dump_json(others),
-        ).project
+        try:
+            project = self.session.execute(
+                COMPARE_COUNTS,
+                entity=self.path.entity,
+                project=self.path.project,
+                filters=dump_json(self.question.filters),
+                others=dump_json(others),
+            ).project
+        except ServerUnavailable as error:
+            self._blame_the_filter(error, self.question.filters, self._count_plainly)
+            raise
         if project is None:
             raise self._not_found(COMPARE_COUNTS.name)
         return project
@@ -147,6 +150,12 @@ class PageReader:
         self.capabilities.asked = self.capabilities.asked or self.question.sent.is_partial
         self.path = real_path(project, self.path)
         return project.runs
+
+    def _count_plainly(self) -> object:
+        """Ask once for the number of all runs."""
+        return self.session.execute_once(
+            COUNT_RUNS, entity=self.path.entity, project=self.path.project, filters="{}"
+        )
 
     def _ask_plainly(self) -> Connection[RunNode]:
         """Ask once for a run, without the filter."""
