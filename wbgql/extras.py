@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from wbgql.errors import ConfigError
 
 MODULES = {
-    "server": ("apsw", "fastmigrate", "itsdangerous", "re2", "starlette", "uvicorn", "xxhash"),
+    "server": ("apsw", "fastmigrate", "itsdangerous", "starlette", "uvicorn", "xxhash"),
     "check": ("cryptography",),
     "jobs": ("cryptography", "dbos", "jinja2", "sqlalchemy", "yaml"),
     "frames": ("polars", "pyarrow"),

@@ -1,4 +1,7 @@
-"""Regular expressions as W&B's servers read them (RE2), on Python's engine. No I/O.
+"""Regular expressions as W&B's servers read them (RE2). No I/O.
+
+RE2 itself searches, so that no pattern takes time exponential in its length. Python's engine reads the
+pattern first and refuses what it cannot read; it searches where RE2 cannot, such as with look-around.
 
 Source: RE2 alone from 2026 on (wandb/wandb#12195); RE2's syntax: github.com/google/re2/wiki/Syntax (2026-11).
 """
@@ -9,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any, Protocol
 
 # RE2's classes are ASCII, also in text that is not. Each ends with a range: a hyphen behind it is then one by
 # itself, as in RE2, and does not make another range.
@@ -43,8 +47,15 @@ _NOT_RE2 = re.compile(r"\\[1-9Z]|\(\?(?:[=!>#(]|<[=!]|P=)|[*+?}]\+")
 _ONLY_RE2 = re.compile(r"\\[pPQC]|\[:\^")
 
 
+class Pattern(Protocol):
+    """A compiled pattern of either engine."""
+
+    def search(self, text: str, /) -> Any:
+        """Return the first match in `text`, or None."""
+
+
 @lru_cache(maxsize=256)
-def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def compile_pattern(pattern: str, flags: int = 0) -> Pattern:
     r"""Return a pattern that finds what RE2 finds: `\w` is ASCII, `$` the very end, `[[:alpha:]]` a class.
 
     What only Python knows (look-around) is let pass: see `not_in_re2`.
@@ -59,7 +70,22 @@ def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     with warnings.catch_warnings():
         # Python warns where its own syntax may change; the server's is RE2's.
         warnings.simplefilter("ignore")
-        return re.compile(text, flags)
+        compiled = re.compile(text, flags)
+    return compiled if not_in_re2(pattern) else _by_re2(pattern, flags) or compiled
+
+
+def _by_re2(pattern: str, flags: int) -> Pattern | None:
+    """The pattern in RE2; None if RE2 refuses it, such as one that is too large."""
+    import re2  # noqa: PLC0415  # only few questions have a pattern
+
+    options = re2.Options()
+    options.log_errors = False
+    letters = "".join(letter for letter, flag in (("i", re.I), ("m", re.M), ("s", re.S)) if flags & flag)
+    try:
+        found: Pattern = re2.compile(f"(?{letters}){pattern}" if letters else pattern, options)
+    except re2.error:
+        return None
+    return found
 
 
 def not_in_re2(pattern: str) -> bool:

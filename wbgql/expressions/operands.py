@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 
 from wbgql.errors import FilterError
 from wbgql.expressions.nodes import FieldPath, Op, RelativeTime, Scalar
-from wbgql.patterns import compile_pattern
+from wbgql.patterns import Pattern, compile_pattern
 
 # Source: wandb-workspaces `expr.py` and wandb SDK `apis/public/runs.py` (2026-08).
 STATES = ("running", "finished", "crashed", "failed", "killed", "pending", "preempting", "preempted")
@@ -78,7 +78,7 @@ def check_key(where: str, key: object) -> str:
     return check_text(f"{where}[...]", key)
 
 
-def check_pattern(where: str, pattern: str) -> re.Pattern[str]:
+def check_pattern(where: str, pattern: str) -> Pattern:
     """Return the compiled pattern, or raise FilterError where it is broken."""
     try:
         return compile_pattern(pattern)

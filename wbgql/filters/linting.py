@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from wbgql.errors import FilterError
 from wbgql.filters.columns import COLUMNS, STATES, check_key, column_of
-from wbgql.patterns import compile_pattern, not_in_re2
+from wbgql.patterns import Pattern, compile_pattern, not_in_re2
 
 MAX_DEPTH = 50
 
@@ -205,7 +205,7 @@ def _lint_options(_key: str, value: object, where: str) -> Iterator[str]:
     yield f"{where}: not documented by W&B, check what comes back"
 
 
-def read_pattern(value: object, where: str, flags: int = 0) -> re.Pattern[str]:
+def read_pattern(value: object, where: str, flags: int = 0) -> Pattern:
     """Return the compiled $regex.
 
     Raises:
