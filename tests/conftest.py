@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
 
-# No test writes to the record of deletions of whoever runs it.
+# No test writes to the record of deletions of the user who runs it.
 os.environ["WBGQL_DELETIONS"] = "off"
 
 
