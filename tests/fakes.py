@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from wbgql.documents import Prepared
-from wbgql.transport import Reply, Transport
+from wbgql.transport import GqlTransport, Reply, Transport
 
 Answer = Mapping[str, Any] | Reply | BaseException
 
@@ -104,3 +105,14 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.time += seconds
+
+
+class WithoutField(GqlTransport):
+    """The way to a real server that refuses each text with a field, as one that lacks it on `Run` does."""
+
+    field = ""
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        if re.search(rf"\b{self.field}\b(?! *:)", prepared.text):
+            return error_reply(f'Cannot query field "{self.field}" on type "Run".', status=400)
+        return super().send(prepared, variables)

@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.bulk import BulkRun, load_runs, write_runs
+from tests.fakes import WithoutField
 from wbgql import Client, config, run, summary
 from wbgql.errors import StoreError, UsageError
 from wbgql.frames import write_file
 from wbgql.server import RunningServer
+from wbgql.session import Session
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -53,6 +55,19 @@ def test_a_frame_has_the_runs_attributes_unless_something_is_selected(client: Cl
     assert rows["a"]["tags"] == ["x", "y"]
     assert rows["a"]["project"] == "admin/frames"
     assert rows["c"]["created_at"] == _START
+
+
+@pytest.mark.parametrize("field", ["computeSeconds", "host", "updatedAt"])
+def test_an_attribute_that_the_server_lacks_is_null(client: Client, field: str) -> None:
+    transport = WithoutField(client.settings)
+    transport.field = field
+    column = {"computeSeconds": "duration_s", "host": "host", "updatedAt": "updated_at"}[field]
+
+    with Client(settings=client.settings, session=Session(transport)) as older:
+        table = older.runs("frames", select="*").to_arrow()
+
+    assert table.column(column).null_count == len(MIXED)
+    assert sorted(table.column("id").to_pylist()) == ["a", "b", "c"]
 
 
 def test_selected_fields_are_the_columns_in_every_form(client: Client) -> None:

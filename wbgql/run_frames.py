@@ -15,6 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from wbgql.documents import NOT_FETCHED
 from wbgql.errors import ConfigError, NotFound, UsageError
 from wbgql.expressions import Field, FieldPath
 from wbgql.extras import install_command
@@ -58,8 +59,13 @@ def _texts_of(name: str) -> Callable[[Any], list[Any]]:
     return lambda page: list(map(read, page))
 
 
+def _known(read: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    """`read`, with None for what the server does not have: a column cannot say "not known"."""
+    return lambda page: [None if value is NOT_FETCHED else value for value in read(page)]
+
+
 def _users(page: Any) -> list[str | None]:
-    return [None if node.user is None else node.user.username for node in page]
+    return [node.user.username if node.user else None for node in page]
 
 
 def _projects(page: Any) -> list[str]:
@@ -67,7 +73,7 @@ def _projects(page: Any) -> list[str]:
 
 
 def _attribute(name: str, kind: Kind = "string", source: str | None = None) -> Attribute:
-    return Attribute(name, kind, _texts_of(source or name))
+    return Attribute(name, kind, _known(_texts_of(source or name)))
 
 
 ATTRIBUTES: Mapping[str, Attribute] = {

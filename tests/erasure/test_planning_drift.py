@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.erasure.planner import plan_runs, run_of
-from tests.fakes import error_reply
+from tests.fakes import WithoutField
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.documents import Prepared
 from wbgql.erasure.plans import Plan
 from wbgql.errors import SchemaMismatch
 from wbgql.session import Session
-from wbgql.transport import GqlTransport, Reply
-
-
-class WithoutField(GqlTransport):
-    """The way to a real server that refuses each text with a field, as one that lacks it on `Run` does."""
-
-    field = ""
-
-    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        if re.search(rf"\b{self.field}\b(?! *:)", prepared.text):
-            return error_reply(f'Cannot query field "{self.field}" on type "Run".', status=400)
-        return super().send(prepared, variables)
 
 
 def plan_without(world: World, folder: Path, field: str) -> Plan:
