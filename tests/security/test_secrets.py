@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import requests
 from tests.caller import Caller
 from tests.server.test_migrations import SAMPLE
 from wbgql.errors import StoreError
-from wbgql.server import start
+from wbgql.server import list_users, reset_keys, start
 from wbgql.server.accounts import add_user, find_viewer
 from wbgql.server.store import Store
+from wbgql.server.stores import KeyReset
 
 
 def mode(path: Path) -> int:
@@ -85,6 +87,47 @@ def test_secrets_that_are_damaged_are_not_made_again(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="secrets of the store are damaged"):
         Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_keys_end_and_are_issued_again_with_new_secrets(tmp_path: Path, lost: bool) -> None:
+    data = tmp_path / "store"
+    with start(data) as server:
+        old = server.api_key
+        run = Caller(server.base_url, old).upsert("r1")
+        with pytest.raises(StoreError, match="another server has the store"):
+            reset_keys(data)
+    before = (data / "secrets.json").read_text()
+    if lost:
+        (data / "secrets.json").unlink()
+        with pytest.raises(StoreError, match="--apply, which ends all keys"):
+            reset_keys(data, apply=False)
+        assert not (data / "secrets.json").exists()
+    else:
+        assert reset_keys(data, apply=False) == KeyReset(1, 0, True)
+        assert (data / "secrets.json").read_text() == before
+
+    assert reset_keys(data) == KeyReset(1, 0, not lost)
+
+    after = (data / "secrets.json").read_text()
+    assert json.loads(after)["signing"] != json.loads(before)["signing"]
+    assert (json.loads(after)["subjects"] == json.loads(before)["subjects"]) is not lost
+    assert mode(data / "secrets.json") == 0o600
+    store = Store(data)
+    name = list_users(data)[0]["username"]
+    new = add_user(store, name)
+    with store.read() as db:
+        assert find_viewer(db, old) is None
+        assert find_viewer(db, new) is not None
+        assert db.execute("SELECT count(*) FROM runs").get == 1
+    store.close()
+    assert run
+
+
+def test_a_reset_of_keys_needs_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store"):
+        reset_keys(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_session_ends_on_the_server_when_its_viewer_signs_out(tmp_path: Path) -> None:

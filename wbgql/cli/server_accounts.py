@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,36 @@ def rotate_key_command(
 
     write_object(
         {"user": user, "api_key": rotate_key(data_dir(), user, _given_key(key, key_file))}, format_, output
+    )
+
+
+@key_group.command(
+    "reset",
+    short_help="End all keys and sessions of a store and make new secrets.",
+    epilog=examples("wbgql server key reset --data ./store", "wbgql server key reset --data ./store --apply"),
+)
+@click.option("--apply", is_flag=True, help="Do it. Without this, only print what would end.")
+@data_option
+@object_options()
+@global_options()
+@click.pass_obj
+def reset_keys_command(app: App, apply: bool, format_: str | None, output: Path | None) -> None:
+    """End every API key, session and signed address of a store.
+
+    Use it if `secrets.json` is lost or known to others. Stop the server first. Runs, users and files stay.
+    Then issue keys again: `wbgql server user add NAME` gives an existing user a new one.
+
+    `recognizes_purged` is false if the old secrets could not be read: the store then no longer refuses the
+    ids of runs that were purged, and the keyed hashes of older audit entries match nothing.
+    """
+    from wbgql.server import reset_keys
+
+    found = reset_keys(data_dir(), apply=apply)
+    write_object({**asdict(found), "applied": apply}, format_, output)
+    app.tell(
+        "give users keys again: wbgql server user add NAME [--admin]"
+        if apply
+        else "preview; add --apply to do it"
     )
 
 

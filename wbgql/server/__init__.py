@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wbgql.server.stores import clock_doubt as clock_doubt
     from wbgql.server.stores import confirm_clock as confirm_clock
     from wbgql.server.stores import list_users as list_users
+    from wbgql.server.stores import reset_keys as reset_keys
     from wbgql.server.stores import restrict_project as restrict_project
     from wbgql.server.stores import rotate_key as rotate_key
     from wbgql.server.stores import share_project as share_project
@@ -45,6 +46,7 @@ _HOMES = {
     "add_org": "stores",
     "add_team": "stores",
     "rotate_key": "stores",
+    "reset_keys": "stores",
     "restrict_project": "stores",
     "share_project": "stores",
     "advance_clock": "stores",
@@ -71,6 +73,7 @@ __all__ = [
     "add_org",
     "add_team",
     "rotate_key",
+    "reset_keys",
     "restrict_project",
     "share_project",
     "advance_clock",

@@ -12,6 +12,7 @@ from pathlib import Path
 from wbgql.errors import StoreError
 
 FILE = "secrets.json"
+_OR_RESET = ", or end all keys with `wbgql server key reset`"
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,9 +41,15 @@ def make(data: Path, subjects: bytes | None = None) -> Keyring:
 
     The file is on the disk, readable by its owner alone, when this returns. The caller keeps others out.
     """
+    return read(data) if (data / FILE).exists() else replace(data, subjects)
+
+
+def replace(data: Path, subjects: bytes | None) -> Keyring:
+    """Write new secrets over those that are there; what was signed with the old ones is refused from now on.
+
+    `subjects` is kept, None: a new one. The file is on the disk when this returns.
+    """
     file = data / FILE
-    if file.exists():
-        return read(data)
     keyring = Keyring(os.urandom(32), subjects or os.urandom(32))
     text = json.dumps({"signing": keyring.signing.hex(), "subjects": keyring.subjects.hex()})
     part = file.with_suffix(".part")
@@ -60,6 +67,15 @@ def make(data: Path, subjects: bytes | None = None) -> Keyring:
     return keyring
 
 
+def is_readable(data: Path) -> bool:
+    """Return whether the secrets of a store are there and whole."""
+    try:
+        read(data)
+    except StoreError:
+        return False
+    return True
+
+
 def read(data: Path) -> Keyring:
     """The secrets of a store.
 
@@ -71,9 +87,13 @@ def read(data: Path) -> Keyring:
         found = json.loads(file.read_text(encoding="ascii"))
         keyring = Keyring(bytes.fromhex(found["signing"]), bytes.fromhex(found["subjects"]))
     except FileNotFoundError as error:
-        raise StoreError(f"store lacks its secrets: {file}, copy the file from where it came from") from error
+        raise StoreError(
+            f"store lacks its secrets: {file}, copy the file from where it came from{_OR_RESET}"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file") from error
+        raise StoreError(
+            f"secrets of the store are damaged: {file}, restore a copy of the file{_OR_RESET}"
+        ) from error
     if len(keyring.signing) < 32 or len(keyring.subjects) < 32:
-        raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file")
+        raise StoreError(f"secrets of the store are damaged: {file}, restore a copy of the file{_OR_RESET}")
     return keyring

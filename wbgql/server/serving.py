@@ -23,7 +23,6 @@ from typing import Any
 
 import anyio
 import uvicorn
-from filelock import FileLock, Timeout
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -34,8 +33,8 @@ from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
 from wbgql.server.prefix import PathPrefix
 from wbgql.server.settings import ServerSettings
-from wbgql.server.store import Store, make_private, store_errors
-from wbgql.server.stores import advance_clock
+from wbgql.server.store import Store
+from wbgql.server.stores import advance_clock, alone
 
 log = logging.getLogger("wbgql.server")
 
@@ -65,7 +64,7 @@ def serve(
     Raises:
         StoreError: the port is in use, another server has the store, or the store cannot be opened.
     """
-    with _lock(settings.data), _bind(settings) as listener:
+    with alone(settings.data), _bind(settings) as listener:
         backend = Backend(settings)
         try:
             clocks.keep_periods(backend.store, settings.periods)
@@ -182,17 +181,6 @@ async def _watch(stop: threading.Event, server: uvicorn.Server) -> None:
     while not stop.is_set():
         await anyio.sleep(0.05)
     server.should_exit = True
-
-
-@contextlib.contextmanager
-def _lock(data: Path) -> Iterator[None]:
-    with store_errors(data):
-        make_private(data)
-    try:
-        with FileLock(data / "server.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise StoreError(f"another server has the store: {data}, stop it or use another folder") from error
 
 
 @contextlib.contextmanager

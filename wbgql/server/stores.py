@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from wbgql.errors import StoreError
-from wbgql.server import accounts, clocks, restrictions
+from wbgql.server import accounts, clocks, keyring, restrictions
 from wbgql.server.clocks import StoreClock
-from wbgql.server.store import Row, Store
+from wbgql.server.store import Row, Store, make_private, store_errors
 
 
 @contextlib.contextmanager
@@ -30,6 +33,69 @@ def opened(data: Path, *, create: bool = False) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextlib.contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Keep every server off the store in a folder, which is made if it is new.
+
+    Raises:
+        StoreError: a server has the store.
+    """
+    with store_errors(data):
+        make_private(data)
+    try:
+        with FileLock(data / "server.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StoreError(f"another server has the store: {data}, stop it or use another folder") from error
+
+
+@dataclass(frozen=True)
+class KeyReset:
+    """How many `keys` and `sessions` ended.
+
+    `recognizes_purged`: the store still refuses the ids of purged runs.
+    """
+
+    keys: int
+    sessions: int
+    recognizes_purged: bool
+
+
+def reset_keys(data: Path, *, apply: bool = True) -> KeyReset:
+    """End every API key, session and signed address of a store, and make new secrets for it.
+
+    Do this if `secrets.json` is lost, damaged, or known to others. Runs, users and files stay. The secret
+    that recognizes purged runs is kept if it can still be read. If it cannot, their ids can be used again,
+    and the audit log's keyed hashes of them match nothing. Without `apply` nothing is changed.
+
+    Raises:
+        StoreError: there is no store, a server has it, or it cannot be opened for another reason.
+    """
+    if not (data / "wbgql.sqlite").exists():
+        raise StoreError(f"no store: {data}, name the folder of one")
+    with alone(data):
+        try:
+            with opened(data) as store:  # an older store gets its file of secrets here
+                known = store.keyring.subjects
+        except StoreError:
+            if keyring.is_readable(data):
+                raise
+            known = None
+        if known is None and not apply:
+            raise StoreError(
+                f"secrets of the store cannot be read: {data / keyring.FILE}, restore a copy, or make new "
+                "ones with --apply, which ends all keys"
+            )
+        if apply:
+            keyring.replace(data, known)
+        with opened(data) as store, store.write() as db:
+            keys = db.execute("SELECT count(*) FROM api_keys").get
+            sessions = db.execute("SELECT count(*) FROM sessions").get
+            if apply:
+                db.execute("DELETE FROM api_keys; DELETE FROM sessions").fetchall()
+        return KeyReset(keys, sessions, known is not None)
 
 
 def add_user(data: Path, name: str, key: str | None = None, admin: bool = False) -> str:
