@@ -51,6 +51,9 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 class Settings:
     """Settings of one client. `origin` says where each came from; `repr` hides the key.
 
+    A key that is a plain text stays readable in the caller's own frames of a traceback with local variables;
+    hand in `wbgql.secrecy.Secret(key)`, or let `default_settings` read it, where that matters.
+
     `api_key`, `entity` and `project` are None where nobody set them. `timeout_s` bounds
     connecting, and each wait for more of the answer; `limits` bound the whole answer. `ca_bundle` is a file
     or folder of certificate authorities that takes the place of the packaged ones (`certifi`). Without
@@ -149,11 +152,12 @@ def resolve_settings(
     Source: wandb SDK 0.31.0 `sdk/wandb_setup.py`, `sdk/lib/wbauth/authenticate.py` and
     `wbnetrc.py` (2026-11). The SDK warns of broken files and goes on; this refuses them.
     """
+    api_key, environ = hide(api_key), Unshown(environ)  # no frame of a traceback shows them
     sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)))
     url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
     # An empty argument is an unset shell variable, and must not lead to W&B's own server.
     url = _check_base_url(DEFAULT_BASE_URL if url is None else url)
-    key, key_origin = sources.find_key(hide(api_key), url, home)
+    key, key_origin = sources.find_key(api_key, url, home)
     found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
     found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
     timeout, timeout_origin = sources.find_timeout(timeout_s)
@@ -255,7 +259,8 @@ class _Sources:
         configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
         if _check_base_url(configured or DEFAULT_BASE_URL) != base_url:
             return None, "default"
-        return self._find_in_files("api_key")
+        found, origin = self._find_in_files("api_key")
+        return hide(found), origin
 
     def check_workspace(self, url: str, url_origin: str, key_origin: str, home: Path) -> None:
         """Check that no file of the current folder sends a key that is not its own to another server.

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 import responses
+from click.testing import CliRunner
 from rich.console import Console
 from rich.traceback import Traceback
 
 import wbgql as wb
+from wbgql.cli.app import App
+from wbgql.cli.main import main
+from wbgql.erasure.keys import PrivateKey, read_key, write_key
 from wbgql.errors import ConfigError, RedirectRefused
 from wbgql.fetching import HttpFetcher
 from wbgql.limits import Limits
@@ -25,16 +29,20 @@ KEY = "0123456789abcdef" * 6
 EVIL = "https://evil.example"
 
 
-def resolve(
-    tmp_path: Path, *, workspace: str = "", user: str = "", netrc: str = "", **given: Any
-) -> Settings:
+def write_files(tmp_path: Path, *, workspace: str = "", user: str = "", netrc: str = "") -> dict[str, Path]:
     home, cwd = tmp_path / "home", tmp_path / "work"
-    environ = given.pop("environ", {})
     for file, text in ((cwd / "wandb/settings", workspace), (home / ".config/wandb/settings", user)):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"[default]\n{text}\n")
     (home / ".netrc").write_text(netrc)
-    return resolve_settings(environ=environ, home=home, cwd=cwd, **given)
+    return {"home": home, "cwd": cwd}
+
+
+def resolve(
+    tmp_path: Path, *, workspace: str = "", user: str = "", netrc: str = "", **given: Any
+) -> Settings:
+    folders = write_files(tmp_path, workspace=workspace, user=user, netrc=netrc)
+    return resolve_settings(**{"environ": {}, **folders, **given})
 
 
 ELSEWHERE: list[dict[str, Any]] = [
@@ -117,6 +125,45 @@ def test_a_secret_is_not_shown_in_whole_or_in_part(secret: Secret) -> None:
     assert repr(Unshown({"WANDB_API_KEY": KEY})) == "<1 values>"
 
 
+WRONG: dict[str, dict[str, Any]] = {
+    "a timeout that is no number": {"environ": {"WANDB_HTTP_TIMEOUT": "soon"}},
+    "a CA bundle that is missing": {"ca_bundle": "/nowhere/ca.pem"},
+    "a project with a slash": {"project": "a/b"},
+    "a header that cannot be sent": {"environ": {"WANDB__EXTRA_HTTP_HEADERS": '{"a b": "x"}'}},
+    "a switch that is no switch": {"environ": {"WANDB_INSECURE_DISABLE_SSL": "perhaps"}},
+    "a redirect by a file of the folder": {"workspace": f"base_url = {EVIL}"},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("source", ELSEWHERE)
+def test_no_traceback_of_settings_shows_the_key(tmp_path: Path, source: dict[str, Any], wrong: str) -> None:
+    given = source | WRONG[wrong]
+    environ = source.get("environ", {}) | WRONG[wrong].get("environ", {})
+    folders = write_files(tmp_path, **{name: given.pop(name, "") for name in ("workspace", "user", "netrc")})
+    # The frames of this test would show what it hands in.
+    arguments: Any = Unshown(given | folders | {"environ": environ})
+
+    text = shown(lambda: resolve_settings(**arguments))
+
+    assert "ConfigError" in text or "RedirectRefused" in text
+    assert KEY[:40] not in text.replace(f'KEY = "{KEY}"', "")
+
+
+def test_no_traceback_shows_the_environment_of_a_command_or_a_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    make_key = PrivateKey.from_seed(b"s" * 32)
+    write_key(tmp_path / "ada.key", make_key, "right")
+
+    assert KEY not in repr(App())
+    text = shown(lambda: read_key(tmp_path / "ada.key", lambda: KEY[:60]))
+
+    assert "NotApproved" in text
+    assert KEY[:40] not in text.replace(f'KEY = "{KEY}"', "")
+
+
 @responses.activate
 def test_no_traceback_of_a_request_shows_the_key() -> None:
     responses.post("http://127.0.0.1:9/graphql", body=ConnectionResetError("reset"))
@@ -139,3 +186,29 @@ def test_no_traceback_of_a_request_shows_the_key() -> None:
         assert "Traceback" in text
         for part in (KEY[:40], token[:40]):
             assert part not in text.replace(f'KEY = "{KEY}"', ""), text[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("interactive", "typed", "code", "sent"),
+    [(True, EVIL, 0, True), (True, "y", 2, False), (True, "", 2, False), (False, EVIL, 2, False)],
+)
+@responses.activate
+def test_a_redirect_is_confirmed_by_typing_the_address(
+    tmp_path: Path, interactive: bool, typed: str, code: int, sent: bool
+) -> None:
+    viewer = {"id": "VQ==", "username": "ada", "entity": "ada", "admin": False, "flags": "{}"}
+    viewer |= {"teams": {"edges": []}, "name": "Ada", "email": "ada@example.com", "organizations": []}
+    responses.post(f"{EVIL}/graphql", json={"data": {"viewer": viewer, "serverInfo": None}})
+
+    def make_client(**given: Any) -> wb.Client:
+        environ = {"WANDB_API_KEY": KEY}
+        return wb.Client(settings=resolve(tmp_path, workspace=f"base_url = {EVIL}", environ=environ, **given))
+
+    app = App(make_client=make_client, is_interactive=lambda: interactive, environ={})
+    with CliRunner().isolation(input=f"{typed}\n") as (_, err, _):
+        ended = main(("whoami",), app)
+        said = err.getvalue().decode()
+
+    assert (ended, bool(responses.calls)) == (code, sent), said
+    assert "wandb/settings" in said
+    assert KEY not in said

@@ -14,6 +14,7 @@ import click
 
 from wbgql.cli.terminal import note
 from wbgql.errors import RedirectRefused, RequestError
+from wbgql.secrecy import Unshown
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -58,7 +59,7 @@ class App:
     make_client: Callable[..., Client] = open_client
     is_interactive: Callable[[], bool] = _is_interactive
     shows_bars: Callable[[], bool] = _is_watched
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: Unshown(os.environ))
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     settings: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False

@@ -16,6 +16,7 @@ from wbgql.cli.erase_options import FILE, check_server, database_option, open_th
 from wbgql.cli.output import object_options, write_object
 from wbgql.cli.terminal import note
 from wbgql.errors import ConfigError, NotVerified, PartialError, ResidualsLeft, StoreError
+from wbgql.secrecy import hide
 
 if TYPE_CHECKING:
     from wbgql.erasure.case import Case
@@ -223,7 +224,7 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
         ConfigError: the variable is named and empty, or holds the job's own key.
         NotApproved: this would reach another server than the plan's.
     """
-    key = app.environ.get(variable or READER_VARIABLE)
+    key = hide(app.environ.get(variable or READER_VARIABLE))
     if variable is not None and not key:
         raise ConfigError(f"--reader-key-env names {variable}, which is not set")
     if key and key == app.client().settings.api_key:

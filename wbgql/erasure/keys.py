@@ -26,6 +26,7 @@ from wbgql.cautions import warn
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.small_files import read_small
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
+from wbgql.secrecy import hide
 
 KEY_ID = r"^ed25519:[0-9a-f]{32}\Z"
 MAX_KEY_BYTES = 64 * 1024
@@ -181,14 +182,14 @@ def read_public_keys(content: bytes, where: str) -> list[PublicKey]:
 def _private_from_pem(content: bytes, where: str, passphrase: Callable[[], str | None]) -> Ed25519PrivateKey:
     secret = None
     if b"BEGIN ENCRYPTED" in content:
-        given = passphrase()
+        given = hide(passphrase())
         if given is None:
             raise NotApproved(
                 f"{where} needs a passphrase: give it at the prompt or as $WBGQL_KEY_PASSPHRASE"
             )
-        secret = given.encode()
+        secret = given
     try:
-        key = serialization.load_pem_private_key(content, secret)
+        key = serialization.load_pem_private_key(content, None if secret is None else secret.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if secret is not None:
             raise NotApproved(f"{where} does not open: the passphrase is wrong, or it is damaged") from error
