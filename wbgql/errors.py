@@ -126,6 +126,10 @@ class IgnoredWarning(RuntimeWarning):
     """The server does not seem to heed a filter or an order that it was sent."""
 
 
+class ErrorsWarning(RuntimeWarning):
+    """The server sent errors next to data that is whole; the data was used. The message quotes the first."""
+
+
 class RedirectWarning(RuntimeWarning):
     """The server answered with an object of another path: a redirect, or a name in another case."""
 

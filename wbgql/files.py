@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from wbgql.connection import Begun, Connection, PageInfo, iter_nodes, iter_pages
+from wbgql.cautions import warn
+from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
-from wbgql.errors import NotFound, UsageError
+from wbgql.errors import CoverageWarning, NotFound, UsageError
 from wbgql.paths import HasPath, ProjectPath, RunPath
 from wbgql.scalars import dump_json
 from wbgql.session import Session
@@ -131,6 +132,8 @@ def iter_files_of_project(
         asked = changes.count
         for node in nodes:
             run = RunPath(path.entity, path.project, node.name)
+            if node.files is None:
+                warn(f"the server gives null for the files of run {str(run)!r}: not counted", CoverageWarning)
             begun = Begun(node.files, asked) if node.files else None
             files = list(_iter_files(session, run, pattern, 500, begun)) if begun else []
             yield run, node.user.username if node.user else None, files
@@ -203,8 +206,7 @@ def _fetch_batch(session: Session, batch: list[RunPath], pattern: str | None) ->
     nodes = islice(
         iter_nodes(fetch, changes=session.changes, page_size=len(batch), key=lambda node: node.id), len(batch)
     )
-    empty: Connection[File] = Connection(edges=[], page_info=PageInfo(has_next_page=False))
-    return {node.name: node.files or empty for node in nodes}
+    return {node.name: node.files for node in nodes if node.files is not None}
 
 
 def _named(batch: list[RunPath]) -> dict[str, Any]:

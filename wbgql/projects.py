@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NamedProject, Operation, Result
-from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError
+from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError, ResultError
 from wbgql.expressions import FieldPath
 from wbgql.naming import report_other_path
 from wbgql.paths import ProjectPath
@@ -105,7 +105,7 @@ class _GetProject(Result, frozen=True):
 
 
 class _Fields(NamedProject, frozen=True, kw_only=True):
-    fields: Connection[ProjectField]
+    fields: Connection[ProjectField] | None
 
 
 class _ListFields(Result, frozen=True):
@@ -121,10 +121,10 @@ class _GetEntity(Result, frozen=True):
     entity: _Entity | None
 
 
-LIST_PROJECTS = Operation("ListProjects", _ListProjects, paged=True)
+LIST_PROJECTS = Operation("ListProjects", _ListProjects, paged=True, informs=True)
 GET_ENTITY = Operation("GetEntity", _GetEntity)
 GET_PROJECT = Operation("GetProject", _GetProject)
-LIST_FIELDS = Operation("ListFields", _ListFields, paged=True)
+LIST_FIELDS = Operation("ListFields", _ListFields, paged=True, informs=True)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_PROJECTS, GET_ENTITY, GET_PROJECT, LIST_FIELDS)
 
 INTERNAL = "_wandb"
@@ -214,6 +214,11 @@ def _iter_listed(
         ).project
         if found is None:
             raise NotFound.project(path, operation=LIST_FIELDS.name)
+        if found.fields is None:
+            raise ResponseError(
+                f"the server gives null for the keys of {str(path)!r}: it does not list them",
+                operation=LIST_FIELDS.name,
+            )
         return found.fields
 
     return iter_nodes(
@@ -256,7 +261,7 @@ def list_fields(
     """
     try:
         listed = list(islice(_iter_listed(session, path, pattern, min(most, 1000)), most + 1))
-    except (ResponseError, PermissionDenied):
+    except (ResponseError, ResultError, PermissionDenied):
         return None
     kept = (field for field in listed[:most] if _is_asked_for(field.path, pattern))
     return ListedFields(tuple(kept), complete=len(listed) <= most)

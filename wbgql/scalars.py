@@ -8,7 +8,7 @@ import json
 import math
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ NON_FINITE_TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.in
 
 Source: wandb SDK 0.31.0 `util.make_safe_for_json` (2026-11)."""
 
+
+Count = Annotated[int, msgspec.Meta(le=2**53)]
+"""A number of things in an answer: what is greater than floats can count is refused when it is decoded."""
 
 MAX_LEVELS = 256
 """A JSON value that is nested deeper cannot be read: what walks through it would run out of stack."""

@@ -11,7 +11,8 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import NoneType, TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +24,7 @@ from wbgql.connection import DEADLINE_EXCEEDED, MIN_PAGE_SIZE, Changes, may_be_t
 from wbgql.documents import Documents, Operation, Prepared, load_documents
 from wbgql.errors import (
     AuthenticationError,
+    ErrorsWarning,
     InsecureTransportWarning,
     NotFound,
     PermissionDenied,
@@ -129,6 +131,7 @@ class Session:
         self._sleep = sleep
         self._uniform = uniform
         self.on_retry = on_retry
+        self._decides = False
         self._counting = threading.Lock()
         self._closed = False
         renew_after_fork(self)
@@ -214,6 +217,15 @@ class Session:
         check_names(operation, prepared, variables, result)
         return result
 
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Within this block every answer that carries errors is an error, also if its data is whole."""
+        before, self._decides = self._decides, True
+        try:
+            yield
+        finally:
+            self._decides = before
+
     def close(self) -> None:
         """Close the transport. May be called twice."""
         self._closed = True
@@ -284,7 +296,7 @@ class Session:
             if guard is not None:
                 guard()
             try:
-                return self._send_once(prepared, variables)
+                return self._send_once(operation, prepared, variables)
             except RequestError as error:
                 error.attempts = attempt
                 if attempt == attempts or (_is_fault(error.status) and attempt > _FAULT_RETRIES):
@@ -301,16 +313,35 @@ class Session:
             self._count(retries=1)
             attempt += 1
 
-    def _send_once(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+    def _send_once(
+        self, operation: Operation[Any], prepared: Prepared, variables: Mapping[str, Any]
+    ) -> Reply:
         self._count(requests=1)
         reply = self._transport.send(prepared, variables)
         self._count(bytes_sent=reply.bytes_sent, bytes_received=reply.bytes_received)
         if reply.wait_s is not None:
             self.stats.wait_s = min(reply.wait_s, self.stats.wait_s or reply.wait_s)
         error = make_request_error(prepared.name, reply, now=self._now())
-        if error is not None:
-            raise error
-        return reply
+        if error is None:
+            return reply
+        if operation.informs and not self._decides and self._is_whole(operation, reply, error):
+            warn(
+                f"{operation.name}: the server reports an error next to data that is whole, which is used: "
+                f"{error.said or error}",
+                ErrorsWarning,
+            )
+            return replace(reply, errors=None)
+        raise error
+
+    def _is_whole(self, operation: Operation[Any], reply: Reply, error: RequestError) -> bool:
+        """Whether the data next to errors has all that was asked for."""
+        if type(error) is not ResponseError or reply.status != 200 or error.data is None:
+            return False
+        try:
+            self._decode(operation, reply)
+        except ResultError:
+            return False
+        return not any(_leads_to_null(error.data, each.get("path")) for each in error.errors)
 
     def _decode(self, operation: Operation[T], reply: Reply) -> T:
         if not isinstance(reply.data, (msgspec.Raw, NoneType)):
@@ -334,6 +365,18 @@ class Session:
         with self._counting:
             for name, number in more.items():
                 setattr(self.stats, name, getattr(self.stats, name) + number)
+
+
+def _leads_to_null(data: Any, path: Any) -> bool:
+    """Whether the path of a GraphQL error ends at a null, or where nothing can be said."""
+    for step in path if isinstance(path, list) else ():
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return True
+        if data is None:
+            return True
+    return False
 
 
 def check_variables(prepared: Prepared, variables: Mapping[str, Any]) -> None:

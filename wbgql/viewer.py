@@ -110,7 +110,7 @@ class _GetRights(Result, frozen=True):
     entity: _RightsEntity | None
 
 
-GET_VIEWER = Operation("GetViewer", _GetViewer)
+GET_VIEWER = Operation("GetViewer", _GetViewer, informs=True)
 GET_SERVER_INFO = Operation("GetServerInfo", _GetServerInfo)
 GET_RETENTION = Operation("GetRetention", _GetRetention)
 GET_RIGHTS = Operation("GetRights", _GetRights)

@@ -9,7 +9,7 @@ import msgspec
 from wbgql.artifacts.names import ArtifactPath, is_number
 from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, Result
-from wbgql.errors import NotFetched, UsageError
+from wbgql.errors import NotFetched, ResultError, UsageError
 from wbgql.paths import RunPath
 from wbgql.scalars import parse_json
 
@@ -205,8 +205,15 @@ class Version(ArtifactDetails, frozen=True, kw_only=True):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The metadata, decoded; empty if there is none."""
-        found = parse_json(self.metadata) if self.metadata else {}
+        """The metadata, decoded; empty if there is none.
+
+        Raises:
+            ResultError: the server sent what is not JSON; `metadata` has it.
+        """
+        try:
+            found = parse_json(self.metadata) if self.metadata else {}
+        except ValueError as error:
+            raise ResultError(f"the metadata of artifact {self.path or self.name!r} is not JSON") from error
         return found if isinstance(found, dict) else {}
 
     def _fetched(self, name: str, value: T) -> T:

@@ -58,6 +58,7 @@ class Operation(Generic[T]):
     `destructive`: it deletes. `paged`: its `$first` may be made smaller when a page is too
     large for the server, so the session leaves that failure to the paging loop. `names`: the
     session reports or refuses an answer about another object, or the caller sees to it (`own`).
+    `informs`: nothing is decided by the answer, so that errors next to data that is whole are a warning.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Operation(Generic[T]):
     destructive: bool = False
     paged: bool = False
     names: Names = "report"
+    informs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

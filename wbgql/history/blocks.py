@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import TypeAlias
 
+from wbgql.documents import NOT_FETCHED
 from wbgql.errors import NotFound, PermissionDenied, ResultError
 from wbgql.history.coverage import HistoryCoverage
 from wbgql.history.operations import (
@@ -184,6 +185,8 @@ class SmallScan:
 
     def _rows(self, node: RunHistory, by_key: bool) -> list[Row] | None:
         """The rows of a run, None where they may not be all."""
+        if (node.sampled_history if by_key else node.history) is NOT_FETCHED:
+            return None
         if by_key:
             rows = merge_samples(node.sampled_history)
         else:

@@ -11,12 +11,12 @@ from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, R
 from wbgql.errors import NotFound
 from wbgql.expressions import compile_filter, run
 from wbgql.paths import RunPath
-from wbgql.scalars import dump_json
+from wbgql.scalars import Count, dump_json
 from wbgql.session import Session
 
 
 class _Bounds(NamedObject, frozen=True, kw_only=True):
-    history_line_count: int | None
+    history_line_count: Count | None
     summary_metrics: str | None
 
 
@@ -71,7 +71,7 @@ class RunCount(Result, frozen=True):
     """One run of many, with the number of rows it logged; None where the server does not say."""
 
     name: str
-    history_line_count: int | None
+    history_line_count: Count | None
 
 
 class _RunsCounts(NamedProject, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class RunHistory(Result, frozen=True, kw_only=True):
     """One run of many, with its rows as texts, or as one list for each spec."""
 
     name: str
-    history_line_count: int | None
+    history_line_count: Count | None
     history: list[str] = NOT_FETCHED
     sampled_history: list[list[dict[str, Any]]] = NOT_FETCHED
 
@@ -151,16 +151,16 @@ class _ListConsoleLines(Result, frozen=True):
     project: _LogLinesProject | None
 
 
-GET_HISTORY_BOUNDS = Operation("GetHistoryBounds", _GetHistoryBounds)
-SCAN_HISTORY = Operation("ScanHistory", _ScanHistory)
-SAMPLE_HISTORY = Operation("SampleHistory", _SampleHistory)
-SAMPLE_RUNS_HISTORY = Operation("SampleRunsHistory", _SampleRunsHistory, paged=True)
-LIST_HISTORY_COUNTS = Operation("ListHistoryCounts", _ListHistoryCounts, paged=True)
-SCAN_RUNS_HISTORY = Operation("ScanRunsHistory", _ScanRunsHistory, paged=True)
+GET_HISTORY_BOUNDS = Operation("GetHistoryBounds", _GetHistoryBounds, informs=True)
+SCAN_HISTORY = Operation("ScanHistory", _ScanHistory, informs=True)
+SAMPLE_HISTORY = Operation("SampleHistory", _SampleHistory, informs=True)
+SAMPLE_RUNS_HISTORY = Operation("SampleRunsHistory", _SampleRunsHistory, paged=True, informs=True)
+LIST_HISTORY_COUNTS = Operation("ListHistoryCounts", _ListHistoryCounts, paged=True, informs=True)
+SCAN_RUNS_HISTORY = Operation("ScanRunsHistory", _ScanRunsHistory, paged=True, informs=True)
 GET_HISTORY_EXPORTS = Operation("GetHistoryExports", _GetHistoryExports)
-SAMPLE_SYSTEM_METRICS = Operation("SampleSystemMetrics", _SampleSystemMetrics)
-LIST_CONSOLE_LINES = Operation("ListConsoleLines", _ListConsoleLines, paged=True)
-LIST_LAST_CONSOLE_LINES = Operation("ListLastConsoleLines", _ListConsoleLines)
+SAMPLE_SYSTEM_METRICS = Operation("SampleSystemMetrics", _SampleSystemMetrics, informs=True)
+LIST_CONSOLE_LINES = Operation("ListConsoleLines", _ListConsoleLines, paged=True, informs=True)
+LIST_LAST_CONSOLE_LINES = Operation("ListLastConsoleLines", _ListConsoleLines, informs=True)
 OPERATIONS: tuple[Operation[Any], ...] = (
     GET_HISTORY_BOUNDS,
     SCAN_HISTORY,

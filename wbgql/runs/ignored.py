@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -105,8 +106,12 @@ def _lenient(attributes: Sequence[str], holds: Callable[[Document], bool]) -> Ca
 
 def _later(document: Document) -> Document:
     """The run as it is if its instants were cut off to the second."""
-    instants = {key: parse_datetime(at) for key, at in document.items() if key in _INSTANTS and at}
-    return {**document, **{key: format_datetime(at + _MOMENT) for key, at in instants.items()}}
+    later = {}
+    for key in _INSTANTS:
+        with suppress(ValueError):  # what is no instant stays as it is
+            if at := document.get(key):
+                later[key] = format_datetime(parse_datetime(at) + _MOMENT)
+    return {**document, **later}
 
 
 def _raw_tests(filters: Mapping[str, Any], sent: Projection) -> Iterator[Callable[[Document], bool]]:

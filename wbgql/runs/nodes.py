@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
+from wbgql.errors import ResultError
 from wbgql.paths import ProjectPath
+from wbgql.scalars import Count, parse_datetime
 
 # The largest page W&B serves (its own advice for scripts, 2026).
 MAX_PAGE_SIZE = 1000
@@ -48,6 +51,18 @@ class RunNode(Result, frozen=True):
     compute_seconds: int | None = NOT_FETCHED
 
 
+def read_instant(run: object, name: str, text: str) -> datetime:
+    """Return the attribute `name` of a run as an instant in UTC.
+
+    Raises:
+        ResultError: the server sent what is no instant.
+    """
+    try:
+        return parse_datetime(text)
+    except ValueError as error:
+        raise ResultError(f"{name} of run {str(run)!r} is no ISO-8601 instant: {text[:80]!r}") from error
+
+
 class DecidingRun(RunNode, frozen=True, kw_only=True):
     """A run whose state, tags and user decide over a deletion: an answer that lacks one is an error."""
 
@@ -65,7 +80,7 @@ class _ListRuns(Result, frozen=True):
 
 
 class _RunCount(NamedProject, frozen=True, kw_only=True):
-    run_count: int
+    run_count: Count
 
 
 class _CountRuns(Result, frozen=True):
@@ -75,7 +90,7 @@ class _CountRuns(Result, frozen=True):
 class RunCounts(NamedProject, frozen=True, kw_only=True):
     """How many runs match a filter, how many do not, and how many there are."""
 
-    run_count: int
+    run_count: Count
     others: int
     all: int
 
@@ -118,9 +133,9 @@ class RunPage(list[RunNode]):
         self.project = project
 
 
-LIST_RUNS = Operation("ListRuns", _ListRuns, paged=True)
-COUNT_RUNS = Operation("CountRuns", _CountRuns)
-COMPARE_COUNTS = Operation("CompareCounts", _CompareCounts)
-GET_RUN = Operation("GetRun", _GetRun)
+LIST_RUNS = Operation("ListRuns", _ListRuns, paged=True, informs=True)
+COUNT_RUNS = Operation("CountRuns", _CountRuns, informs=True)
+COMPARE_COUNTS = Operation("CompareCounts", _CompareCounts, informs=True)
+GET_RUN = Operation("GetRun", _GetRun, informs=True)
 LIST_RUN_IDS = Operation("ListRunIds", _ListRunIds, paged=True)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUNS, COUNT_RUNS, COMPARE_COUNTS, GET_RUN, LIST_RUN_IDS)

@@ -121,10 +121,10 @@ def decoder_of(keys: tuple[str, ...] | None) -> Decode:
     looked up as it is and as the nesting that some servers make of it.
     """
     if keys is None:
-        return parse_json
+        return _read_object
     wanted = tuple(dict.fromkeys(name for key in keys for name in (key, key.partition(".")[0]) if name))
     if any(map(UNNAMEABLE.search, wanted)):
-        return lambda text: _picked(parse_json(text), wanted)
+        return lambda text: _picked(_read_object(text), wanted)
     names = {f"k{index}": key for index, key in enumerate(wanted)}
     kind: Any = msgspec.defstruct(
         "Keys", [(name, Any, msgspec.UNSET) for name in names], rename=names, gc=False
@@ -135,7 +135,7 @@ def decoder_of(keys: tuple[str, ...] | None) -> Decode:
         try:
             found = quick.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            return _picked(parse_json(text), wanted)
+            return _picked(_read_object(text), wanted)
         values = ((key, getattr(found, name)) for name, key in names.items())
         picked = {key: value for key, value in values if value is not msgspec.UNSET}
         if may_be_deeper(text, MAX_LEVELS) and is_deeper(picked, MAX_LEVELS):
@@ -146,9 +146,27 @@ def decoder_of(keys: tuple[str, ...] | None) -> Decode:
 
 
 def unasked_keys(text: str, keys: Sequence[str]) -> list[str]:
-    """Top-level keys of a JSON text that were not asked for; `_wandb` is let pass."""
+    """Top-level keys of a JSON object that were not asked for, without `_wandb`; none if it is no object."""
     asked = {name for key in keys for name in (key, key.partition(".")[0])}
-    return [key for key in parse_json(text) if key not in asked and key != "_wandb"]
+    try:
+        found = _read_object(text)
+    except ValueError:  # reading the section says so
+        return []
+    return [key for key in found if key not in asked and key != "_wandb"]
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    """The object that a section's text holds; JSON's null is an empty one.
+
+    Raises:
+        ValueError: the text is not JSON, or holds something else.
+    """
+    value = parse_json(text)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004  # of text, as what is no JSON at all
+    return value
 
 
 def _picked(whole: dict[str, Any], wanted: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from wbgql.errors import (
     ProjectionWarning,
     RequestError,
     ResponseError,
+    ResultError,
     ServerUnavailable,
 )
 from wbgql.paths import ProjectPath
@@ -172,7 +173,7 @@ class PageReader:
 
     def _refuse_half_a_page(self, error: RequestError) -> None:
         edges = _edges(error.data)
-        if edges is None:
+        if edges is None or isinstance(error, ResultError):
             return
         whole = sum(1 for edge in edges if isinstance(edge, dict) and edge.get("node") is not None)
         raise ResponseError(

@@ -13,9 +13,8 @@ from wbgql.expressions import Field
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs.fetched import Document, Selected
-from wbgql.runs.nodes import GET_RUN, RunNode, real_path
+from wbgql.runs.nodes import GET_RUN, RunNode, read_instant, real_path
 from wbgql.runs.projections import EVERYTHING, Projection
-from wbgql.scalars import parse_datetime
 from wbgql.session import Session
 
 T = TypeVar("T")
@@ -114,18 +113,18 @@ class Run:
     def updated_at(self) -> datetime | None:
         """When the run was last changed, in UTC. A list fetches it only if it is selected."""
         text = self._fetched("updated_at", self._node.updated_at)
-        return parse_datetime(text) if text else None
+        return read_instant(self.path, "updated_at", text) if text else None
 
     @property
     def created_at(self) -> datetime:
         """When the run was created, in UTC."""
-        return parse_datetime(self._node.created_at)
+        return read_instant(self.path, "created_at", self._node.created_at)
 
     @property
     def heartbeat_at(self) -> datetime | None:
         """When the run was last heard of, in UTC."""
         text = self._fetched("heartbeat_at", self._node.heartbeat_at)
-        return parse_datetime(text) if text else None
+        return read_instant(self.path, "heartbeat_at", text) if text else None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -218,10 +217,8 @@ class Run:
     ) -> dict[str, Any]:
         try:
             values = read(text) if text else {}
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise ResultError(f"the {section} of run {self.path} cannot be read: {error}") from error
-        if not isinstance(values, dict):
-            raise ResultError(f"the {section} of run {self.path} cannot be read: it is no JSON object")
         return self._selected(section, values)
 
     def _selected(self, section: Literal["config", "summary"], values: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +237,7 @@ def get_run(session: Session, path: RunPath, *, exact: bool = False) -> Run:
         UsageError: `exact`, and the server resolved the path to another one.
         ResponseError: the server answered with another run.
     """
-    operation = replace(GET_RUN, names="refuse") if exact else GET_RUN
+    operation = replace(GET_RUN, names="refuse", informs=False) if exact else GET_RUN
     project = session.execute(operation, entity=path.entity, project=path.project, run=path.run_id).project
     if project is None:
         raise NotFound.project(path.project_path, operation=GET_RUN.name)

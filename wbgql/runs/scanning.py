@@ -11,7 +11,7 @@ from wbgql.cautions import warn
 from wbgql.connection import Connection, Window, fetch_page, iter_pages, next_cursor
 from wbgql.errors import ResponseError, UnstablePopulation, UnstableWarning
 from wbgql.runs.ahead import ReadAhead
-from wbgql.runs.nodes import DEFAULT_ORDER, RunNode
+from wbgql.runs.nodes import DEFAULT_ORDER, RunNode, read_instant
 from wbgql.runs.reading import PageReader
 from wbgql.scalars import format_datetime, parse_datetime
 
@@ -163,15 +163,16 @@ class _Pass:
 
     def _require_progress(self, nodes: list[RunNode]) -> None:
         """Refuse a page that does not lead on: it must hold to the bound, and go from old to new."""
-        since = [] if self._since is None else [self._since]
-        instants = [parse_datetime(at) for at in (*since, *(node.created_at for node in nodes))]
-        if since and any(at < instants[0] for at in instants[1:]):
+        path = self._reader.path
+        instants = [read_instant(f"{path}/{node.name}", "created_at", node.created_at) for node in nodes]
+        since = [] if self._since is None else [parse_datetime(self._since)]
+        if since and any(at < since[0] for at in instants):
             raise ResponseError(
                 f"{str(self._reader.path)!r}: the server gives runs created before {self._since}, which the"
                 " filter excludes: it ignores the filter, and a stable read cannot go on; what was read so"
                 " far is not complete"
             )
-        if any(later < earlier for earlier, later in pairwise(instants)):
+        if any(later < earlier for earlier, later in pairwise((*since, *instants))):
             raise ResponseError(
                 f"{str(self._reader.path)!r}: the server does not give runs in the order {DEFAULT_ORDER!r}: a"
                 " stable read rests on it and cannot go on"

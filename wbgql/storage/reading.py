@@ -12,8 +12,8 @@ from wbgql.artifacts import Version, VersionQuery, iter_versions, read_manifest
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.downloads import Downloader
-from wbgql.errors import NotFound, RequestError, ResponseError
-from wbgql.files import iter_files_of_project
+from wbgql.errors import NotFound, RequestError, ResponseError, ResultError
+from wbgql.files import iter_files, iter_files_of_project
 from wbgql.forks import Workers
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
@@ -29,7 +29,7 @@ class _User(Result, frozen=True):
 class _RunBytes(Result, frozen=True, kw_only=True):
     id: str
     name: str
-    storage_bytes: int = NOT_FETCHED
+    storage_bytes: int | None = NOT_FETCHED
     file_count: int | None = NOT_FETCHED
     user: _User | None
 
@@ -45,7 +45,7 @@ class _ListRunBytes(Result, frozen=True):
 class Meter(NamedProject, frozen=True, kw_only=True):
     """What the server itself says a project holds."""
 
-    storage_bytes: int = NOT_FETCHED
+    storage_bytes: int | None = NOT_FETCHED
     run_count: int
 
 
@@ -53,8 +53,8 @@ class _GetProjectBytes(Result, frozen=True):
     project: Meter | None
 
 
-LIST_RUN_BYTES = Operation("ListRunBytes", _ListRunBytes, paged=True)
-GET_PROJECT_BYTES = Operation("GetProjectBytes", _GetProjectBytes)
+LIST_RUN_BYTES = Operation("ListRunBytes", _ListRunBytes, paged=True, informs=True)
+GET_PROJECT_BYTES = Operation("GetProjectBytes", _GetProjectBytes, informs=True)
 OPERATIONS: tuple[Operation[Any], ...] = (LIST_RUN_BYTES, GET_PROJECT_BYTES)
 
 
@@ -128,11 +128,11 @@ def iter_version_bytes(
 def get_meter(session: Session, path: ProjectPath) -> Meter | None:
     """What the server's meter says of a whole project; None where it does not say. One request.
 
-    `storage_bytes` is `NOT_FETCHED` where the server's schema has no such meter.
+    `storage_bytes` is `NOT_FETCHED` where the server's schema has no such meter, None where it gives null.
     """
     try:
         return session.execute(GET_PROJECT_BYTES, entity=path.entity, project=path.project).project
-    except ResponseError:
+    except (ResponseError, ResultError):
         return None
 
 
@@ -156,7 +156,11 @@ def _iter_metered(session: Session, path: ProjectPath) -> Iterator[RunBytes]:
         user = node.user.username if node.user else None
         if node.storage_bytes is NOT_FETCHED or node.file_count is NOT_FETCHED:
             raise _NoMeter  # the server lacks the field, so this is the first run
-        yield RunBytes(run, user, node.file_count or 0, node.storage_bytes)
+        if node.storage_bytes is None:  # its files say it
+            sizes = [file.size_bytes for file in iter_files(session, run)]
+            yield RunBytes(run, user, len(sizes), sum(sizes))
+        else:
+            yield RunBytes(run, user, node.file_count or 0, node.storage_bytes)
 
 
 def _read_contents(

@@ -86,7 +86,7 @@ class RunState(DecidingRun, frozen=True, kw_only=True):
     events_line_count: int | None
     log_line_count: int | None
     file_count: int | None = NOT_FETCHED
-    storage_bytes: int = NOT_FETCHED
+    storage_bytes: int | None = NOT_FETCHED
 
 
 class _RunWithOutputs(RunState, frozen=True, kw_only=True):

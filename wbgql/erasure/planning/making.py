@@ -93,7 +93,8 @@ def make_plan(session: Session, ask: Ask, holds: HoldRegister, surface: Surface)
         ResponseError: ids that the server gave contradict the paths.
     """
     ask.check(surface.base_url)
-    return _Planning(session, ask, holds, surface).plan()
+    with session.deciding():
+        return _Planning(session, ask, holds, surface).plan()
 
 
 class _Planning:
