@@ -369,3 +369,26 @@ def test_default_config_takes_arguments_over_this_process() -> None:
 
     assert (config.base_url, config.api_key, config.entity) == ("http://127.0.0.1:9", KEY, "ada")
     assert config.origin["base_url"] == "argument"
+
+
+@pytest.mark.parametrize(
+    ("installed", "address"),
+    [
+        (None, "https://api.wandb.ai"),
+        ("0.30.9", "https://api.wandb.ai"),
+        ("0.31.0", "https://api.forge.coreweave.com"),
+        ("0.32.0rc1", "https://api.forge.coreweave.com"),
+        ("1.0", "https://api.forge.coreweave.com"),
+        ("unknown", "https://api.wandb.ai"),
+    ],
+)
+def test_the_default_address_is_that_of_the_installed_sdk(
+    tmp_path: Path, installed: str | None, address: str
+) -> None:
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login u password " + "k" * 40)
+
+    found = resolve_settings(environ={}, home=tmp_path, cwd=tmp_path, sdk_version=installed)
+
+    assert (found.base_url, found.api_key) == (address, "k" * 40)
+    assert found.deployment == "api.wandb.ai"
+    assert found.origin["base_url"] == ("default" if installed is None else f"default of wandb {installed}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from wbgql.credentials import Credentials
 from wbgql.errors import (
     NotFound,
     PermissionDenied,
@@ -20,7 +21,7 @@ from wbgql.errors import (
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure, proxy_refusal
 from wbgql.retry import parse_retry_after
-from wbgql.secrecy import basic_authorization
+from wbgql.secrecy import Secret
 from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class HttpFetcher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._credentials = Credentials(settings)
         self._http: PerProcess[HttpSession] = PerProcess(
             lambda: _connect(settings), lambda http: http.close()
         )
@@ -73,11 +75,12 @@ class HttpFetcher:
         self._http.close()
 
     def _get(self, url: str) -> Response:
-        key = self._settings.api_key
         response = self._send(url, _anonymous)
-        if response.status_code in (401, 403) and key and _same_origin(url, self._settings.base_url):
-            response.close()
-            return self._send(url, _Signed(key))
+        if response.status_code in (401, 403) and _same_origin(url, self._settings.base_url):
+            authorization = self._credentials.authorization()
+            if authorization is not None:
+                response.close()
+                return self._send(url, _Signed(authorization))
         return response
 
     def _send(self, url: str, auth: Any) -> Response:
@@ -138,8 +141,8 @@ def _connect(settings: Settings) -> HttpSession:
 class _Signed:
     """An `auth` that sends the key. requests' own would keep it in the open."""
 
-    def __init__(self, api_key: str) -> None:
-        self._authorization = basic_authorization(api_key)
+    def __init__(self, authorization: Secret) -> None:
+        self._authorization = authorization
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["Authorization"] = self._authorization

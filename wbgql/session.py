@@ -143,9 +143,10 @@ class Session:
         `options` are the constructor's. Warns where the key will travel unencrypted to another machine.
 
         Raises:
-            AuthenticationError: there is no API key.
+            AuthenticationError: there is no API key and no identity token.
         """
-        settings.require_api_key()
+        if settings.identity_token_file is None:
+            settings.require_api_key()
         warning = insecure_transport_warning(settings)
         if warning is not None:
             warn(warning, InsecureTransportWarning)

@@ -12,8 +12,10 @@ import json
 import math
 import netrc
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +26,7 @@ from wbgql.limits import Limits
 from wbgql.secrecy import Unshown, hide
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
+_FORGE_BASE_URL = "https://api.forge.coreweave.com"
 DEFAULT_TIMEOUT_S = 30.0
 
 # Hosts that serve the same deployment: `wandb login` may have stored the key under either.
@@ -54,7 +57,8 @@ class Settings:
     A key that is a plain text stays readable in the caller's own frames of a traceback with local variables;
     hand in `wbgql.secrecy.Secret(key)`, or let `default_settings` read it, where that matters.
 
-    `api_key`, `entity` and `project` are None where nobody set them. `timeout_s` bounds
+    `api_key`, `entity` and `project` are None where nobody set them. Without a key, the token in
+    `identity_token_file` (a JWT) signs requests, see `credentials.Credentials`. `timeout_s` bounds
     connecting, and each wait for more of the answer; `limits` bound the whole answer. `ca_bundle` is a file
     or folder of certificate authorities that takes the place of the packaged ones (`certifi`). Without
     `verify_tls` nothing proves that the server is the one that `base_url` names.
@@ -62,6 +66,8 @@ class Settings:
 
     base_url: str = DEFAULT_BASE_URL
     api_key: str | None = None
+    identity_token_file: str | None = None
+    credentials_file: str | None = None
     entity: str | None = None
     project: str | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
@@ -120,7 +126,29 @@ def default_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigError: as `resolve_settings`.
     """
-    return resolve_settings(**overrides, environ=Unshown(os.environ), home=Path.home(), cwd=Path.cwd())
+    try:
+        installed = metadata.version("wandb")
+    except metadata.PackageNotFoundError:
+        installed = None
+    return resolve_settings(
+        **overrides,
+        sdk_version=installed,
+        environ=Unshown(os.environ),
+        home=Path.home(),
+        cwd=Path.cwd(),
+    )
+
+
+def default_address(sdk_version: str | None) -> str:
+    """Return the address that the wandb SDK of a version uses without settings; None: it is not installed.
+
+    From 0.31 on it is `https://api.forge.coreweave.com`, before and without an SDK `https://api.wandb.ai`.
+    Both serve the same deployment.
+
+    Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, DEFAULT_BASE_URL (2026-11).
+    """
+    numbers = [int(part) for part in re.findall(r"\d+", sdk_version or "")[:2]]
+    return _FORGE_BASE_URL if numbers >= [0, 31] else DEFAULT_BASE_URL
 
 
 def resolve_settings(
@@ -132,6 +160,7 @@ def resolve_settings(
     timeout_s: float | None = None,
     ca_bundle: str | None = None,
     limits: Limits | None = None,
+    sdk_version: str | None = None,
     environ: Mapping[str, str],
     home: Path,
     cwd: Path,
@@ -140,9 +169,10 @@ def resolve_settings(
 
     Settings files: `wandb/settings` (or `.wandb/settings`) below `cwd`, then the user's,
     `WANDB_CONFIG_DIR/settings` or `~/.config/wandb/settings`. The key: argument,
-    WANDB_API_KEY, netrc entry of the server's `host` or `host:port`, settings file; a key in
-    a settings file is for the server that the environment and the files name, and is not
-    sent to another one given as an argument. The CA bundle: argument, REQUESTS_CA_BUNDLE,
+    WANDB_API_KEY or WANDB_IDENTITY_TOKEN_FILE (not both), netrc entry of the server's `host` or `host:port`,
+    settings file; a key in a settings file is for the server that the environment and the files name, and
+    is not sent to another one given as an argument. Without an address: that of the installed SDK, whose
+    version is `sdk_version` (`default_address`). The CA bundle: argument, REQUESTS_CA_BUNDLE,
     CURL_CA_BUNDLE, SSL_CERT_FILE. An empty variable counts as unset.
 
     Raises:
@@ -153,24 +183,32 @@ def resolve_settings(
     `wbnetrc.py` (2026-11). The SDK warns of broken files and goes on; this refuses them.
     """
     api_key, environ = hide(api_key), Unshown(environ)  # no frame of a traceback shows them
-    sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)))
+    default = default_address(sdk_version)
+    sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)), default)
     url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
+    if url is None and sdk_version is not None:
+        url_origin = f"default of wandb {sdk_version}"
     # An empty argument is an unset shell variable, and must not lead to W&B's own server.
-    url = _check_base_url(DEFAULT_BASE_URL if url is None else url)
+    url = _check_base_url(default if url is None else url)
     key, key_origin = sources.find_key(api_key, url, home)
+    token_file, token_origin = sources.find_identity_token(key_origin)
+    if token_file is not None:
+        key, key_origin = None, "default"
     found_entity, entity_origin = sources.find("entity", entity, "WANDB_ENTITY")
     found_project, project_origin = sources.find("project", project, "WANDB_PROJECT")
     timeout, timeout_origin = sources.find_timeout(timeout_s)
     bundle, bundle_origin = sources.find_ca_bundle(ca_bundle)
     insecure, insecure_origin = sources.find("insecure_disable_ssl", None, "WANDB_INSECURE_DISABLE_SSL")
     verified = not _parse_switch(insecure or "false", insecure_origin)
-    if key is not None:
-        sources.check_workspace(url, url_origin, key_origin, home)
+    if key is not None or token_file is not None:
+        secret_origin = key_origin if token_file is None else token_origin
+        sources.check_workspace(url, url_origin, secret_origin, home)
         if not verified:
-            sources.check_workspace_tls(url, insecure_origin, key_origin)
+            sources.check_workspace_tls(url, insecure_origin, secret_origin)
     origin = {
         "base_url": url_origin,
         "api_key": key_origin,
+        "identity_token_file": token_origin,
         "entity": entity_origin,
         "project": project_origin,
         "timeout_s": timeout_origin,
@@ -180,6 +218,8 @@ def resolve_settings(
     return Settings(
         base_url=url,
         api_key=key,
+        identity_token_file=token_file,
+        credentials_file=str(_credentials_file(environ, home)) if token_file is not None else None,
         entity=found_entity,
         project=found_project,
         timeout_s=timeout,
@@ -230,7 +270,10 @@ def tls_verification(settings: Settings) -> bool | str:
 class _Sources:
     """The environment and the settings files, nearest first."""
 
-    def __init__(self, environ: Mapping[str, str], files: list[tuple[Path, Mapping[str, str]]]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], files: list[tuple[Path, Mapping[str, str]]], default: str
+    ) -> None:
+        self._default = default
         self._environ = environ
         self._files = files
 
@@ -257,10 +300,23 @@ class _Sources:
         if key := hide(_read_netrc(path, urlsplit(base_url).netloc)):
             return key, str(path)
         configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
-        if _check_base_url(configured or DEFAULT_BASE_URL) != base_url:
+        if _check_base_url(configured or self._default) != base_url:
             return None, "default"
         found, origin = self._find_in_files("api_key")
         return hide(found), origin
+
+    def find_identity_token(self, key_origin: str) -> tuple[str | None, str]:
+        """The file of the identity token, unless the key is an argument.
+
+        Raises:
+            AuthenticationError: WANDB_API_KEY is set too, as the SDK refuses it.
+        """
+        file = self._environ.get("WANDB_IDENTITY_TOKEN_FILE")
+        if not file or key_origin == "argument":
+            return None, "default"
+        if key_origin == "WANDB_API_KEY":
+            raise AuthenticationError("WANDB_API_KEY and WANDB_IDENTITY_TOKEN_FILE are both set: unset one")
+        return file, "WANDB_IDENTITY_TOKEN_FILE"
 
     def check_workspace(self, url: str, url_origin: str, key_origin: str, home: Path) -> None:
         """Check that no file of the current folder sends a key that is not its own to another server.
@@ -305,7 +361,7 @@ class _Sources:
 
     def _without_workspace(self, name: str) -> str:
         found = next((value for _, settings in self._files[1:] if (value := settings.get(name))), None)
-        return _check_base_url(found or DEFAULT_BASE_URL)
+        return _check_base_url(found or self._default)
 
     def find_ca_bundle(self, argument: str | None) -> tuple[str | None, str]:
         """Where the certificate authorities are, as requests and OpenSSL look for them."""
@@ -368,6 +424,15 @@ def _netrc_file(environ: Mapping[str, str], home: Path) -> Path:
         return _expand(named, home)
     unix, windows = home / ".netrc", home / "_netrc"
     return windows if windows.exists() and not unix.exists() else unix
+
+
+def _credentials_file(environ: Mapping[str, str], home: Path) -> Path:
+    """Where access tokens are kept, as the SDK has it.
+
+    Source: wandb SDK 0.31.0 `env.py`, `sdk/wandb_settings.py` (2026-11).
+    """
+    named = environ.get("WANDB_CREDENTIALS_FILE")
+    return _expand(named, home) if named else home / ".config" / "wandb" / "credentials.json"
 
 
 def _names_host(path: Path, netloc: str) -> bool:

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wbgql.answers import Answer, make_excerpt, split_answer
+from wbgql.credentials import Credentials
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, RequestError, ResponseError, ServerUnavailable
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure
-from wbgql.secrecy import basic_authorization, basic_token
+from wbgql.secrecy import Secret
 from wbgql.settings import Settings, tls_verification
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Transport(Protocol):
 
 
 class GqlTransport:
-    """Sends to `<base_url>/graphql` as user `api` with the key as password.
+    """Sends to `<base_url>/graphql` as user `api` with the key as password, or with an access token.
 
     Connections are kept and reused. One transport may serve several threads: what belongs
     to a request is kept per request, and requests' pool is safe to share. A forked process opens
@@ -80,6 +81,7 @@ class GqlTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._credentials = Credentials(settings)
         self._gql: PerProcess[RequestsHTTPTransport] = PerProcess(
             lambda: _connect(settings),
             lambda gql: gql.close(),  # type: ignore[no-untyped-call]  # untyped in gql
@@ -89,6 +91,7 @@ class GqlTransport:
         """Send one request; see `Transport.send`.
 
         Raises:
+            AuthenticationError: the identity token is refused.
             ServerUnavailable: refused, reset, timed out, cut off, or TLS failed.
             ResponseError: the answer is larger or slower than `settings.limits` allow.
             ConfigError: the address, a proxy or a header cannot be used at all.
@@ -98,7 +101,7 @@ class GqlTransport:
         from wbgql.gql_requests import EncodedRequest
 
         body = _encode(prepared, variables)
-        exchange = _Exchange(self._settings.api_key)
+        exchange = _Exchange(self._credentials.authorization())
         try:
             result = self._gql.get().execute(EncodedRequest(body), extra_args={"auth": exchange})
         except TransportError as error:
@@ -121,9 +124,9 @@ class GqlTransport:
         return Reply(
             status=response.status_code,
             data=None if answer is None else answer.data,
-            errors=None if answer is None else _scrub(answer.errors, self._settings.api_key),
+            errors=None if answer is None else self._credentials.scrub(answer.errors),
             extensions=None if answer is None else answer.extensions,
-            text=_scrub(text, self._settings.api_key),
+            text=self._credentials.scrub(text),
             headers={name.lower(): value for name, value in response.headers.items()},
             bytes_sent=bytes_sent,
             bytes_received=_wire_size(response),
@@ -153,8 +156,8 @@ class _Exchange:
     Handed to requests as `auth`, which may be any callable.
     """
 
-    def __init__(self, api_key: str | None) -> None:
-        self._authorization = None if api_key is None else basic_authorization(api_key)
+    def __init__(self, authorization: Secret | None) -> None:
+        self._authorization = authorization
         self.response: Response | None = None
 
     @property
@@ -232,14 +235,3 @@ def _make_failure(
 
 def _wire_size(response: Response) -> int:
     return int(response.raw.tell())
-
-
-def _scrub(value: Any, api_key: str | None) -> Any:
-    """Blank out the key where a server repeats it in what it complains about."""
-    if isinstance(value, str) and api_key is not None:
-        return value.replace(basic_token(api_key), "***").replace(api_key, "***")
-    if isinstance(value, list):
-        return [_scrub(item, api_key) for item in value]
-    if isinstance(value, dict):
-        return {name: _scrub(item, api_key) for name, item in value.items()}
-    return value

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.viewer import Viewer
 
-_SETTINGS = ("base_url", "api_key", "entity", "project", "timeout_s", "ca_bundle", "verify_tls")
+_SETTINGS = (
+    "base_url",
+    "api_key",
+    "identity_token_file",
+    "entity",
+    "project",
+    "timeout_s",
+    "ca_bundle",
+    "verify_tls",
+)
 
 
 @click.command(
