@@ -59,11 +59,16 @@ class ConfigError(UsageError):
 
 
 class RedirectRefused(ConfigError):
-    """A file of the current folder would send a key from elsewhere to `base_url`; nothing was sent."""
+    """A settings file of the current folder would send a key to `base_url`; nothing was sent.
 
-    def __init__(self, message: str, *, base_url: str) -> None:
+    `key_origin` says where the key comes from.
+    """
+
+    def __init__(self, message: str, *, base_url: str, settings_file: str, key_origin: str) -> None:
         super().__init__(message)
         self.base_url = base_url
+        self.settings_file = settings_file
+        self.key_origin = key_origin
 
 
 class FilterError(UsageError):

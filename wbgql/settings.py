@@ -328,7 +328,9 @@ class _Sources:
             RedirectRefused: it does; the message names both origins.
         """
         workspace = self._workspace
-        if url_origin != workspace or key_origin == workspace or url == self._without_workspace("base_url"):
+        if workspace is None or url_origin != workspace or key_origin == workspace:
+            return
+        if url == self._without_workspace("base_url"):
             return
         netrc_path = _netrc_file(self._environ, home)
         if key_origin == str(netrc_path) and _names_host(netrc_path, urlsplit(url).netloc):
@@ -338,6 +340,8 @@ class _Sources:
             f"from {key_origin}; nothing was sent. If you trust this server with the key, name it: "
             f"--base-url {url}, base_url= or WANDB_BASE_URL",
             base_url=url,
+            settings_file=workspace,
+            key_origin=key_origin,
         )
 
     def check_workspace_tls(self, url: str, insecure_origin: str, key_origin: str) -> None:

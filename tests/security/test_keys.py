@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import socket
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +21,7 @@ from rich.traceback import Traceback
 
 import wbgql as wb
 from wbgql.cli.app import App
+from wbgql.cli.confirmed import is_confirmed, remember
 from wbgql.cli.main import main
 from wbgql.erasure.keys import PrivateKey, read_key, write_key
 from wbgql.errors import ConfigError, RedirectRefused
@@ -204,7 +210,9 @@ def test_a_redirect_is_confirmed_by_typing_the_address(
         environ = {"WANDB_API_KEY": KEY}
         return wb.Client(settings=resolve(tmp_path, workspace=f"base_url = {EVIL}", environ=environ, **given))
 
-    app = App(make_client=make_client, is_interactive=lambda: interactive, environ={})
+    kept = tmp_path / "config/confirmed.json"
+    environ = {"WBGQL_CONFIRMED": str(kept)}
+    app = App(make_client=make_client, is_interactive=lambda: interactive, environ=environ)
     with CliRunner().isolation(input=f"{typed}\n") as (_, err, _):
         ended = main(("whoami",), app)
         said = err.getvalue().decode()
@@ -212,3 +220,62 @@ def test_a_redirect_is_confirmed_by_typing_the_address(
     assert (ended, bool(responses.calls)) == (code, sent), said
     assert "wandb/settings" in said
     assert KEY not in said
+    assert kept.exists() == sent
+    later = App(make_client=make_client, is_interactive=lambda: False, environ=environ)
+    with CliRunner().isolation():
+        assert main(("whoami",), later) == code, "a typed address is not asked for again"
+
+
+def refusal(settings_file: Path, **changes: str) -> RedirectRefused:
+    facts = {"base_url": EVIL, "settings_file": str(settings_file), "key_origin": "WANDB_API_KEY"}
+    return RedirectRefused("refused", **{**facts, **changes})
+
+
+def test_a_confirmed_redirect_counts_for_the_same_folder_address_and_key_only(tmp_path: Path) -> None:
+    kept, settings_file = tmp_path / "config/confirmed.json", tmp_path / "wandb/settings"
+    remember(kept, refusal(settings_file))
+
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert is_confirmed(kept, refusal(settings_file))
+    others = (
+        refusal(tmp_path / "b/wandb/settings"),
+        refusal(settings_file, base_url=f"{EVIL}:8443"),
+        refusal(settings_file, key_origin="argument"),
+    )
+    assert not any(is_confirmed(kept, other) for other in others)
+    kept.chmod(0o622)
+    assert not is_confirmed(kept, refusal(settings_file)), "others may write it"
+    kept.chmod(0o600)
+    kept.write_text("[{}")
+    assert not is_confirmed(kept, refusal(settings_file))
+
+
+def test_the_address_is_typed_once_at_a_terminal(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # not listening: a request is refused at once
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        folders = write_files(tmp_path, workspace=f"base_url = {url}")
+        kept = tmp_path / "confirmed.json"
+        environ = {"PATH": os.environ["PATH"], "HOME": str(folders["home"]), "WANDB_API_KEY": KEY}
+        environ |= {"WBGQL_CONFIRMED": str(kept)}
+        command = [sys.executable, "-m", "wbgql", "--timeout", "1", "whoami"]
+        master, slave = pty.openpty()
+        try:
+            with subprocess.Popen(
+                command, cwd=folders["cwd"], env=environ, stdin=slave, stdout=slave, stderr=slave
+            ) as asked:
+                said = b""
+                while b"type the address" not in said:
+                    said += os.read(master, 4096)
+                os.write(master, f"{url}\n".encode())
+                while b"to revoke it" not in said:
+                    said += os.read(master, 4096)
+                asked.kill()
+        finally:
+            os.close(master)
+            os.close(slave)
+
+    assert KEY.encode() not in said
+    assert url in kept.read_text()
+    assert KEY not in kept.read_text()
+    assert is_confirmed(kept, refusal(folders["cwd"] / "wandb/settings", base_url=url))

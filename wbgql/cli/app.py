@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from wbgql.cli.confirmed import confirmations_path, is_confirmed, remember
 from wbgql.cli.terminal import note
 from wbgql.errors import RedirectRefused, RequestError
 from wbgql.secrecy import Unshown
@@ -82,7 +83,10 @@ class App:
         return client
 
     def _confirmed(self, error: RedirectRefused) -> str:
-        """The address of the refused server, if the user types it."""
+        """The address of the refused server, if the user types it or has typed it before."""
+        kept = confirmations_path(self.environ)
+        if is_confirmed(kept, error):
+            return error.base_url
         if not self.is_interactive():
             raise error
         note(str(error))
@@ -91,6 +95,12 @@ class App:
         )
         if answer.strip() != error.base_url:
             raise error
+        try:
+            remember(kept, error)
+        except OSError as problem:
+            note(f"the answer could not be kept in {str(kept)!r} ({problem.strerror}); it counts once")
+        else:
+            note(f"the answer is kept in {str(kept)!r}; to revoke it, remove its entry or the file")
         return error.base_url
 
     def holds(self) -> HoldRegister:
