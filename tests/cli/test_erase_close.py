@@ -32,6 +32,7 @@ def test_a_case_is_closed_after_a_typed_phrase_and_checks_afterwards(evidence):
     got = _close(evidence, stdin=phrase, interactive=True)
     checked = evidence.check()
     again = _close(evidence)
+    status = evidence.command("erase", "status", evidence.file("plan.json"), "--format", "json")
 
     assert got.code == 0, got.err
     assert "this destroys the plan, the case key" in got.err
@@ -39,6 +40,9 @@ def test_a_case_is_closed_after_a_typed_phrase_and_checks_afterwards(evidence):
     assert not evidence.case.path.exists()
     assert (checked.code, {row["check"]: row["result"] for row in checked.rows}["closing"]) == (0, "ok")
     assert (again.code, json.loads(again.out)) == (0, json.loads(got.out))
+    told = json.loads(status.out)
+    assert (status.code, told["state"], told["plan"]) == (0, "closed", evidence.case.plan.digest)
+    assert told["incomplete"] is None
 
 
 @pytest.mark.parametrize(
@@ -80,3 +84,12 @@ def test_a_plan_that_is_not_there_is_told(evidence, tmp_path):
     argv = ["erase", "close", str(tmp_path / "none.json"), "--key", evidence.file("certifier.pem")]
 
     assert evidence.command(*argv).code == 14
+
+
+def test_a_changed_closing_record_is_no_state(evidence, tmp_path):
+    _close(evidence, "--yes", "--digest", evidence.case.plan.digest)
+    record = tmp_path / "plan.json.certificate/closing.json"
+    record.write_bytes(record.read_bytes().replace(b'"incomplete":null', b'"incomplete":"X-1"'))
+    got = evidence.command("erase", "status", evidence.file("plan.json"))
+
+    assert (got.code, got.out) == (10, ""), got.err

@@ -151,7 +151,13 @@ def apply_command(
 def status_command(
     app: App, plan: Path, database: str | None, format_: str | None, output: Path | None
 ) -> None:
-    """Show how the job of PLAN stands, from the ledger and the engine's tables. Asks no server."""
+    """Show how the job of PLAN stands, from the ledger and the engine's tables. Asks no server.
+
+    If the case is closed, PLAN is destroyed: the closing record in PLAN.certificate then answers.
+    """
+    if not plan.exists() and (closed := _closed_record(plan)) is not None:
+        write_object(closed, format_, output)
+        return
     case = open_the_case(app, plan, database)
     from wbgql.erasure.applying import engine_of, standing
 
@@ -186,6 +192,27 @@ def status_command(
         },
     }
     write_object(record, format_, output, flat=flat)
+
+
+def _closed_record(plan: Path) -> dict[str, Any] | None:
+    """What the closing record beside a destroyed plan says, None where there is none."""
+    from wbgql.erasure.bundles import bundle_path, read_closing
+
+    folder = bundle_path(plan)
+    if (signed := read_closing(folder)) is None:
+        return None
+    if not signed.is_signed:
+        raise NotVerified(f"the closing record in {str(folder)!r} is not signed by the key that it names")
+    closing = signed.closing
+    return {
+        "plan": closing.plan,
+        "state": "closed",
+        "closed_at": closing.at,
+        "closed_by": closing.closed_by,
+        "incomplete": closing.incomplete,
+        "certificate": closing.certificate,
+        "journal": {"entries": closing.head.seq, "head": closing.head.hash},
+    }
 
 
 @click.command(
