@@ -1,0 +1,121 @@
+"""What a server's own schema means for the packaged operations: asked without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from graphql import GraphQLObjectType, GraphQLSchema, build_schema, introspection_from_schema, parse, validate
+
+from tests.cli.conftest import Command
+from tests.cli.real_command import RealCommand
+from tests.fakes import data_reply, error_reply
+from wbgql.documents import Prepared, load_documents
+from wbgql.live_schema import check_live
+from wbgql.resources import schema_file
+from wbgql.server import RunningServer
+from wbgql.session import Session
+from wbgql.transport import Reply
+
+DOCUMENTS = load_documents()
+
+
+class ForeignServer:
+    """Validates with a schema of its own and runs nothing. `.texts`: what was sent."""
+
+    def __init__(self, schema: GraphQLSchema, *, introspects: bool) -> None:
+        self.schema = schema
+        self.introspects = introspects
+        self.texts: list[str] = []
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        self.texts.append(prepared.text)
+        if "__schema" in prepared.text:
+            if self.introspects:
+                return data_reply(introspection_from_schema(self.schema))
+            return error_reply("GraphQL introspection is not allowed", status=400)
+        errors = [{"message": error.message} for error in validate(self.schema, parse(prepared.text))]
+        return Reply(status=400, errors=errors) if errors else Reply(data=msgspec.Raw(b"{}"))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def lacking(type_: str = "Run", *fields: str) -> GraphQLSchema:
+    """The SDL without some fields of a type."""
+    schema = build_schema(schema_file().read_text(encoding="utf-8"))
+    owner = schema.type_map[type_]
+    assert isinstance(owner, GraphQLObjectType)
+    for field in fields:
+        del owner.fields[field]
+    return schema
+
+
+@pytest.mark.parametrize("introspects", [True, False])
+def test_an_optional_field_that_is_missing_is_told_and_a_needed_one_is_a_failure(introspects: bool) -> None:
+    server = ForeignServer(lacking("Run", "storageBytes", "tags"), introspects=introspects)
+
+    found = check_live(Session(server), DOCUMENTS)
+
+    by_name = {each.operation: each for each in found.findings}
+    assert found.introspected is introspects
+    assert set(by_name) == set(DOCUMENTS.names)
+    assert (by_name["ListRunBytes"].outcome, by_name["ListRunBytes"].without) == (
+        "works without",
+        ("Run.storageBytes",),
+    )
+    assert by_name["ListRuns"].outcome == "does not work"
+    assert "Cannot query field 'tags' on type 'Run'." in by_name["ListRuns"].reasons
+    assert by_name["GetViewer"].outcome == "works"
+    mutations = {each.outcome for each in found.findings if each.kind == "mutation"}
+    assert ("not checked" in mutations) is not introspects
+
+
+def test_nothing_that_could_run_is_sent_to_a_server_that_hides_its_schema() -> None:
+    server = ForeignServer(lacking(), introspects=False)
+
+    check_live(Session(server), DOCUMENTS)
+
+    assert len(server.texts) > 40
+    for text in server.texts[1:]:
+        assert "wbgqlAsksForNoSuchField" in text
+        assert not text.startswith("mutation")
+        assert validate(server.schema, parse(text))
+
+
+def test_a_server_that_answers_what_does_not_exist_is_asked_once(local_server: RunningServer) -> None:
+    class Lenient(ForeignServer):
+        def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+            self.texts.append(prepared.text)
+            return error_reply("no", status=400) if "__schema" in prepared.text else data_reply({})
+
+    server = Lenient(lacking(), introspects=False)
+
+    found = check_live(Session(server), DOCUMENTS)
+
+    assert {each.outcome for each in found.findings} == {"not checked"}
+    assert len(server.texts) == 2
+
+
+def test_every_operation_works_on_the_local_server(local_server: RunningServer, tmp_path: Path) -> None:
+    outcome = RealCommand(local_server, tmp_path)("schema", "check", "--live", "--json")
+
+    record = msgspec.json.decode(outcome.out)
+    assert outcome.code == 0, outcome.err
+    assert record["introspection"] is True
+    assert {each["outcome"] for each in record["operations"]} == {"works"}
+    assert len(record["operations"]) == len(DOCUMENTS.names)
+
+
+def test_an_operation_that_does_not_work_is_named_and_exits_with_1(tmp_path: Path) -> None:
+    server = ForeignServer(lacking("Run", "tags"), introspects=True)
+
+    outcome = Command(tmp_path, server=server)("schema", "check", "--live", "--format", "table")
+
+    assert outcome.code == 1
+    assert "ListRuns" in outcome.err
+    assert "does not work" in outcome.out
+    assert "Cannot query field 'tags' on type 'Run'" in outcome.out.replace("\n", " ")

@@ -1,0 +1,172 @@
+"""What of the packaged operations a server's own schema can answer. Queries only; nothing is written.
+
+Imports graphql-core at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from graphql import (
+    FieldNode,
+    GraphQLSchema,
+    NameNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    build_client_schema,
+    get_introspection_query,
+    parse,
+    print_ast,
+    validate,
+)
+
+from wbgql.documents import Documents, Operation, Prepared
+from wbgql.errors import ResponseError, ResultError
+from wbgql.session import Session
+
+Outcome = Literal["works", "works without", "does not work", "not checked"]
+
+# No schema has it, so that a document that asks for it is refused before anything of it is run.
+_IMPOSSIBLE = "wbgqlAsksForNoSuchField"
+_QUOTED = re.compile(r" Did you mean .*$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a server's schema means for one operation.
+
+    `without`: the optional parts that it is sent without. `reasons`: why it does not work, or was not
+    checked, in the words of the validation. `about`: what the operation is for.
+    """
+
+    operation: str
+    kind: Literal["query", "mutation"]
+    outcome: Outcome
+    without: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCheck:
+    """What was found, by operation name. `introspected`: the server gave its schema."""
+
+    introspected: bool
+    findings: tuple[Finding, ...]
+
+
+def check_live(session: Session, documents: Documents) -> LiveCheck:
+    """Check every operation of `documents` against the server's schema.
+
+    One request if the server allows introspection. If not, one for each query: each is sent with a field
+    that no schema has, so that the server refuses it and says what else it lacks. Nothing of it runs.
+    Mutations are then not checked. If a server answers a query of this kind with data, it does not
+    validate, and the rest is not checked.
+
+    Raises:
+        RequestError: the server cannot be reached, or refuses the key.
+    """
+    prepared = [documents.get(name) for name in documents.names]
+    schema = _introspect(session)
+    if schema is not None:
+        return LiveCheck(True, tuple(_by_schema(each, schema) for each in prepared))
+    return LiveCheck(False, tuple(_by_refusals(session, prepared)))
+
+
+def _introspect(session: Session) -> GraphQLSchema | None:
+    text = get_introspection_query(descriptions=False)
+    try:
+        found = session.execute_prepared(Operation("IntrospectionQuery", object), _prepared(text), {})
+        return build_client_schema(found)  # type: ignore[arg-type]  # what it is not, it says itself
+    except (ResponseError, ResultError, TypeError, ValueError, KeyError):
+        return None
+
+
+def _by_schema(prepared: Prepared, schema: GraphQLSchema) -> Finding:
+    return _finding(prepared, lambda text: [error.message for error in validate(schema, parse(text))])
+
+
+def _by_refusals(session: Session, prepared: list[Prepared]) -> Iterator[Finding]:
+    validates = True
+    for each in prepared:
+        if each.kind == "mutation":
+            yield _not_checked(each, "the server hides its schema, and mutations are not sent to try them")
+            continue
+        if not validates:
+            yield _not_checked(each, "the server answers fields that do not exist")
+            continue
+        try:
+            yield _finding(each, lambda text: _refusals(session, text))
+        except _NotRefused as error:
+            validates = False
+            yield _not_checked(each, str(error))
+
+
+class _NotRefused(Exception):
+    """A server did not refuse the impossible field: what it says of the others proves nothing."""
+
+
+def _refusals(session: Session, text: str) -> list[str]:
+    """What a server's validation says of a query, by making it one that cannot run."""
+    document = parse(text)
+    operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
+    impossible = FieldNode(name=NameNode(value=_IMPOSSIBLE))
+    changed = OperationDefinitionNode(
+        operation=operation.operation,
+        name=operation.name,
+        variable_definitions=operation.variable_definitions,
+        directives=operation.directives,
+        selection_set=SelectionSetNode(selections=(*operation.selection_set.selections, impossible)),
+    )
+    others = [each for each in document.definitions if each is not operation]
+    made = "\n\n".join(print_ast(each) for each in (changed, *others))
+    name = operation.name.value if operation.name is not None else ""
+    try:
+        session.execute_prepared(Operation(name, object), _prepared(made, name), {})
+    except ResponseError as error:
+        messages = [str(each.get("message")) for each in error.errors if isinstance(each, dict)]
+        found = [message for message in messages if _IMPOSSIBLE not in message]
+        if len(found) == len(messages):
+            reason = f"the server does not say which fields it lacks: {error.said or error}"
+            raise _NotRefused(reason) from error
+        return found
+    raise _NotRefused("the server answers a field that does not exist")
+
+
+def _finding(prepared: Prepared, mistakes_in: Callable[[str], list[str]]) -> Finding:
+    without: frozenset[str] = frozenset()
+    while True:
+        text = prepared.text if prepared.variants is None else prepared.variants.get({}, without).text
+        mistakes = _short(mistakes_in(text))
+        if not mistakes:
+            outcome: Outcome = "works without" if without else "works"
+            return Finding(
+                prepared.name, prepared.kind, outcome, tuple(sorted(without)), about=prepared.about
+            )
+        lacks = None if prepared.variants is None else prepared.variants.lacks(mistakes)
+        if lacks is None or lacks.needed or lacks.optional <= without:
+            return Finding(
+                prepared.name,
+                prepared.kind,
+                "does not work",
+                tuple(sorted(without)),
+                tuple(mistakes),
+                prepared.about,
+            )
+        without |= lacks.optional
+
+
+def _not_checked(prepared: Prepared, reason: str) -> Finding:
+    return Finding(prepared.name, prepared.kind, "not checked", (), (reason,), prepared.about)
+
+
+def _short(messages: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(_QUOTED.sub("", message) for message in messages))
+
+
+def _prepared(text: str, name: str = "IntrospectionQuery") -> Prepared:
+    variables: dict[str, Any] = {}
+    return Prepared(name=name, text=text, kind="query", variables=variables, file="", line=0)
