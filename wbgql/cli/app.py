@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from wbgql.cli.confirmed import confirmations_path, is_confirmed, remember
 from wbgql.cli.terminal import note
 from wbgql.errors import RedirectRefused, RequestError
 from wbgql.secrecy import Unshown
@@ -84,6 +83,8 @@ class App:
 
     def _confirmed(self, error: RedirectRefused) -> str:
         """The address of the refused server, if the user types it or has typed it before."""
+        from wbgql.cli.confirmed import confirmations_path, is_confirmed, remember
+
         kept = confirmations_path(self.environ)
         if is_confirmed(kept, error):
             return error.base_url
