@@ -308,12 +308,16 @@ def test_history_that_is_missing_is_told(wbgql: Run) -> None:
     alone = wbgql("history", "admin/logged/nope", "--key", "loss")
     beside = wbgql("history", "admin/logged/logged0", "admin/logged/nope", "--key", "val/acc")
     misspelt = wbgql("history", "admin/logged/logged0", "--key", "los")
+    partly = wbgql("history", "admin/logged/logged0", "--key", "loss", "--key", "los")
+    unknown = wbgql("history", "admin/logged/logged0", "--key", "qqqqqq")
 
     assert (alone.code, alone.out) == (13, "")
     assert (beside.code, len(beside.rows)) == (3, 1)
     assert "admin/logged/nope" in beside.err
-    assert (misspelt.code, misspelt.out) == (0, "")
-    assert misspelt.err == "warning: no row has 'los'; did you mean 'loss'?\n"
+    assert (misspelt.code, misspelt.out) == (2, "")
+    assert misspelt.err == "error: no row has 'los'; did you mean 'loss'?\n"
+    assert (partly.code, [row.get("loss") is not None for row in partly.rows][:1]) == (2, [True])
+    assert (unknown.code, unknown.err) == (0, "warning: no row has 'qqqqqq'\n")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from wbgql.cli.selecting import (
     runs_meant,
 )
 from wbgql.cli.terminal import note
+from wbgql.errors import FilterError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -92,6 +93,7 @@ def history_command(
     _check(asked, keys, html, format_)
     client = app.client()
     histories = _histories(client, asked, keys)
+    misspelt: list[str] = []
     with no_misspelt_key():
         if html is not None:
             _draw(app, histories, html)
@@ -101,7 +103,9 @@ def history_command(
         elif format_ == "ids":
             write_counted(app, "searching runs", _runs_listing(histories), "ids", output)
         else:
-            write_counted(app, "reading rows", _listing(client, histories, keys), format_, output)
+            write_counted(app, "reading rows", _listing(client, histories, keys, misspelt), format_, output)
+    if misspelt:
+        raise FilterError("; ".join(misspelt))
     _check_whole(histories, asked)
 
 
@@ -129,18 +133,22 @@ def _histories(client: Client, asked: dict[str, Any], keys: Sequence[str]) -> Hi
     )
 
 
-def _listing(client: Client, histories: HistorySelection, keys: Sequence[str]) -> Listing[HistoryRow]:
+def _listing(
+    client: Client, histories: HistorySelection, keys: Sequence[str], misspelt: list[str]
+) -> Listing[HistoryRow]:
     columns: dict[str, Callable[[HistoryRow], Any]] = {
         "project": lambda row: str(row.run.project_path),
         "run_id": lambda row: row.run.run_id,
         "_step": lambda row: row.values.get("_step"),
         **{key: _value_of(key) for key in keys if key not in _LEADING[:3]},
     }
-    return Listing(_noting_absent(client, histories, keys), columns=columns, record=_record)
+    return Listing(_noting_absent(client, histories, keys, misspelt), columns=columns, record=_record)
 
 
-def _noting_absent(client: Client, histories: HistorySelection, keys: Sequence[str]) -> Iterator[HistoryRow]:
-    """Pass the rows on, and tell at the end of keys that none of them had."""
+def _noting_absent(
+    client: Client, histories: HistorySelection, keys: Sequence[str], misspelt: list[str]
+) -> Iterator[HistoryRow]:
+    """Pass the rows on. At the end warn of keys that no row had; `misspelt` gets those with near names."""
     absent = set(keys)
     for row in histories:
         absent = absent.difference(row.values) if absent else absent
@@ -148,7 +156,10 @@ def _noting_absent(client: Client, histories: HistorySelection, keys: Sequence[s
     if absent and any(not entry.is_missing for entry in histories.coverage):
         project = histories.coverage[0].run.project_path
         for key in (key for key in keys if key in absent):
-            note(f"warning: no row has {key!r}{_near(client, project, key)}")
+            if near := _near(client, project, key):
+                misspelt.append(f"no row has {key!r}{near}")
+            else:
+                note(f"warning: no row has {key!r}")
 
 
 def _near(client: Client, project: ProjectPath, key: str) -> str:
@@ -162,6 +173,8 @@ def _near(client: Client, project: ProjectPath, key: str) -> str:
     logged = (
         [name for name in known.types if name.startswith("summary_metrics.")] if known is not None else []
     )
+    if known is not None and known.has(path):  # logged by other runs, so spelt right
+        return ""
     near = nearest(path, logged, lambda found: repr(".".join(found.parts)))
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
