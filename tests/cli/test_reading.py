@@ -434,3 +434,11 @@ def test_a_full_disk_leaves_no_half_file(wbgql: Run, tmp_path: Path) -> None:
         assert (got.code, folder.code) == (14, 14), argv
     assert Path("/dev/full").is_char_device()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stats_warn_once_of_a_key_without_near_names(wbgql: Run) -> None:
+    for argv in (("--by", 'config["qqqqqqq"]'), ("--by", "group", "--of", 'summary["qqqqqqq"]')):
+        got = wbgql("runs", "stats", "admin/vision", *argv)
+
+        assert got.code == 0
+        assert got.err.count("qqqqqqq") == 1, got.err

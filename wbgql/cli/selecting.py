@@ -176,7 +176,8 @@ def no_misspelt_key() -> Iterator[None]:
             yield
         except WbgqlError as error:
             failed = error
-    for warning in caught:
+    once = {(warning.category, str(warning.message)): warning for warning in reversed(caught)}
+    for warning in reversed(once.values()):
         if isinstance(warning.message, UnknownKeyWarning) and warning.message.near:
             raise FilterError(str(warning.message)) from failed
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
