@@ -628,15 +628,35 @@ RESTORED = {"undeleteRuns": {"clientMutationId": None}}
 
 
 def test_undelete_names_its_ids_and_compares_the_population() -> None:
-    transport = FakeTransport(ids("x"), RESTORED, ids("x", "a"))
+    after = ids("x", "a")
+    transport = FakeTransport(ids("x"), RESTORED, after, RESTORED, RESTORED, after)
 
-    undeletion = undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "a"])
+    undeletion = undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "a", "c"])
 
-    assert (undeletion.restored, undeletion.not_restored) == (["a"], ["b"])
-    assert transport.sent[1] == (
-        "UndeleteRuns",
-        {"entity": "acme", "project": "vision", "filters": '{"name":{"$in":["a","b"]}}'},
-    )
+    assert (undeletion.restored, undeletion.not_restored) == (["a"], ["b", "c"])
+    named = {"entity": "acme", "project": "vision"}
+    assert [sent for sent in transport.sent if sent[0] == "UndeleteRuns"] == [
+        ("UndeleteRuns", {**named, "filters": f'{{"name":"{run_id}"}}'}) for run_id in ("a", "b", "c")
+    ]
+
+
+def test_an_undelete_that_ignores_its_filter_is_stopped_after_the_first_id() -> None:
+    transport = FakeTransport(ids("x"), RESTORED, ids("x", "a", "stranger"))
+
+    with pytest.raises(PartialError, match="no other mutation was sent"):
+        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
+
+    assert names(transport).count("UndeleteRuns") == 1
+
+
+def test_an_undelete_that_is_refused_half_way_says_what_is_done() -> None:
+    refused = error_reply("no", status=403)
+    transport = FakeTransport(ids("x"), RESTORED, ids("x", "a"), refused, ids("x", "a"))
+
+    with pytest.raises(PartialError, match="1 of 3 ids were sent") as caught:
+        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
+
+    assert (caught.value.done, caught.value.failed) == (("a",), ("b", "c"))
 
 
 def test_an_undelete_that_ignores_its_filter_is_told_with_the_names() -> None:

@@ -96,6 +96,22 @@ def test_as_long_as_all_is_hidden_a_look_is_quiet(job, world, time):
     assert find_break(entries, case.ledger.head(case.job)) is None
 
 
+@pytest.mark.parametrize("failure", [RequestError("HTTP 500"), b"<html>sign in</html>"])
+def test_a_log_that_cannot_be_read_is_named_and_what_came_back_is_reopened(job, world, time, failure):
+    for name in ("r1", "control"):
+        world.run(name)
+    job.add("r1")
+    case = job.open()
+    assert _verify(case, time, world.client) == "hidden"
+    _undelete(world, EVERYTHING)
+
+    seen = _watch(case, time, world.client, fetcher=FakeUrl(failure))
+
+    assert (seen.verdict, seen.audit) == ("came_back", None)
+    assert seen.audit_not_read
+    assert case.ledger.job(case.job).state == "reopened"
+
+
 def test_failure_15_an_undelete_of_everything_reopens_exactly_our_runs(job, world, time):
     """A colleague undeletes all of the week on day two; a stranger's run comes back with ours."""
     for name in ("r1", "r2", "r3", "stranger", "control"):
@@ -243,6 +259,56 @@ def test_a_deletion_whose_answer_was_lost_is_neither_missing_nor_somebody_elses(
 @pytest.mark.parametrize("error", [NotFound("no"), PermissionDenied("no")])
 def test_a_log_that_is_not_there_or_not_for_this_key_says_nothing(error):
     assert _read(error)[0] is None
+
+
+class Pages:
+    """W&B's cloud: answers by what is asked for. `.opened`: the queries."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        self._answers = answers
+        self.opened: list[str] = []
+
+    @contextmanager
+    def open(self, url: str) -> Iterator[Iterator[bytes]]:
+        self.opened.append(url.partition("?")[2])
+        yield iter([self._answers.pop(0)])
+
+
+def _page(*lines: bytes, cursor: str | None = None) -> bytes:
+    found = [json.loads(line) for line in lines]
+    return json.dumps({"audit_logs": found, "count": len(found), "next_cursor": cursor}, indent=1).encode()
+
+
+@pytest.mark.parametrize("host", ["api.wandb.ai", "api.forge.coreweave.com"])
+def test_the_log_of_the_cloud_is_read_by_page_and_seven_days(host):
+    late = "2026-01-08T01:00:00Z"
+    # An answer may hold a day more than was asked for.
+    pages = Pages(
+        [
+            _page(_line("run:delete"), cursor="c1"),
+            _page(_line("run:delete", timestamp="2026-01-02T00:00:00Z"), _line("run:delete", timestamp=late)),
+            _page(_line("run:delete", timestamp=late)),
+        ]
+    )
+
+    given = {"start": START, "end": START + timedelta(days=8), "sent": 3, "hidden": 3}
+    audit = read_audit(pages, f"https://{host}", {PROJECT}, **given)
+
+    assert audit is not None
+    assert audit.deletes == 3
+    assert pages.opened == [
+        "startDate=2026-01-01&numDays=7",
+        "startDate=2026-01-01&numDays=7&cursor=c1",
+        "startDate=2026-01-08&numDays=2",
+    ]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"audit_logs": 1}', _page(cursor="c1")])
+def test_a_log_of_the_cloud_that_cannot_be_read_is_an_error(body):
+    pages = Pages([body, body])
+
+    with pytest.raises(ResponseError):
+        read_audit(pages, "https://api.wandb.ai", {PROJECT}, start=START, end=START, sent=0, hidden=0)
 
 
 def test_what_is_no_log_is_told():

@@ -291,6 +291,8 @@ def _tell(seen: Watched) -> Iterator[str]:
         yield _CANNOT_TELL
     if seen.late:
         yield f"{len(seen.late)} artifact collections bear the id of an erased run and are in no plan"
+    if seen.audit_not_read is not None:
+        yield f"the audit log was not read: {seen.audit_not_read}"
     if seen.audit is not None and (seen.audit.unexplained or seen.audit.missing):
         yield (
             f"the audit log has {seen.audit.unexplained} deletions or undeletions that are not this job's, "

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from wbgql.documents import Operation, Result
-from wbgql.errors import PartialError, UsageError
+from wbgql.errors import PartialError, RequestError, UsageError
 from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath
 from wbgql.runs import list_run_ids
@@ -36,9 +36,14 @@ class Undeletion(msgspec.Struct, frozen=True, kw_only=True):
 def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -> Undeletion:
     """Bring hidden runs of a project back, by their ids.
 
-    The server's mutation takes a filter; it is always `{"name":{"$in":[ids]}}`. All run ids of the project
-    are read before and after (2 x ceil(n / 1000) requests and one), because a server that ignores the
-    filter brings back every hidden run. A lost answer is not sent again: the ids read afterwards tell.
+    The server's mutation takes a filter; it is always `{"name":"<id>"}`, one mutation for each id, because
+    servers are reported to ignore other filters. All run ids of the project are read before, after the
+    first mutation and after the last (ceil(n / 1000) requests each): a server that ignores the filter brings
+    back every hidden run, and is then sent no second one. A lost answer is not sent again: the ids read
+    afterwards tell.
+
+    Source: a public script of 2026 reports of `moveRuns`, the mutation of the same form, that it ignored
+    `{"$or": [...]}` and obeyed `{"name": "<id>"}`.
 
     Raises:
         PartialError: runs that were not asked for came back; `.done` are those asked for, `.failed`
@@ -51,20 +56,34 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
     if not wanted:
         raise UsageError("name at least one run id to bring back")
     before = list_run_ids(session, path)
-    filters = dump_json({"name": {"$in": wanted}})
-    lost = send_once(
-        session, UNDELETE_RUNS, {"entity": path.entity, "project": path.project, "filters": filters}
-    )
-    after = list_run_ids(session, path)
-    restored = [run_id for run_id in wanted if run_id in after and run_id not in before]
-    others = sorted(after.keys() - before.keys() - set(wanted))
-    if others:
-        raise PartialError(
-            f"{len(others)} runs came back that were not asked for (or were made meanwhile): "
-            f"{', '.join(others)}; restored as asked: {', '.join(restored) or 'none'}",
-            done=restored,
-            failed=others,
-        )
+    lost = None
+    for number, run_id in enumerate(wanted):
+        named = {"entity": path.entity, "project": path.project}
+        try:
+            failure = send_once(session, UNDELETE_RUNS, {**named, "filters": dump_json({"name": run_id})})
+        except RequestError as error:
+            if number == 0:
+                raise
+            after = list_run_ids(session, path)
+            raise PartialError(
+                f"{number} of {len(wanted)} ids were sent, then the server refused: {error}",
+                done=[one for one in wanted if one in after and one not in before],
+                failed=[one for one in wanted if one not in after],
+            ) from error
+        lost = lost or failure
+        if number not in (0, len(wanted) - 1):
+            continue
+        after = list_run_ids(session, path)
+        restored = [one for one in wanted if one in after and one not in before]
+        others = sorted(after.keys() - before.keys() - set(wanted[: number + 1]))
+        if others:
+            raise PartialError(
+                f"{len(others)} runs came back that were not asked for (or were made meanwhile): "
+                f"{', '.join(others)}; restored as asked: {', '.join(restored) or 'none'}; no other mutation "
+                "was sent",
+                done=restored,
+                failed=others,
+            )
     if lost is not None and not restored:
         raise lost
     return Undeletion(restored=restored, not_restored=[run_id for run_id in wanted if run_id not in after])

@@ -30,7 +30,7 @@ from wbgql.erasure.verifying.late import iter_late
 from wbgql.erasure.verifying.moved import find_moved
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.erasure.verifying.settling import State, make_waits, settle
-from wbgql.errors import NotVisible
+from wbgql.errors import NotVisible, RequestError
 from wbgql.scalars import format_datetime, parse_datetime
 
 Growth = Literal["history", "files", "artifacts"]
@@ -52,7 +52,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One look. `quiet`: all that was hidden still is. `cannot_tell`: null that proves nothing.
 
     `asked`: how many runs. `late`: subjects of artifact collections that bear a hidden run's id and that no
-    plan knows. `audit`: what the server's log says, None where it could not be read.
+    plan knows. `audit`: what the server's log says; None where `audit_not_read` says why it was not read.
     """
 
     at: str
@@ -63,6 +63,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     late: list[str]
     controls: Controls
     audit: Audit | None = None
+    audit_not_read: str | None = None
 
 
 def watch_once(
@@ -104,6 +105,7 @@ def watch_once(
     states |= dict.fromkeys(moved.runs, "present")
     names = Names(case.plan, key, claims.files)
     back = [item for item, state in states.items() if state == "present"]
+    audit, not_read = _audit(case, reader, now())
     controls = judging.count_controls(reads.controls[project] for project in claims.projects)
     seen = Watched(
         at=format_datetime(now()),
@@ -121,7 +123,8 @@ def watch_once(
         unsettled=sum(state in ("unsettled", "unknown") for state in states.values()),
         late=sorted(names.artifact(late.id) for late in _late(reader, claims, reads)),
         controls=controls,
-        audit=_audit(case, reader, now()),
+        audit=audit,
+        audit_not_read=not_read,
     )
     case.ledger.note(case.job, "watched", _body(seen))
     if back:
@@ -174,19 +177,26 @@ def _late(reader: Reader, claims: Claims, reads: Reads) -> list[Collection]:
     ]
 
 
-def _audit(case: Case, reader: Reader, now: datetime) -> Audit | None:
+def _audit(case: Case, reader: Reader, now: datetime) -> tuple[Audit | None, str | None]:
+    """What the log says, or why it was not read: that must not hide what came back."""
     if reader.fetcher is None:
-        return None
+        return None, "no fetcher was given"
     sent, hidden = count_deletions(case.ledger.entries(case.job))
-    return read_audit(
-        reader.fetcher,
-        case.plan.server.base_url,
-        set(case.plan.project_paths),
-        start=parse_datetime(case.ledger.job(case.job).created_at),
-        end=now,
-        sent=sent,
-        hidden=hidden,
-    )
+    try:
+        audit = read_audit(
+            reader.fetcher,
+            case.plan.server.base_url,
+            set(case.plan.project_paths),
+            start=parse_datetime(case.ledger.job(case.job).created_at),
+            end=now,
+            sent=sent,
+            hidden=hidden,
+        )
+    except RequestError as error:
+        return None, error.own_words
+    if audit is None:
+        return None, "there is none, or this key may not read it (an organization admin's may)"
+    return audit, None
 
 
 def _body(seen: Watched) -> dict[str, Any]:
