@@ -112,6 +112,28 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     show_default=True,
     help="full: what was acknowledged survives a power cut too; writes are slower.",
 )
+@click.option(
+    "--without",
+    "without",
+    multiple=True,
+    metavar="COORD",
+    help="Lack a field or argument, as Run.storageBytes or Run.config(keys:).",
+)
+@click.option(
+    "--introspection",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Whether the schema is shown.",
+)
+@click.option(
+    "--deleted-ids",
+    type=click.Choice(["410", "409"]),
+    default="410",
+    show_default=True,
+    callback=lambda _ctx, _param, value: int(value),
+    help="Status that refuses a deleted id for logging. 409 is W&B's own; the SDK retries it for 90 s.",
+)
 @data_option
 @global_options()
 @click.pass_context

@@ -55,6 +55,7 @@ from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
 from wbgql.server.graphql import Answer, Api
+from wbgql.server.settings import ON
 from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import Row, frozen
 from wbgql.server.work import Work
@@ -119,7 +120,9 @@ _graphql_decoder = msgspec.json.Decoder(GraphqlBody)
 
 def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
     """The application over an opened backend."""
-    server = Server(backend, Api(schema_file(), RESOLVERS))
+    settings = backend.settings
+    api = Api(schema_file(), RESOLVERS, without=settings.without, introspection=settings.introspection == ON)
+    server = Server(backend, api)
     run = "/files/{entity}/{project}/{run}"
     routes = [
         Route("/graphql", server.graphql, methods=["POST"]),

@@ -16,11 +16,13 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     build_schema,
     execute_sync,
     parse,
+    specified_rules,
     validate,
 )
 
@@ -37,6 +39,7 @@ from wbgql.server import work
 from wbgql.server.backend import Context
 from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
+from wbgql.server.lacking import take_out
 from wbgql.server.registry import Resolvers, bind
 from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import STORE_FAILURES
@@ -77,13 +80,21 @@ class _Prepared:
 
 
 class Api:
-    """The schema with its resolvers.
+    """The schema with its resolvers, but for the coordinates in `without`.
 
     Raises:
         DocumentError: the SDL is broken, or a resolver has no field in it.
+        ConfigError: `without` names what the SDL does not have.
     """
 
-    def __init__(self, sdl: Path, resolvers: Iterable[Resolvers]) -> None:
+    def __init__(
+        self,
+        sdl: Path,
+        resolvers: Iterable[Resolvers],
+        *,
+        without: Iterable[str] = (),
+        introspection: bool = True,
+    ) -> None:
         try:
             self.schema: GraphQLSchema = build_schema(sdl.read_text(encoding="utf-8"))
         except (GraphQLError, TypeError) as error:
@@ -91,6 +102,8 @@ class Api:
         restrict_scalars(self.schema)
         bind(self.schema, resolvers)
         guard(self.schema)
+        take_out(self.schema, without)
+        self._rules = None if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
         self._cached_bytes = 0
         self._caching = threading.Lock()
@@ -120,7 +133,7 @@ class Api:
             return _Prepared(None, (error,))
         except RecursionError:
             return _Prepared(None, (GraphQLError("the document is nested too deeply"),))
-        return _Prepared(document, tuple(validate(self.schema, document)))
+        return _Prepared(document, tuple(validate(self.schema, document, self._rules)))
 
     def is_mutation(self, text: str) -> bool:
         """Whether a document holds a mutation."""

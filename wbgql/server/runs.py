@@ -155,11 +155,11 @@ def find_run_by_id(context: Context, storage_id: str) -> Row:
 def refuse_deleted(context: Context, db: Connection, project: Row, name: str) -> None:
     """Refuse an id that was deleted, before the purge and for ever after.
 
-    The answer is 410 because the SDK retries 409 until `init_timeout`
+    The answer is 410, unless `ServerSettings.deleted_ids` says 409: the SDK retries 409 until `init_timeout`
     (wandb SDK 0.31.0 `core/internal/clients/retry_policy.go`, 2026-11).
 
     Raises:
-        ResponseError: with status 410.
+        ResponseError: with status 410 or 409.
     """
     gone = db.execute(
         "SELECT 1 FROM runs WHERE project_id = ? AND name = ? AND deleted_at IS NOT NULL",
@@ -168,7 +168,8 @@ def refuse_deleted(context: Context, db: Connection, project: Row, name: str) ->
     subject = context.backend.subject(project["pk"], name)
     if gone or db.execute("SELECT 1 FROM tombstones WHERE subject = ?", (subject,)).get:
         path = f"{project['entityName']}/{project['name']}/{name}"
-        raise ResponseError(f"run {path} was previously created and deleted; try a new run name", status=410)
+        message = f"run {path} was previously created and deleted; try a new run name"
+        raise ResponseError(message, status=context.backend.settings.deleted_ids)
 
 
 def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:

@@ -95,6 +95,16 @@ class ServerSettings:
     On, as upstream's tests of the saved `git diff` take a new account to be (wandb/wandb
     `tests/system_tests/test_core/test_git.py`, 2026-05); the teams of W&B's cloud begin with it off.
     """
+    without: tuple[str, ...] = ()
+    """`Type.field` or `Type.field(argument:)`: the server answers as one whose schema lacks them."""
+    introspection: str = ON
+    """Off: the schema is not shown, as on servers that forbid introspection."""
+    deleted_ids: int = 410
+    """The status that refuses a deleted id for new logging: 410 ends the SDK's attempt, 409 is W&B's own.
+
+    The SDK retries a 409 until `init_timeout`, about 90 s.
+    Source: wandb/wandb issues 4948, 4897, 10669 (2026-11).
+    """
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
 
@@ -113,6 +123,9 @@ class ServerSettings:
         _check("code_saving", self.code_saving, SWITCHES)
         if not _PREFIX.fullmatch(self.path_prefix):
             raise ConfigError(f"path_prefix is {self.path_prefix!r}, write it like /wandb")
+        _check("introspection", self.introspection, SWITCHES)
+        if self.deleted_ids not in (409, 410):
+            raise ConfigError(f"deleted_ids is {self.deleted_ids!r}, choose 409 or 410")
         _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
 
 
