@@ -58,7 +58,8 @@ def doctor_command(app: App, report: Path | None, format_: str | None, output: P
         app.tell(f"{str(report)!r} holds:\n{text}")
     if done.problems:
         names = ", ".join(finding.check for finding in done.problems)
-        raise PartialError(f"{len(done.problems)} problems: {names}", failed=[names])
+        count = f"{len(done.problems)} problem{'' if len(done.problems) == 1 else 's'}"
+        raise PartialError(f"{count}: {names}", failed=done.problems)
 
 
 def _private(path: str, flags: int) -> int:
