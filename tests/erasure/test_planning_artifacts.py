@@ -14,15 +14,17 @@ from tests.erasure.planner import artifact_of, plan_runs, run_of
 from tests.fakes import RewritingTransport
 from tests.stored import World
 from wbgql.client import Client
+from wbgql.erasure.canonical import encode
 from wbgql.erasure.planning.decisions import Policy
 from wbgql.erasure.planning.facts import read_artifact_facts
 from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
 from wbgql.erasure.planning.surroundings import read_surroundings
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.plans import Plan, parse_plan
+from wbgql.erasure.scoping import name_plan
 from wbgql.holds import HoldRegister
 from wbgql.paths import parse_project_path
 from wbgql.progress import NoProgress
-from wbgql.server import RunningServer
+from wbgql.server import RunningServer, start
 from wbgql.session import Session
 from wbgql.transport import GqlTransport
 
@@ -274,6 +276,27 @@ def test_references_are_counted_and_told(stage: World, register: Path) -> None:
     assert any(
         line.startswith(f"{MANY} files that artifact versions only refer to") for line in planned.stays
     )
+
+
+def test_a_server_that_does_not_mark_references_keeps_nothing_from_being_planned(
+    tmp_path: Path, register: Path
+) -> None:
+    with start(tmp_path / "store", without=("File.isReference",)) as server:
+        world = World(server)
+        for name, tags in (("gone1", ["x"]), ("stays", [])):
+            world.run(name)
+            world.caller.upsert(world.project, name=name, tags=tags, state="finished")
+        made = world.logger.create("refs", {"a": b"1"}, runName="gone1")
+        world.logger.put_manifest(made["id"], {"a": {"ref": "s3://elsewhere/a", "digest": "a", "size": 1}})
+        world.logger.commit(made["id"])
+
+        planned = plan(world, register)
+
+    assert artifact_of(planned, made["id"]).decision == "erase"
+    assert artifact_of(planned, made["id"]).references is None
+    assert any("the server does not say which lie outside it" in line for line in planned.stays)
+    assert name_plan(planned).references is None
+    assert parse_plan(encode(planned)) == planned
 
 
 def test_looking_around_gets_past_more_runs_of_one_instant_than_a_page_holds(

@@ -54,7 +54,7 @@ class PlanNamed(_Part, frozen=True, kw_only=True):
     canaries: _Count
     clocks: list[Clock] | msgspec.UnsetType = msgspec.UNSET
     forks: _Count | msgspec.UnsetType = msgspec.UNSET
-    references: _Count | msgspec.UnsetType = msgspec.UNSET
+    references: _Count | msgspec.UnsetType | None = msgspec.UNSET
 
     def clock(self, name: ClockName) -> Clock:
         """One of the clocks as the plan had them; unknown where it had none of the name."""

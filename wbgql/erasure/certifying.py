@@ -132,6 +132,6 @@ def make_certificate(
         limits=last_limits(standing.verifications),
         residuals=summarize(residual.kind for residual in standing.residuals),
         forks=made.plan.forks or 0,
-        references=made.plan.references or 0,
+        references=None if made.plan.references is None else made.plan.references or 0,
     )
     return put_in_words(made, told)

@@ -332,7 +332,7 @@ def compare_words(
             limits=last_limits(verifications),
             residuals=residuals,
             forks=certificate.plan.forks or 0,
-            references=certificate.plan.references or 0,
+            references=None if certificate.plan.references is None else certificate.plan.references or 0,
         )
         believed = ""
     said = put_in_words(certificate, told)
@@ -359,15 +359,13 @@ def _told_by_signer(certificate: Certificate, words: Words) -> Told:
             raise NotVerified("stays: not what the verifications found to be left")
         if count:
             residuals[kind] = count
-    numbers = {
-        name: _count_in(certificate.stays, words.stay(name, count="#")) if number is msgspec.UNSET else number
-        for name, number in (
-            ("forks", certificate.plan.forks),
-            ("references", certificate.plan.references),
-        )
-    }
+    forks, references = certificate.plan.forks, certificate.plan.references
+    if forks is msgspec.UNSET:
+        forks = _count_in(certificate.stays, words.stay("forks", count="#"))
+    if references is msgspec.UNSET:
+        references = _count_in(certificate.stays, words.stay("references", count="#"))
     limits = [line for line in certificate.limitations if line not in bare]
-    return Told(limits=limits, residuals=residuals, **numbers)
+    return Told(limits=limits, residuals=residuals, forks=forks, references=references)
 
 
 def _count_in(lines: Iterable[str], sentence: str) -> int:

@@ -20,13 +20,14 @@ class Told:
     """What the words need and the certificate does not list.
 
     `limits`: `last_limits` of its verifications. `residuals`: what they found to be left, by kind. `forks` of
-    the plan's runs; `references` to storage outside in the versions that it erases.
+    the plan's runs; `references` to storage outside in the versions that it erases,
+    None if the server did not say which files are references.
     """
 
     limits: Sequence[str]
     residuals: Mapping[str, int]
     forks: int
-    references: int
+    references: int | None
 
 
 def put_in_words(certificate: Certificate, told: Told) -> Certificate:
@@ -76,6 +77,8 @@ def what_stays(certificate: Certificate, told: Told, words: Words) -> list[str]:
     )
     if told.forks and not told.residuals.get("fork"):
         said.append(words.stay("forks", count=told.forks))
+    if told.references is None:
+        said.append(words.stay("references_unknown"))
     if told.references:
         said.append(words.stay("references", count=told.references))
     said.extend(words.stay(name) for name in ("later_artifacts", "pages", "backups", "copies", "audit"))

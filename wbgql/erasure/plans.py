@@ -6,7 +6,7 @@ close` destroys it. What leaves the case (journal, certificate, report) names ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -162,7 +162,7 @@ class PlannedArtifact(_Part, frozen=True, kw_only=True):
     users: list[str] = []
     with_runs: list[int] = []
     links: list[str] = []
-    references: int = 0
+    references: int | None = 0
 
     @property
     def goes(self) -> bool:
@@ -176,6 +176,12 @@ class PlannedFile(_Part, frozen=True, kw_only=True):
     id: str
     name: str
     size_bytes: int
+
+
+def total_references(artifacts: Iterable[PlannedArtifact]) -> int | None:
+    """How many files of versions lie outside the server; None if it did not say that of one of them."""
+    counts = [artifact.references for artifact in artifacts]
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 class PlannedRun(_Part, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.certificates import PlanNamed, Scope, ScopedProject, ScopedRights
-from wbgql.erasure.plans import Plan, Rule
+from wbgql.erasure.plans import Plan, Rule, total_references
 from wbgql.erasure.subjects import CaseKey
 from wbgql.errors import FilterError
 from wbgql.expressions import parse_expression
@@ -27,7 +27,7 @@ def name_plan(plan: Plan) -> PlanNamed:
         canaries=len(plan.canaries),
         clocks=plan.clocks,
         forks=sum(len(run.forks) for run in plan.runs),
-        references=sum(artifact.references for artifact in erased),
+        references=total_references(erased),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from wbgql.erasure.planning.clocks import predict
-from wbgql.erasure.plans import Clock, Plan, PlannedArtifact, PlannedRun
+from wbgql.erasure.plans import Clock, Plan, PlannedArtifact, PlannedRun, total_references
 from wbgql.scalars import format_datetime, parse_datetime
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
@@ -55,7 +55,7 @@ def summarize(plan: Plan, now: datetime) -> dict[str, Any]:
         "not_read": [_plain(part) for part in plan.not_read],
         "totals": _plain(plan.totals),
         "artifacts": _decisions(artifacts),
-        "references": sum(artifact.references for artifact in artifacts),
+        "references": total_references(artifacts),
         "risks": dict(sorted(Counter(risk for run in plan.runs for risk in run.risks).items())),
         "forks": sorted({fork for run in plan.runs for fork in run.forks}),
         "excluded": dict(sorted(Counter(run.reason for run in plan.excluded).items())),

@@ -185,6 +185,10 @@ _FIRST: Mapping[str, _Table] = {
 }
 _CHANGED: Mapping[int, Mapping[str, _Table]] = {
     2: {
+        "stays": {
+            "references_unknown": "what references to storage outside point to, if the versions hold any: "
+            "the server did not say"
+        },
         "outcomes": {
             "deleted": "deletion requested by this job",
             "gone_after_attempt": "absent; this job may have sent the deletion",

@@ -39,7 +39,7 @@ _MORE = 500
 
 
 class _Mark(Result, frozen=True):
-    is_reference: bool
+    is_reference: bool = NOT_FETCHED
 
 
 class OutputFacts(Logged, VersionState, frozen=True, kw_only=True):
@@ -236,8 +236,11 @@ def read_users(session: Session, output: OutputFacts, planned: Collection[str]) 
     return users
 
 
-def count_references(session: Session, output: OutputFacts) -> int:
-    """How many files of a version lie elsewhere. One request per 500 files beyond the first 20."""
+def count_references(session: Session, output: OutputFacts) -> int | None:
+    """How many files of a version lie elsewhere. One request per 500 files beyond the first 20.
+
+    None if the server's schema does not mark them: that informs, and keeps nothing from being erased.
+    """
 
     def fetch(first: int, after: str | None) -> Connection[_Mark]:
         found = session.execute(LIST_REFERENCE_MARKS, id=output.id, first=first, after=after).artifact
@@ -245,7 +248,8 @@ def count_references(session: Session, output: OutputFacts) -> int:
 
     if output.files is None:
         return 0
-    return sum(mark.is_reference for mark in _go_on(output.files, fetch, None, lambda _hidden: None))
+    marks = [mark.is_reference for mark in _go_on(output.files, fetch, None, lambda _hidden: None)]
+    return None if NOT_FETCHED in marks else sum(marks)
 
 
 def _iter_users(session: Session, output: OutputFacts, on_hidden: Callable[[int], object]) -> Iterator[Id]:

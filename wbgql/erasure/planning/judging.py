@@ -20,7 +20,7 @@ class Judged:
     verdict: Verdict
     loggers: list[str]
     users: list[str]
-    references: int = 0
+    references: int | None = 0
 
 
 @dataclass

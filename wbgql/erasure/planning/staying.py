@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from wbgql.erasure.plans import ExcludedRun, Exclusion, NotRead, PlannedRun, Reason
+from wbgql.erasure.plans import ExcludedRun, Exclusion, NotRead, PlannedRun, Reason, total_references
 
 _KEPT: dict[Reason, str] = {
     "used_elsewhere": "runs that stay use them",
@@ -83,8 +83,10 @@ def _relatives(runs: Sequence[PlannedRun]) -> Iterator[str]:
 
 
 def _references(runs: Sequence[PlannedRun]) -> Iterator[str]:
-    found = sum(artifact.references for run in runs for artifact in run.artifacts)
-    if found:
+    found = total_references(artifact for run in runs for artifact in run.artifacts)
+    if found is None:
+        yield "files that artifact versions may only refer to: the server does not say which lie outside it"
+    elif found:
         yield f"{_count(found, 'file')} that artifact versions only refer to: they lie outside the server"
 
 
