@@ -36,11 +36,11 @@ class Undeletion(msgspec.Struct, frozen=True, kw_only=True):
 def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -> Undeletion:
     """Bring hidden runs of a project back, by their ids.
 
-    The server's mutation takes a filter; it is always `{"name":"<id>"}`, one mutation for each id, because
-    servers are reported to ignore other filters. All run ids of the project are read before, after the
-    first mutation and after the last (ceil(n / 1000) requests each): a server that ignores the filter brings
-    back every hidden run, and is then sent no second one. A lost answer is not sent again: the ids read
-    afterwards tell.
+    The server's mutation takes a filter; it is always `{"name":"<id>"}`, one mutation for each id that is
+    hidden, because servers are reported to ignore other filters. All run ids of the project are read before,
+    after the first mutation and after the last (ceil(n / 1000) requests each): a server that ignores the
+    filter brings back every hidden run, and is then sent no second one. A lost answer is not sent again: the
+    ids read afterwards tell.
 
     Source: a public script of 2026 reports of `moveRuns`, the mutation of the same form, that it ignored
     `{"$or": [...]}` and obeyed `{"name": "<id>"}`.
@@ -56,8 +56,9 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
     if not wanted:
         raise UsageError("name at least one run id to bring back")
     before = list_run_ids(session, path)
-    lost = None
-    for number, run_id in enumerate(wanted):
+    lost, hidden = None, [run_id for run_id in wanted if run_id not in before]
+    restored, after = [], before
+    for number, run_id in enumerate(hidden):
         named = {"entity": path.entity, "project": path.project}
         try:
             failure = send_once(session, UNDELETE_RUNS, {**named, "filters": dump_json({"name": run_id})})
@@ -66,16 +67,16 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
                 raise
             after = list_run_ids(session, path)
             raise PartialError(
-                f"{number} of {len(wanted)} ids were sent, then the server refused: {error}",
-                done=[one for one in wanted if one in after and one not in before],
-                failed=[one for one in wanted if one not in after],
+                f"{number} of {len(hidden)} ids were sent, then the server refused: {error}",
+                done=[one for one in hidden if one in after],
+                failed=[one for one in hidden if one not in after],
             ) from error
         lost = lost or failure
-        if number not in (0, len(wanted) - 1):
+        if number not in (0, len(hidden) - 1):
             continue
         after = list_run_ids(session, path)
-        restored = [one for one in wanted if one in after and one not in before]
-        others = sorted(after.keys() - before.keys() - set(wanted[: number + 1]))
+        restored = [one for one in hidden if one in after]
+        others = sorted(after.keys() - before.keys() - set(hidden[: number + 1]))
         if others:
             raise PartialError(
                 f"{len(others)} runs came back that were not asked for (or were made meanwhile): "
