@@ -41,6 +41,7 @@ from wbgql.holds import HoldRegister
 from wbgql.limiting import Limits
 from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
+from wbgql.scalars import make_run_storage_id
 from wbgql.session import Session
 from wbgql.settings import Settings
 from wbgql.transport import Reply
@@ -133,6 +134,22 @@ def test_hidden_means_seen_before_null_after_and_a_control_still_visible(holds: 
     )
     assert names(transport) == ["LookUpRun", "GetRights", "GetRetention", "DeleteRun", "LookUpRun"]
     assert transport.sent[3][1] == {"id": "S-r1"}
+
+
+@pytest.mark.parametrize(
+    "other", [("acme", "vision", "r2"), ("acme", "other", "r1"), ("umbrella", "vision", "r1")]
+)
+def test_a_storage_id_of_another_run_is_refused_and_nothing_is_sent(
+    holds: HoldRegister, other: tuple[str, str, str]
+) -> None:
+    answer = seen("r1")
+    answer["project"]["run"]["id"] = make_run_storage_id(*other)
+    transport = FakeTransport(answer)
+
+    with pytest.raises(UsageError, match=f"a storage id that names '{'/'.join(other)}'"):
+        delete(transport, holds)
+
+    assert names(transport) == ["LookUpRun"]
 
 
 def test_the_undo_date_is_unknown_where_the_unit_is(holds: HoldRegister) -> None:

@@ -11,6 +11,7 @@ from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import DecidingRun, RunNode
+from wbgql.scalars import parse_run_storage_id
 from wbgql.session import Session
 
 
@@ -74,7 +75,8 @@ def look_up(session: Session, path: RunPath) -> LookUp:
     Raises:
         NotVisible: the project is missing or not visible.
         UsageError: the server answers with a run or project of another name (a redirect, or names it
-            reads loosely): a hold on its real name would not be seen.
+            reads loosely): a hold on its real name would not be seen. Or with a storage id that names
+            another run.
     """
     project = session.execute(LOOK_UP_RUN, entity=path.entity, project=path.project, run=path.run_id).project
     if project is None:
@@ -124,4 +126,11 @@ def _check_names(found: LookUp | _LookUpManyProject, run: RunNode | None, path: 
     if real != path:
         raise UsageError(
             f"the server resolved {str(path)!r} to {str(real)!r}; use that path. Nothing was done"
+        )
+    # Mutations name the run by its storage id alone. An id of another form says nothing.
+    spelt = None if run is None else parse_run_storage_id(run.id)
+    if spelt is not None and RunPath(*spelt) != path:
+        raise UsageError(
+            f"the server gave run {str(path)!r} a storage id that names {'/'.join(spelt)!r}: a mutation "
+            "would reach that run. Nothing was done; report it to those who run the server"
         )
