@@ -15,7 +15,7 @@ from wbgql.errors import ConfigError
 from wbgql.live_schema import check_live
 from wbgql.resources import schema_file
 from wbgql.server import start
-from wbgql.server.lacking import take_out
+from wbgql.server.lacking import answer_null, take_out
 from wbgql.settings import Settings
 
 LACKED = ("Run.storageBytes", "RunConnection.totalCount", "Run.config(keys:)")
@@ -67,3 +67,24 @@ def test_one_server_does_not_lack_what_another_does(tmp_path: Path) -> None:
         ]
 
     assert answers == [400, 200]
+
+
+def test_a_field_is_answered_null_where_its_type_allows_it(tmp_path: Path) -> None:
+    question = (
+        '{ project(name: "p", entityName: "admin") { run(name: "r1") { name config user { username } } } }'
+    )
+    with start(tmp_path / "store", null=("Run.user", "Run.config")) as server:
+        caller = Caller(server.base_url, server.api_key)
+        caller.upsert("p", name="r1", config='{"lr": {"value": 0.1}}')
+
+        run = caller.ask(question)["project"]["run"]
+
+    assert run == {"name": "r1", "config": None, "user": None}
+
+
+@pytest.mark.parametrize("coordinate", ["Run.nothing", "Nothing.id", "Run", "Run.config(keys:)", "Run.id"])
+def test_what_is_never_null_cannot_be_answered_null(coordinate: str) -> None:
+    schema = build_schema(schema_file().read_text(encoding="utf-8"))
+
+    with pytest.raises(ConfigError, match=re.escape(coordinate)):
+        answer_null(schema, [coordinate])

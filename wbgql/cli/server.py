@@ -119,6 +119,7 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     metavar="COORD",
     help="Lack a field or argument, as Run.storageBytes or Run.config(keys:).",
 )
+@click.option("--null", "null", multiple=True, metavar="COORD", help="Answer null for a field, as Run.user.")
 @click.option(
     "--introspection",
     type=click.Choice(["on", "off"]),

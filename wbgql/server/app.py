@@ -121,7 +121,13 @@ _graphql_decoder = msgspec.json.Decoder(GraphqlBody)
 def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
     """The application over an opened backend."""
     settings = backend.settings
-    api = Api(schema_file(), RESOLVERS, without=settings.without, introspection=settings.introspection == ON)
+    api = Api(
+        schema_file(),
+        RESOLVERS,
+        without=settings.without,
+        null=settings.null,
+        introspection=settings.introspection == ON,
+    )
     server = Server(backend, api)
     run = "/files/{entity}/{project}/{run}"
     routes = [

@@ -39,7 +39,7 @@ from wbgql.server import work
 from wbgql.server.backend import Context
 from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
-from wbgql.server.lacking import take_out
+from wbgql.server.lacking import answer_null, take_out
 from wbgql.server.registry import Resolvers, bind
 from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import STORE_FAILURES
@@ -80,11 +80,11 @@ class _Prepared:
 
 
 class Api:
-    """The schema with its resolvers, but for the coordinates in `without`.
+    """The schema with its resolvers, but for the coordinates in `without`; those in `null` are answered null.
 
     Raises:
         DocumentError: the SDL is broken, or a resolver has no field in it.
-        ConfigError: `without` names what the SDL does not have.
+        ConfigError: `without` or `null` names what the SDL does not have, or `null` what is never null.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Api:
         resolvers: Iterable[Resolvers],
         *,
         without: Iterable[str] = (),
+        null: Iterable[str] = (),
         introspection: bool = True,
     ) -> None:
         try:
@@ -102,6 +103,7 @@ class Api:
         restrict_scalars(self.schema)
         bind(self.schema, resolvers)
         guard(self.schema)
+        answer_null(self.schema, null)
         take_out(self.schema, without)
         self._rules = None if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()

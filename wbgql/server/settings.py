@@ -97,6 +97,8 @@ class ServerSettings:
     """
     without: tuple[str, ...] = ()
     """`Type.field` or `Type.field(argument:)`: the server answers as one whose schema lacks them."""
+    null: tuple[str, ...] = ()
+    """Each `Type.field` here is answered null, which its type in the schema must allow."""
     introspection: str = ON
     """Off: the schema is not shown, as on servers that forbid introspection."""
     deleted_ids: int = 410
