@@ -87,7 +87,7 @@ class Replay(Transport):
 
     server: Transport
     recorded: dict[tuple[str, str, str], Reply] = field(default_factory=dict)
-    change: tuple[str, Place, Change | None] | None = None
+    change: tuple[tuple[str, str, str], Place, Change | None] | None = None
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
@@ -99,7 +99,7 @@ class Replay(Transport):
                 return reply
             self.recorded[key] = reply
         reply = self.recorded[key]
-        if self.change is None or self.change[0] != prepared.name or not isinstance(reply.data, msgspec.Raw):
+        if self.change is None or self.change[0] != key or not isinstance(reply.data, msgspec.Raw):
             return reply
         data = changed(json.loads(bytes(reply.data)), *self.change[1:])
         return replace(reply, data=msgspec.Raw(json.dumps(data).encode()))
@@ -184,13 +184,14 @@ def internal_errors(
     assert plain.code == exit_codes.OK, plain.err
     found, silent = [], []
     seen: set[tuple[str, Place]] = set()
-    for (called, *_), reply in list(replay.recorded.items()):
+    for key, reply in list(replay.recorded.items()):
+        called = key[0]
         for place in places(json.loads(bytes(reply.data))):
             if (called, place) in seen:
                 continue
             seen.add((called, place))
             for kind, change in kinds.items():
-                replay.change = (called, place, change)
+                replay.change = (key, place, change)
                 outcome = run()
                 where = f"{called}{list(place)} {kind}"
                 if "internal error" in outcome.err:

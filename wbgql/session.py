@@ -342,6 +342,8 @@ class Session:
             self._decode(operation, reply)
         except ResultError:
             return False
+        if _has_null_row(error.data):
+            return False
         return not any(_leads_to_null(error.data, each.get("path")) for each in error.errors)
 
     def _decode(self, operation: Operation[T], reply: Reply) -> T:
@@ -378,6 +380,18 @@ def _leads_to_null(data: Any, path: Any) -> bool:
         if data is None:
             return True
     return False
+
+
+def _has_null_row(data: Any) -> bool:
+    """Whether a list in an answer has a row that came as null, which the errors may be about."""
+    if isinstance(data, list):
+        return any(map(_has_null_row, data))
+    if not isinstance(data, dict):
+        return False
+    edges = data.get("edges")
+    if isinstance(edges, list) and any(not isinstance(one, dict) or one.get("node") is None for one in edges):
+        return True
+    return any(map(_has_null_row, data.values()))
 
 
 def check_variables(prepared: Prepared, variables: Mapping[str, Any]) -> None:

@@ -210,8 +210,9 @@ class Version(ArtifactDetails, frozen=True, kw_only=True):
         Raises:
             ResultError: the server sent what is not JSON; `metadata` has it.
         """
+        text = self.metadata
         try:
-            found = parse_json(self.metadata) if self.metadata else {}
+            found = parse_json(text) if text else {}
         except ValueError as error:
             raise ResultError(f"the metadata of artifact {self.path or self.name!r} is not JSON") from error
         return found if isinstance(found, dict) else {}
