@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 import requests
 
 from tests.caller import UPSERT, Caller
-from tests.server.artifact_logger import DELETE, ArtifactLogger
-from wbgql.server import RunningServer, add_org, add_team, add_user, audit_requests, restrict_project
+from tests.server.artifact_logger import DELETE, GET, ArtifactLogger
+from wbgql.server import RunningServer, add_org, add_team, add_user, audit_requests, purge, restrict_project
 
 SERVER_PAGE = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
@@ -23,6 +24,12 @@ DELETE_MODEL = "mutation D($id: String!) { deleteModel(input: {id: $id}) { succe
 REWIND = "mutation R($input: RewindRunInput!) { rewindRun(input: $input) { rewoundRun { id } } }"
 PROTECT = "mutation P($input: AddProtectedAliasesInput!) { addProtectedAliases(input: $input) { aliases } }"
 PROJECT = "query P($e: String!, $n: String!) { project(entityName: $e, name: $n) { id access } }"
+
+UPDATE = "mutation U($input: UpdateArtifactInput!) { updateArtifact(input: $input) { artifact { id } } }"
+LINK = "mutation L($input: LinkArtifactInput!) { linkArtifact(input: $input) { versionIndex } }"
+LATEST_OF = """
+query L($e: String!, $name: String!) { project(entityName: $e, name: "p") { artifact(name: $name) { id } } }
+"""
 
 
 @dataclass
@@ -146,6 +153,47 @@ def test_a_protected_alias_cannot_be_taken_by_logging(team: Team) -> None:
     assert team.bob.post(DELETE, id=first, aliases=True).status_code == 403
     assert team.ann.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
     assert team.boss.post(DELETE_MODEL, id=team.project["id"]).status_code == 403
+
+
+def test_a_time_to_live_does_not_delete_what_is_protected(team: Team) -> None:
+    ann = ArtifactLogger(team.ann, "p", entity=team.name)
+    kept = ann.log("net", {"w": b"1"}, runName="r1", aliases=["production"])
+    gone = ann.log("net", {"w": b"2"}, runName="r1")
+    protect(team, "production")
+
+    for version in (kept, gone):
+        given = {"artifactID": version, "ttlDurationSeconds": 1}
+        assert team.bob.post(UPDATE, input=given).status_code == 200
+    purge(team.server.data, now=datetime.now(UTC) + timedelta(hours=1))
+
+    states = [team.boss.ask(GET, id=version)["artifact"]["state"] for version in (kept, gone)]
+    assert states == ["COMMITTED", "DELETED"]
+
+
+def test_a_protected_latest_moves_by_an_admin_alone(team: Team) -> None:
+    ann, bob, boss = (ArtifactLogger(who, "p", entity=team.name) for who in (team.ann, team.bob, team.boss))
+    first = ann.log("net", {"w": b"1"}, runName="r1")
+    target = {"entityName": team.name, "projectName": "p", "artifactPortfolioName": "prod"}
+    assert team.boss.post(LINK, input={"artifactID": first, **target}).status_code == 200
+    protect(team, "latest")
+
+    second = bob.log("net", {"w": b"2"}, runName="r1", aliases=["latest", "mine"])
+    bob.create("net", {"w": b"2"}, runName="r1", aliases=["latest"])
+    assert team.bob.post(LINK, input={"artifactID": second, **target}).status_code == 200
+
+    assert latest(team, "net") == latest(team, "prod") == first
+    third = boss.log("net", {"w": b"3"}, runName="r1")
+    assert latest(team, "net") == third
+
+
+def protect(team: Team, alias: str) -> None:
+    given = {"entityName": team.name, "aliases": [alias], "adminType": "MODEL"}
+    assert team.boss.post(PROTECT, input=given).status_code == 200
+
+
+def latest(team: Team, collection: str) -> Any:
+    found = team.boss.ask(LATEST_OF, e=team.name, name=f"{collection}:latest")
+    return found["project"]["artifact"]["id"]
 
 
 def test_users_are_found_by_their_colleagues_alone(team: Team) -> None:

@@ -16,15 +16,19 @@ from wbgql.server import (
 )
 from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.artifacts import LATEST, PORTFOLIO, SEQUENCE, writing
+from wbgql.server.artifacts_aliases import (
+    advance_latest,
+    check_alias,
+    point_alias,
+    require_right_to,
+    set_alias,
+)
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
-    check_alias,
     check_name,
     create_collection,
     find_client_id,
     find_or_create_type,
-    point_alias,
-    set_alias,
 )
 from wbgql.server.artifacts_uploads import require_writer
 from wbgql.server.backend import Context
@@ -87,10 +91,10 @@ def change_aliases(context: Context, storage_id: str, given: list[dict[str, Any]
             collection = artifacts.find_collection(now, project, name)
             if collection is None or collection["pk"] not in collections:
                 raise NotFound(f"artifact {storage_id!r} is not in collection {name!r}", status=404)
-            artifacts_protection.require_right_to(now, collection, [one["alias"]])
             if add:
                 set_alias(now, collection["pk"], version["pk"], check_alias(one["alias"]))
             else:
+                require_right_to(now, collection["pk"], one["alias"])
                 now.db.execute(
                     "DELETE FROM artifact_aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
                     (collection["pk"], version["pk"], one["alias"]),
@@ -120,11 +124,7 @@ def update_version(context: Context, fields: dict[str, Any]) -> Row:
         changes = _version_changes(version, fields) | {"updated_at": now.backend.now()}
         assignments = ", ".join(f"{column} = ?" for column in changes)
         now.db.execute(f"UPDATE artifacts SET {assignments} WHERE id = ?", (*changes.values(), version["pk"]))  # noqa: S608
-        wanted = fields.get("aliases") or []
-        artifacts_protection.require_right_to(
-            now, artifacts.collection_of_version(now, version), [one["alias"] for one in wanted]
-        )
-        for one in wanted:
+        for one in fields.get("aliases") or []:
             set_alias(now, version["sequencePk"], version["pk"], check_alias(one["alias"]))
     return artifacts.find_version_by_id(context, fields["artifactID"])
 
@@ -168,9 +168,9 @@ def link(context: Context, fields: dict[str, Any]) -> Row:
         if number is None:
             number = add_member(now, portfolio["pk"], version["pk"])
         wanted = {check_alias(one["alias"]) for one in fields.get("aliases") or []}
-        artifacts_protection.require_right_to(now, portfolio, wanted)
-        for alias in sorted(wanted | {LATEST}):
+        for alias in sorted(wanted):
             set_alias(now, portfolio["pk"], version["pk"], alias)
+        advance_latest(now, portfolio["pk"], version["pk"])
     found = artifacts.find_member(context, portfolio, f"v{number}")
     assert found is not None
     return artifacts.to_membership(found)

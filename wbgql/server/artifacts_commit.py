@@ -7,7 +7,7 @@ import json
 from wbgql.errors import NotFound, UsageError
 from wbgql.server import artifacts, blobs
 from wbgql.server.artifacts import LATEST, writing
-from wbgql.server.artifacts_logging import check_alias, set_alias
+from wbgql.server.artifacts_aliases import advance_latest, check_alias, set_alias
 from wbgql.server.artifacts_manifests import (
     Entry,
     Manifest,
@@ -62,8 +62,9 @@ def _commit(now: Context, version: Row) -> None:
         ),
     )
     waiting = now.db.execute("SELECT wanted_aliases FROM artifacts WHERE id = ?", (version["pk"],)).get
-    for alias in {*json.loads(waiting), LATEST} - {f"v{number}"}:
+    for alias in set(json.loads(waiting)) - {f"v{number}", LATEST}:
         set_alias(now, sequence_pk, version["pk"], check_alias(alias))
+    advance_latest(now, sequence_pk, version["pk"])
 
 
 def add_member(now: Context, collection_pk: int, pk: int) -> int:

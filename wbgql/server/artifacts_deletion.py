@@ -192,6 +192,7 @@ def _expire(store: Store, at: str) -> None:
     """Delete what outlived its `ttlDurationSeconds`, counted from creation.
 
     Source: W&B docs, artifact TTL: linked versions and those W&B makes itself do not expire (2026-11).
+    Nor do those with a protected alias: anyone who may write may set a time to live.
     """
     sql = (
         "SELECT artifacts.id FROM artifacts JOIN artifact_collections c ON c.id = sequence_id"
@@ -206,7 +207,8 @@ def _expire(store: Store, at: str) -> None:
             return
     with store.write() as db:
         for pk in _column(db, sql, (at,)):
-            _hide_version(db, pk, at)
+            if not artifacts_protection.is_protected(db, pk):
+                _hide_version(db, pk, at)
 
 
 _DELETED = (

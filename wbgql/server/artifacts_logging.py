@@ -6,9 +6,10 @@ import json
 import secrets
 from typing import Any
 
-from wbgql.errors import NotFound, PermissionDenied, UsageError
-from wbgql.server import accounts, artifacts, projects, run_values, runs
+from wbgql.errors import NotFound, UsageError
+from wbgql.server import artifacts, projects, run_values, runs
 from wbgql.server.artifacts import LATEST, SEQUENCE, VERSION_NAME, writing
+from wbgql.server.artifacts_aliases import advance_latest, check_alias, set_alias
 from wbgql.server.backend import Context
 from wbgql.server.projects import make_id
 from wbgql.server.store import Connection, Row, row
@@ -19,7 +20,6 @@ SYSTEM_TYPES = ("wandb-history", "wandb-events")
 `wandb-run-incremental-table` itself (wandb SDK 0.31.0 `sdk/internal/incremental_table_util.py`, 2026-11).
 """
 MAX_NAME = 128
-MAX_ALIAS = 128
 
 
 def create(context: Context, fields: dict[str, Any]) -> Row:
@@ -123,17 +123,6 @@ def check_name(name: str, what: str) -> None:
         raise UsageError(f"not an {what} name: {name!r}, use up to {MAX_NAME} characters without / and :")
 
 
-def check_alias(alias: str) -> str:
-    """Return an alias that may be set by hand.
-
-    Raises:
-        UsageError: not one, or the name of a version.
-    """
-    if not alias or len(alias) > MAX_ALIAS or set(alias) & set("/:") or VERSION_NAME.fullmatch(alias):
-        raise UsageError(f"not an alias: {alias!r}, use up to {MAX_ALIAS} characters without / and :, not vN")
-    return alias
-
-
 def _same_version(db: Connection, sequence_pk: int, fields: dict[str, Any]) -> int | None:
     here = "SELECT id FROM artifacts WHERE sequence_id = ? AND state <> 'DELETED'"
     ways = [
@@ -201,39 +190,13 @@ def _merge_aliases(now: Context, pk: int, sequence_pk: int, fields: dict[str, An
     if found["state"] == "COMMITTED":
         sql = "SELECT version FROM artifact_members WHERE collection_id = ? AND artifact_id = ?"
         number = now.db.execute(sql, (sequence_pk, pk)).get
-        for alias in sorted(wanted - {f"v{number}"}):
+        for alias in sorted(wanted - {f"v{number}", LATEST}):
             set_alias(now, sequence_pk, pk, check_alias(alias))
+        if LATEST in wanted:
+            advance_latest(now, sequence_pk, pk)
         return
     aliases = json.dumps(sorted(wanted | set(json.loads(found["wanted_aliases"]))))
     now.db.execute("UPDATE artifacts SET wanted_aliases = ? WHERE id = ?", (aliases, pk))
-
-
-_IS_PROTECTED = """
-SELECT projects.entity_id FROM artifact_collections AS collections
-    JOIN projects ON projects.id = collections.project_id JOIN protected_aliases USING (entity_id)
-WHERE collections.id = ? AND protected_aliases.alias = ?
-"""
-
-
-def set_alias(now: Context, collection_pk: int, pk: int, alias: str) -> None:
-    """Point an alias of a collection at a version; it leaves the version it was on.
-
-    Raises:
-        PermissionDenied: the alias is protected there, and the viewer is not an admin of the entity.
-    """
-    entity_pk = now.db.execute(_IS_PROTECTED, (collection_pk, alias)).get if alias != LATEST else None
-    if entity_pk is not None and accounts.role_in(now.db, now.viewer, entity_pk) != "admin":
-        raise PermissionDenied("permission denied: protected aliases are for admins", status=403)
-    point_alias(now.db, collection_pk, pk, alias)
-
-
-def point_alias(db: Connection, collection_pk: int, pk: int, alias: str) -> None:
-    """Point an alias at a version without asking for rights: `latest`, which the server moves by itself."""
-    db.execute(
-        "INSERT INTO artifact_aliases (collection_id, artifact_id, alias) VALUES (?, ?, ?)"
-        " ON CONFLICT (collection_id, alias) DO UPDATE SET artifact_id = excluded.artifact_id",
-        (collection_pk, pk, alias),
-    )
 
 
 def record(now: Context, pk: int, run_pk: int, role: str, used_as: str | None = None) -> None:

@@ -6,12 +6,11 @@ by any user, and only a registry admin may move or remove such an alias (2026-11
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from wbgql.errors import NotFound, PermissionDenied
 from wbgql.server import accounts, projects
-from wbgql.server.artifacts_logging import check_alias
+from wbgql.server.artifacts_aliases import check_alias
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, rows
 
@@ -68,18 +67,6 @@ def refuse_protected(db: Connection, version_pk: int) -> None:
 def is_protected(db: Connection, version_pk: int) -> bool:
     """Whether a version has a protected alias somewhere."""
     return bool(rows(db, f"{_HELD} WHERE aliases.artifact_id = ? LIMIT 1", (version_pk,)))
-
-
-def require_right_to(now: Context, collection: Row, aliases: Iterable[str]) -> None:
-    """Let only an admin of the entity set or remove protected aliases in a collection.
-
-    Raises:
-        PermissionDenied: one is protected, and the viewer is not an admin.
-    """
-    project_pk = collection["projectPk"]
-    entity_pk = now.db.execute("SELECT entity_id FROM projects WHERE id = ?", (project_pk,)).get
-    if set(aliases) & set(protected_in(now.db, entity_pk)):
-        _require_admin(now, entity_pk)
 
 
 def require_right_to_unlink(now: Context, collection: Row, version_pk: int | None = None) -> None:

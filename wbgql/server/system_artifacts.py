@@ -13,12 +13,12 @@ import secrets
 from wbgql.errors import UsageError
 from wbgql.server import blobs, history
 from wbgql.server.artifacts import LATEST, SEQUENCE, writing
+from wbgql.server.artifacts_aliases import point_alias
 from wbgql.server.artifacts_commit import add_member
 from wbgql.server.artifacts_logging import (
     OUTPUT,
     SYSTEM_TYPES,
     find_or_create_type,
-    point_alias,
     record,
 )
 from wbgql.server.artifacts_manifests import dump_manifest
