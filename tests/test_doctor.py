@@ -108,6 +108,20 @@ def test_whatever_fails_is_a_finding(failure: Reply | Exception) -> None:
     assert "proxy" in levels(done)
 
 
+def test_a_proxy_address_that_cannot_be_read_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://ada:hush@proxy.example:port")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    settings = Settings(base_url="http://server.example", api_key="k" * 40)
+    broken = Broken(Reply(status=403, text="forbidden"))
+
+    done = examine(Session(broken), settings, load_documents())
+
+    assert levels(done)["proxy"] == "problem"
+    assert "hush" not in repr(done.findings)
+
+
 def test_a_problem_exits_with_3(tmp_path: Path) -> None:
     outcome = Command(tmp_path, server=Broken(Reply(status=403, text="forbidden")))("doctor", "--json")
 

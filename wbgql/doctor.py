@@ -160,7 +160,14 @@ def _proxy(settings: Settings) -> Iterator[Finding]:
     from requests.utils import get_environ_proxies, select_proxy  # noqa: PLC0415 - as where requests are sent
 
     proxy = select_proxy(settings.base_url, get_environ_proxies(settings.base_url))
-    found = "none" if not proxy else f"{urlsplit(proxy).hostname}:{urlsplit(proxy).port or ''}".rstrip(":")
+    try:
+        url = urlsplit(proxy or "")
+        found = f"{url.hostname}:{url.port or ''}".rstrip(":") if proxy else "none"
+    except ValueError:  # its message may repeat a password
+        yield Finding(
+            "proxy", "problem", "the proxy's address cannot be read", "correct HTTPS_PROXY or HTTP_PROXY"
+        )
+        return
     yield Finding("proxy", "ok", found)
 
 

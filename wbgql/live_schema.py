@@ -29,8 +29,13 @@ from wbgql.session import Session
 
 Outcome = Literal["works", "works without", "does not work", "not checked"]
 
-# No schema has it, so that a document that asks for it is refused before anything of it is run.
-_IMPOSSIBLE = "wbgqlAsksForNoSuchField"
+# No schema has them, so that a document that asks for them is refused before anything of it is run. There are
+# two, at the end of the text: a server that names only one names its first mistake only, and proves less.
+_IMPOSSIBLE = ("wbgqlAsksForNoSuchField", "wbgqlAsksForNoOtherField")
+# A server may name its first mistake only. If it is one of these, nothing of the document was run.
+_OF_VALIDATION = re.compile(
+    r"cannot query field|unknown (argument|type)|doesn't (exist on type|accept argument)", re.IGNORECASE
+)
 _QUOTED = re.compile(r" Did you mean .*$", re.DOTALL)
 
 
@@ -64,7 +69,8 @@ def check_live(session: Session, documents: Documents) -> LiveCheck:
     One request if the server allows introspection. If not, one for each query: each is sent with a field
     that no schema has, so that the server refuses it and says what else it lacks. Nothing of it runs.
     Mutations are then not checked. If a server answers a query of this kind with data, it does not
-    validate, and the rest is not checked.
+    validate, and the rest is not checked. If it names one mistake at a time, what it does not fault
+    is not checked.
 
     Raises:
         RequestError: the server cannot be reached, or refuses the key.
@@ -80,7 +86,8 @@ def _introspect(session: Session) -> GraphQLSchema | None:
     text = get_introspection_query(descriptions=False)
     try:
         found = session.execute_prepared(Operation("IntrospectionQuery", object), _prepared(text), {})
-        return build_client_schema(found)  # type: ignore[arg-type]  # what it is not, it says itself
+        # What graphql-core calls invalid, a reserved name for one, does not matter to the operations.
+        return build_client_schema(found, assume_valid=True)  # type: ignore[arg-type]
     except (ResponseError, ResultError, TypeError, ValueError, KeyError):
         return None
 
@@ -90,48 +97,56 @@ def _by_schema(prepared: Prepared, schema: GraphQLSchema) -> Finding:
 
 
 def _by_refusals(session: Session, prepared: list[Prepared]) -> Iterator[Finding]:
-    validates = True
+    stopped: str | None = None
     for each in prepared:
         if each.kind == "mutation":
             yield _not_checked(each, "the server hides its schema, and mutations are not sent to try them")
             continue
-        if not validates:
-            yield _not_checked(each, "the server answers fields that do not exist")
+        if stopped is not None:
+            yield _not_checked(each, stopped)
             continue
         try:
             yield _finding(each, lambda text: _refusals(session, text))
-        except _NotRefused as error:
-            validates = False
+        except _OneMistakeOnly as error:
             yield _not_checked(each, str(error))
+        except _NotRefused as error:
+            stopped = str(error)
+            yield _not_checked(each, stopped)
 
 
 class _NotRefused(Exception):
-    """A server did not refuse the impossible field: what it says of the others proves nothing."""
+    """A server did not refuse the impossible fields: what it says of the others proves nothing."""
+
+
+class _OneMistakeOnly(Exception):
+    """A server names one mistake of a document, so that naming no other proves nothing."""
 
 
 def _refusals(session: Session, text: str) -> list[str]:
     """What a server's validation says of a query, by making it one that cannot run."""
     document = parse(text)
     operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
-    impossible = FieldNode(name=NameNode(value=_IMPOSSIBLE))
+    impossible = [FieldNode(name=NameNode(value=name)) for name in _IMPOSSIBLE]
     changed = OperationDefinitionNode(
         operation=operation.operation,
         name=operation.name,
         variable_definitions=operation.variable_definitions,
         directives=operation.directives,
-        selection_set=SelectionSetNode(selections=(*operation.selection_set.selections, impossible)),
+        selection_set=SelectionSetNode(selections=(*operation.selection_set.selections, *impossible)),
     )
     others = [each for each in document.definitions if each is not operation]
-    made = "\n\n".join(print_ast(each) for each in (changed, *others))
+    made = "\n\n".join(print_ast(each) for each in (*others, changed))
     name = operation.name.value if operation.name is not None else ""
     try:
         session.execute_prepared(Operation(name, object), _prepared(made, name), {})
     except ResponseError as error:
         messages = [str(each.get("message")) for each in error.errors if isinstance(each, dict)]
-        found = [message for message in messages if _IMPOSSIBLE not in message]
-        if len(found) == len(messages):
+        found = [message for message in messages if not any(name in message for name in _IMPOSSIBLE)]
+        if len(found) == len(messages) and not any(map(_OF_VALIDATION.search, found)):
             reason = f"the server does not say which fields it lacks: {error.said or error}"
             raise _NotRefused(reason) from error
+        if not found and not all(any(name in message for message in messages) for name in _IMPOSSIBLE):
+            raise _OneMistakeOnly("the server names one mistake only, which may hide others") from error
         return found
     raise _NotRefused("the server answers a field that does not exist")
 
