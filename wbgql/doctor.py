@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from wbgql.documents import Documents, Prepared
+from wbgql.documents import Documents
 from wbgql.errors import RequestError, WbgqlError
 from wbgql.settings import Settings, insecure_transport_warning, tls_verification
-from wbgql.transport import Reply, Transport
+from wbgql.transport import ObservedTransport, Reply
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_viewer
 
 if TYPE_CHECKING:
@@ -50,25 +50,17 @@ class Finding:
     do: str = ""
 
 
-class Observed(Transport):
-    """A transport that keeps the headers and the time of its last answer."""
+class _Seen:
+    """The headers of the last answer, and how long each was waited for."""
 
-    def __init__(self, inner: Transport) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self.headers: Mapping[str, str] = {}
         self.waits_s: list[float] = []
 
-    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        """Send one request; see `Transport.send`."""
-        reply = self._inner.send(prepared, variables)
+    def note(self, reply: Reply) -> None:
         self.headers = reply.headers
         if reply.wait_s is not None:
             self.waits_s.append(reply.wait_s)
-        return reply
-
-    def close(self) -> None:
-        """Close the transport that it stands before."""
-        self._inner.close()
 
 
 @dataclass
@@ -93,14 +85,8 @@ def examine(
     About ten requests, or one more for each query if the server hides its schema. Queries only. What fails is
     a finding and ends nothing.
     """
-    watched: list[Observed] = []
-
-    def watch(transport: Transport) -> Observed:
-        watched.append(Observed(transport))
-        return watched[0]
-
-    asked = session.through(watch)
-    seen = watched[0]
+    seen = _Seen()
+    asked = session.through(lambda transport: ObservedTransport(transport, seen.note))
     done = Examination([], {"at": (now or datetime.now(UTC)).isoformat(timespec="seconds")})
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("settings", lambda: _settings(settings)),
@@ -234,7 +220,7 @@ def _key(session: Session, settings: Settings) -> Iterator[Finding]:
         yield Finding("rights", "note", f"{entity}: {role}; {what}", "use an admin's key for erasure")
 
 
-def _latency(session: Session, seen: Observed) -> Iterator[Finding]:
+def _latency(session: Session, seen: _Seen) -> Iterator[Finding]:
     seen.waits_s.clear()
     for _ in range(_SAMPLES):
         get_viewer(session)
@@ -244,7 +230,7 @@ def _latency(session: Session, seen: Observed) -> Iterator[Finding]:
     )
 
 
-def _clock(seen: Observed, now: datetime) -> Iterator[Finding]:
+def _clock(seen: _Seen, now: datetime) -> Iterator[Finding]:
     date = seen.headers.get("date")
     try:
         skew_s = (parsedate_to_datetime(date or "") - now).total_seconds()
@@ -262,7 +248,7 @@ def _clock(seen: Observed, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _rate(seen: Observed, done: Examination) -> Iterator[Finding]:
+def _rate(seen: _Seen, done: Examination) -> Iterator[Finding]:
     limits = {
         name: value for name, value in seen.headers.items() if name.startswith(("ratelimit", "x-ratelimit"))
     }

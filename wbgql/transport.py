@@ -7,7 +7,7 @@ gql and requests are imported at the first request. No exception of theirs leave
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
@@ -64,6 +64,24 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give back connections. May be called twice."""
+
+
+class ObservedTransport:
+    """A transport that shows each answer to `on_reply` before it hands it on."""
+
+    def __init__(self, inner: Transport, on_reply: Callable[[Reply], object]) -> None:
+        self._inner = inner
+        self._on_reply = on_reply
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        """Send one request; see `Transport.send`."""
+        reply = self._inner.send(prepared, variables)
+        self._on_reply(reply)
+        return reply
+
+    def close(self) -> None:
+        """Close the transport that it stands before."""
+        self._inner.close()
 
 
 class GqlTransport:

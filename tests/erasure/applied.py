@@ -16,7 +16,7 @@ from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import save_case
 from wbgql.erasure.planning.facts import read_run_facts
 from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
-from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+from wbgql.erasure.server_clocks import ServerClock
 from wbgql.erasure.verifying.job import Reader
 from wbgql.files import iter_files
 from wbgql.paths import RunPath
@@ -134,7 +134,7 @@ class AppliedJob:
 def clocked(session: Session) -> Reader:
     """A reader that learns the server's time, as the command's does."""
     clock = ServerClock(unix_time)
-    return Reader(session=session.through(lambda sender: ClockedTransport(sender, clock)), clock=clock)
+    return Reader(session=session.through(clock.watch), clock=clock)
 
 
 def _subject(case: Case, action: Action) -> str:

@@ -16,7 +16,7 @@ from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.case import Case
 from wbgql.erasure.journals import find_break
-from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+from wbgql.erasure.server_clocks import ServerClock
 from wbgql.erasure.standings import read_standing
 from wbgql.erasure.verifications import Verification
 from wbgql.erasure.verifying.job import Care, Reader, is_due, next_due, verify
@@ -63,7 +63,7 @@ def test_a_machine_whose_clock_is_off_proves_no_window_and_writes_nothing(job, w
     job.add("r1")
     case = job.open()
     clock = ServerClock(lambda: now() + days * 86_400)
-    session = world.client.session.through(lambda transport: ClockedTransport(transport, clock))
+    session = world.client.session.through(clock.watch)
 
     with pytest.raises(NotVerified, match="set the clock"):
         _verify(case, time, world.client, reader=Reader(session=session, clock=clock))

@@ -233,13 +233,11 @@ def open_reader(app: App, case: Case, variable: str | None) -> Reader:
     client = app.make_client(**app.settings, **given)
     click.get_current_context().call_on_close(client.close)
     check_server(client, case.plan)
-    from wbgql.erasure.server_clocks import ClockedTransport, ServerClock
+    from wbgql.erasure.server_clocks import ServerClock
     from wbgql.erasure.verifying.job import Reader
 
     clock = ServerClock(time.time)
-    session = client.session.through(
-        lambda transport: ClockedTransport(transport, clock), on_retry=tell_retry
-    )
+    session = client.session.through(clock.watch, on_retry=tell_retry)
     return Reader(session=session, fetcher=client.fetcher, second=bool(key), clock=clock)
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from wbgql.deletes import delete_run, look_up, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
-from wbgql.documents import Prepared
 from wbgql.erasure.profiles import UNANSWERED, Answer, Profile, Question
 from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
 from wbgql.erasure.verifying.reads import Reads
@@ -26,7 +24,7 @@ from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import list_run_ids
 from wbgql.scalars import format_datetime
 from wbgql.session import Session
-from wbgql.transport import Reply, Transport
+from wbgql.transport import ObservedTransport, Reply, Transport
 from wbgql.upserts import upsert_run
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_undo_window
 
@@ -45,25 +43,18 @@ _NO_ARTIFACTS = "wbgql makes no artifacts: log one with the wandb SDK and look"
 _LEFT_REASON = "hidden like any other: the server removes them when it purges"
 
 
-class HeaderRecorder:
+class HeaderRecorder(ObservedTransport):
     """A transport that passes everything on, and remembers which rate-limit headers came with status 200."""
 
     def __init__(self, inner: Transport) -> None:
+        super().__init__(inner, self._note)
         self.seen: set[str] = set()
         self.answers = 0
-        self._inner = inner
 
-    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        """Send through the inner transport."""
-        reply = self._inner.send(prepared, variables)
+    def _note(self, reply: Reply) -> None:
         if reply.status == 200:
             self.answers += 1
             self.seen |= {name for name in _RATE_HEADERS if name in reply.headers}
-        return reply
-
-    def close(self) -> None:
-        """Close the inner transport."""
-        self._inner.close()
 
 
 class Probe:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
 
-from wbgql.documents import Prepared
-from wbgql.transport import Reply, Transport
+from wbgql.transport import ObservedTransport, Transport
 
 MAX_SKEW_S = 120.0
 
@@ -37,20 +35,6 @@ class ServerClock:
             return
         self.skew_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - self._now()
 
-
-class ClockedTransport:
-    """A transport whose answers a clock learns from."""
-
-    def __init__(self, transport: Transport, clock: ServerClock) -> None:
-        self._transport = transport
-        self._clock = clock
-
-    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
-        """Send one request; see `Transport.send`."""
-        reply = self._transport.send(prepared, variables)
-        self._clock.learn(reply.headers)
-        return reply
-
-    def close(self) -> None:
-        """Close the transport that it stands before."""
-        self._transport.close()
+    def watch(self, transport: Transport) -> Transport:
+        """Return a transport whose answers this clock learns from."""
+        return ObservedTransport(transport, lambda reply: self.learn(reply.headers))
