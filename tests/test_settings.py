@@ -387,7 +387,7 @@ def test_the_default_address_is_that_of_the_installed_sdk(
 ) -> None:
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login u password " + "k" * 40)
 
-    found = resolve_settings(environ={}, home=tmp_path, cwd=tmp_path, sdk_version=installed)
+    found = resolve_settings(environ={}, home=tmp_path, cwd=tmp_path, sdk_version=lambda: installed)
 
     assert (found.base_url, found.api_key) == (address, "k" * 40)
     assert found.deployment == "api.wandb.ai"

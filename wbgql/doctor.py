@@ -9,13 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from wbgql.documents import Documents
 from wbgql.errors import RequestError, WbgqlError
+from wbgql.extras import installed_version
 from wbgql.settings import Settings, insecure_transport_warning, tls_verification
 from wbgql.transport import ObservedTransport, Reply
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_viewer
@@ -261,8 +261,8 @@ def _server(session: Session, settings: Settings, done: Examination) -> Iterator
     retention = get_retention(session)
     deployment = None if retention is None else retention.deployment_id
     kind, why = _kind(settings, deployment)
-    sdk = _version_of("wandb")
-    done.facts |= {"deployment": kind, "wbgql": _version_of("wbgql"), "sdk": sdk}
+    sdk = installed_version("wandb")
+    done.facts |= {"deployment": kind, "wbgql": installed_version("wbgql"), "sdk": sdk}
     yield Finding("deployment", "note" if kind == "unknown" else "ok", f"{kind}: {why}")
     info = get_server_info(session)
     local = None if info is None else info.latest_local_version_info
@@ -307,10 +307,3 @@ def _schema(session: Session, documents: Documents, done: Examination) -> Iterat
     do = "`wbgql schema check --live` says why" if broken or unknown else ""
     level: Level = "problem" if broken else "note" if unknown else "ok"
     yield Finding("schema", level, f"{counts}{': ' if broken else ''}{', '.join(broken)}", do)
-
-
-def _version_of(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,15 @@ MODULES = {
     "demo": ("wandb",),
 }
 """The modules that each extra brings."""
+
+
+@lru_cache
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package, None if it is not there. Imports nothing of it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def missing(error: ImportError) -> ConfigError | None:

@@ -13,15 +13,15 @@ import math
 import netrc
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from wbgql.errors import AuthenticationError, ConfigError, RedirectRefused
+from wbgql.extras import installed_version
 from wbgql.limits import Limits
 from wbgql.secrecy import Unshown, hide
 
@@ -126,14 +126,10 @@ def default_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigError: as `resolve_settings`.
     """
-    try:
-        installed = metadata.version("wandb")
-    except metadata.PackageNotFoundError:
-        installed = None
     return resolve_settings(
         **overrides,
-        sdk_version=installed,
-        environ=Unshown(os.environ),
+        sdk_version=lambda: installed_version("wandb"),
+        environ=os.environ,
         home=Path.home(),
         cwd=Path.cwd(),
     )
@@ -160,7 +156,7 @@ def resolve_settings(
     timeout_s: float | None = None,
     ca_bundle: str | None = None,
     limits: Limits | None = None,
-    sdk_version: str | None = None,
+    sdk_version: Callable[[], str | None] = lambda: None,
     environ: Mapping[str, str],
     home: Path,
     cwd: Path,
@@ -171,9 +167,9 @@ def resolve_settings(
     `WANDB_CONFIG_DIR/settings` or `~/.config/wandb/settings`. The key: argument,
     WANDB_API_KEY or WANDB_IDENTITY_TOKEN_FILE (not both), netrc entry of the server's `host` or `host:port`,
     settings file; a key in a settings file is for the server that the environment and the files name, and
-    is not sent to another one given as an argument. Without an address: that of the installed SDK, whose
-    version is `sdk_version` (`default_address`). The CA bundle: argument, REQUESTS_CA_BUNDLE,
-    CURL_CA_BUNDLE, SSL_CERT_FILE. An empty variable counts as unset.
+    is not sent to another one given as an argument. Without an address: that of the installed SDK
+    (`default_address`), for whose version `sdk_version` is then asked. The CA bundle: argument,
+    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE. An empty variable counts as unset.
 
     Raises:
         ConfigError: a value is malformed, or a file cannot be read. The message never shows contents.
@@ -183,13 +179,13 @@ def resolve_settings(
     `wbnetrc.py` (2026-11). The SDK warns of broken files and goes on; this refuses them.
     """
     api_key, environ = hide(api_key), Unshown(environ)  # no frame of a traceback shows them
-    default = default_address(sdk_version)
-    sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)), default)
+    sources = _Sources(environ, list(_read_settings_files(environ, home, cwd)), sdk_version)
     url, url_origin = sources.find("base_url", base_url, "WANDB_BASE_URL")
-    if url is None and sdk_version is not None:
-        url_origin = f"default of wandb {sdk_version}"
     # An empty argument is an unset shell variable, and must not lead to W&B's own server.
-    url = _check_base_url(default if url is None else url)
+    if url is None:
+        url, installed = sources.default_url, sdk_version()
+        url_origin = url_origin if installed is None else f"default of wandb {installed}"
+    url = _check_base_url(url)
     key, key_origin = sources.find_key(api_key, url, home)
     token_file, token_origin = sources.find_identity_token(key_origin)
     if token_file is not None:
@@ -271,11 +267,19 @@ class _Sources:
     """The environment and the settings files, nearest first."""
 
     def __init__(
-        self, environ: Mapping[str, str], files: list[tuple[Path, Mapping[str, str]]], default: str
+        self,
+        environ: Mapping[str, str],
+        files: list[tuple[Path, Mapping[str, str]]],
+        sdk_version: Callable[[], str | None],
     ) -> None:
-        self._default = default
+        self._sdk_version = sdk_version
         self._environ = environ
         self._files = files
+
+    @property
+    def default_url(self) -> str:
+        """The address of the installed SDK. Reading its metadata takes some ms, so only where it counts."""
+        return default_address(self._sdk_version())
 
     def find(self, name: str, argument: str | None, variable: str) -> tuple[str | None, str]:
         """The value of a setting and where it came from."""
@@ -300,7 +304,7 @@ class _Sources:
         if key := hide(_read_netrc(path, urlsplit(base_url).netloc)):
             return key, str(path)
         configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
-        if _check_base_url(configured or self._default) != base_url:
+        if _check_base_url(configured or self.default_url) != base_url:
             return None, "default"
         found, origin = self._find_in_files("api_key")
         return hide(found), origin
@@ -365,7 +369,7 @@ class _Sources:
 
     def _without_workspace(self, name: str) -> str:
         found = next((value for _, settings in self._files[1:] if (value := settings.get(name))), None)
-        return _check_base_url(found or self._default)
+        return _check_base_url(found or self.default_url)
 
     def find_ca_bundle(self, argument: str | None) -> tuple[str | None, str]:
         """Where the certificate authorities are, as requests and OpenSSL look for them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from wbgql.answers import Answer, make_excerpt, split_answer
 from wbgql.credentials import Credentials
 from wbgql.documents import Prepared
 from wbgql.errors import ConfigError, RequestError, ResponseError, ServerUnavailable
+from wbgql.extras import installed_version
 from wbgql.forks import PerProcess
 from wbgql.http_failures import explain_failure
 from wbgql.secrecy import Secret
@@ -201,7 +201,7 @@ def _connect(settings: Settings) -> RequestsHTTPTransport:
     transport = BytesTransport(
         f"{settings.base_url}/graphql",
         headers={
-            "User-Agent": f"wbgql/{_version()}",
+            "User-Agent": f"wbgql/{installed_version('wbgql') or '0'}",
             "Content-Type": "application/json",
             "Accept": "application/json",
             **settings.extra_headers,
@@ -222,13 +222,6 @@ def _connect(settings: Settings) -> RequestsHTTPTransport:
     given = transport.session.merge_environment_settings(settings.base_url, {}, None, None, None)
     transport.session.proxies, transport.session.trust_env = given["proxies"], False
     return transport
-
-
-def _version() -> str:
-    try:
-        return version("wbgql")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _make_failure(
