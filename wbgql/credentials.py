@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from wbgql.cautions import warn
 from wbgql.errors import AuthenticationError, ConfigError, ServerUnavailable
 from wbgql.forks import renew_after_fork
 from wbgql.http_failures import explain_failure
+from wbgql.private_files import replace_private
 from wbgql.scalars import parse_json
 from wbgql.secrecy import Secret, basic_authorization, basic_token
 from wbgql.settings import Settings, tls_verification
@@ -154,12 +153,9 @@ class Credentials:
             self._settings.base_url: own,
         }
         path = Path(file)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                json.dump(whole, out, indent=2)
-            part.replace(path)
+            replace_private(path, json.dumps(whole, indent=2).encode())
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             warn(f"the access token cannot be kept in {file!r}: {reason}; each process asks for one")

@@ -15,6 +15,7 @@ import msgspec
 from platformdirs import user_config_path
 
 from wbgql.errors import RedirectRefused
+from wbgql.private_files import replace_private
 
 
 class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,11 +45,7 @@ def remember(path: Path, error: RedirectRefused) -> None:
     """
     kept = [one for one in _read(path) if one != _confirmation(error)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode([*kept, _confirmation(error)])) + b"\n")
-    fresh.replace(path)
+    replace_private(path, msgspec.json.format(msgspec.json.encode([*kept, _confirmation(error)])) + b"\n")
 
 
 def _confirmation(error: RedirectRefused) -> Confirmation:

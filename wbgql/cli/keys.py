@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wbgql.cli.app import App
+from wbgql.private_files import replace_private
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -78,9 +78,7 @@ def _known_keys(app: App, path: str | None) -> list[str]:
         return []
     with suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
-        fresh.write_text(json.dumps(keys), encoding="utf-8")
-        fresh.replace(cache)
+        replace_private(cache, json.dumps(keys).encode())
     return keys
 
 

@@ -26,6 +26,7 @@ from wbgql.cautions import warn
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.small_files import read_small
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
+from wbgql.private_files import create_private
 from wbgql.secrecy import hide
 
 KEY_ID = r"^ed25519:[0-9a-f]{32}\Z"
@@ -226,10 +227,6 @@ def _warn_if_exposed(path: Path) -> None:
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        create_private(path, content, mode=mode)
     except OSError as error:
         raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from wbgql.erasure import canonical
 from wbgql.erasure.plans import Plan, parse_plan
 from wbgql.erasure.subjects import CaseKey
 from wbgql.errors import StoreError, UsageError
+from wbgql.private_files import create_private, replace_private
 
 
 def key_path(plan: Path) -> Path:
@@ -29,8 +27,13 @@ def save_case(path: Path, plan: Plan, key: CaseKey) -> None:
     Raises:
         StoreError: they cannot be written.
     """
-    write_private(key_path(path), f"{key.to_hex()}\n".encode())
-    write_private(path, canonical.encode(plan) + b"\n")
+    half = key_path(path)
+    try:
+        replace_private(half, f"{key.to_hex()}\n".encode())
+        half = path
+        replace_private(half, canonical.encode(plan) + b"\n")
+    except OSError as error:
+        raise StoreError(f"cannot write {str(half)!r}: {(error.strerror or str(error)).lower()}") from error
 
 
 def refuse_existing(path: Path) -> None:
@@ -100,29 +103,9 @@ def load_key(path: Path) -> CaseKey | None:
         raise UsageError(f"{str(file)!r} holds no case key: {error}") from error
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {str(path)!r}: {(error.strerror or str(error)).lower()}") from error
-
-
 def _take(path: Path) -> None:
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        create_private(path, b"")
     except FileExistsError as error:
         raise UsageError(f"{str(path)!r} was made meanwhile by somebody else; nothing was written") from error
     except OSError as error:
