@@ -135,7 +135,8 @@ def test_requests_and_changes_are_listed(command, store: str) -> None:
         storage_id = caller.upsert("p", name="r1", entityName="ada", jobProgram=None)["bucket"]["id"]
         caller.ask("mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=storage_id)
 
-    (request,) = command("server", "audit", "--data", store).rows
+    made, request = command("server", "audit", "--data", store).rows
+    assert made["mutation"] == "upsertBucket"
     (change,) = command("server", "audit", "--changes", "--data", store).rows
 
     assert (request["actor"], request["mutation"], request["code"]) == ("ada", "deleteRun", 200)

@@ -12,7 +12,9 @@ import requests
 
 from tests.caller import Caller, new_project
 from tests.server.artifact_logger import ArtifactLogger
-from wbgql.server import add_team, add_user, audit_requests, purge, scan_store, start
+from wbgql.server import add_team, add_user, audit_log, audit_requests, purge, scan_store, start
+from wbgql.server.app import RESOLVERS
+from wbgql.server.audit_actions import NOT_NOTED, NOTED
 
 DELETE = "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
 BULK = "mutation B($input: %sInput!) { %s(input: $input) { clientMutationId } }"
@@ -50,6 +52,10 @@ def entries(caller: Caller, project: str, **params: Any) -> list[dict[str, Any]]
 def requests_about(server, project: str) -> list[tuple[str, str, int]]:
     found = audit_requests(server.data)
     return [(one["actor"], one["mutation"], one["code"]) for one in found if one["project"] == project]
+
+
+def changes_of(server, project: str) -> list[tuple[str, str]]:
+    return [(one["actor"], one["action"]) for one in audit_log(server.data) if one["project"] == project]
 
 
 def test_deletions_and_what_undoes_them_are_listed_without_a_run(caller):
@@ -96,7 +102,7 @@ def test_refused_requests_are_noted_with_their_answer(caller, server):
     assert ann.post(DELETE, id=theirs).status_code == 403
     assert caller.post(DELETE, id="UnVuOnYxOm5vbmU6cHJvamVjdDphZG1pbg==").status_code == 404
 
-    assert requests_about(server, project) == [(name, "deleteRun", 403)]
+    assert requests_about(server, project)[1:] == [(name, "deleteRun", 403)]
     assert [entry["response_code"] for entry in entries(caller, project)] == [403]
 
 
@@ -110,7 +116,7 @@ def test_what_wandb_has_no_word_for_is_noted_here_alone(caller, server):
     caller.ask("mutation D($ids: [ID!]!) { deleteFiles(input: {files: $ids}) { success } }", ids=[file["id"]])
     caller.run(project, "r1")
 
-    assert requests_about(server, project) == [("admin", "deleteFiles", 200)]
+    assert requests_about(server, project)[1:] == [("admin", "deleteFiles", 200)]
     assert entries(caller, project) == []
 
 
@@ -139,3 +145,126 @@ def test_only_admins_may_read_it(server):
 
     assert read(ann).status_code == 403
     assert requests.get(f"{server.base_url}/admin/audit_logs", timeout=10).status_code == 401
+
+
+def test_each_mutation_that_is_served_is_noted_or_has_a_reason():
+    served = {name for one in RESOLVERS for kind, name in one.fields if kind == "Mutation"}
+
+    assert served == NOTED.keys() | NOT_NOTED.keys()
+    assert NOTED.keys().isdisjoint(NOT_NOTED)
+    assert all(NOT_NOTED.values())
+
+
+def test_aliases_links_and_collections_are_noted(caller, server):
+    project = new_project()
+    logger = ArtifactLogger(caller, project)
+    version = logger.log("net", {"w": b"1"})
+    place = {"entityName": "admin", "projectName": project, "artifactCollectionName": "net"}
+    alias = "mutation A($id: ID!, $a: [ArtifactCollectionAliasInput!]!) { %s(input: {artifactID: $id, aliases: $a}) { success } }"
+    for name in ("addAliases", "deleteAliases"):
+        caller.ask(alias % name, id=version, a=[place | {"alias": "best"}])
+    target = {"entityName": "admin", "projectName": project, "artifactPortfolioName": "prod"}
+    link = "mutation L($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
+    portfolio = caller.ask(link, input={"artifactID": version, **target})["linkArtifact"][
+        "artifactCollectionID"
+    ]
+    sequence = caller.ask(
+        'query C($p: String!) { project(name: $p, entityName: "admin") { artifactCollection(name: "net") { id } } }',
+        p=project,
+    )["project"]["artifactCollection"]["id"]
+    rename = 'mutation R($id: ID!) { updateArtifact%s(input: {artifact%sID: $id, name: "%s"}) { artifactCollection { id } } }'
+    for kind, its_id in (("Sequence", sequence), ("Portfolio", portfolio)):
+        caller.ask(rename % (kind, kind, f"new-{kind}"), id=its_id)
+    retype = 'mutation M($id: ID!) { moveArtifactSequence(input: {artifactSequenceID: $id, destinationArtifactTypeName: "t"}) { artifactCollection { id } } }'
+    caller.ask(retype, id=sequence)
+    caller.ask('mutation { updateUser(input: {defaultEntity: "admin"}) { user { id } } }')
+
+    assert [mutation for _, mutation, code in requests_about(server, project) if code == 200] == [
+        "createArtifact",
+        "commitArtifact",
+        "addAliases",
+        "deleteAliases",
+        "linkArtifact",
+        "updateArtifactSequence",
+        "updateArtifactPortfolio",
+        "moveArtifactSequence",
+    ]
+    digest = logger.get(version)["digest"]
+    assert [one["digest"] for one in audit_requests(server.data) if one["mutation"] == "linkArtifact"] == [
+        digest
+    ]
+    last = audit_requests(server.data)[-1]
+    assert (last["mutation"], last["entity"], last["code"]) == ("updateUser", "admin", 200)
+
+
+def test_what_an_upsert_makes_replaces_or_removes_is_noted_and_what_it_adds_is_not(caller, server):
+    project = new_project()
+    config = {"lr": {"value": 1}, "_wandb": {"value": {"t": 1}}}
+    caller.upsert(project, name="r1", displayName="one", tags=["a"], config=config)
+
+    def noted(**fields: Any) -> int:
+        before = len(requests_about(server, project))
+        caller.upsert(project, **({"name": "r1", "jobProgram": None} | fields))
+        return len(requests_about(server, project)) - before
+
+    more = {"lr": {"value": 1}, "new": {"value": 2}, "_wandb": {"value": {"t": 2}}}
+    adds = [
+        {},
+        {"displayName": "one"},
+        {"tags": ["a", "b"]},
+        {"config": more},
+        {"summaryMetrics": {"acc": 1}},
+    ]
+    adds.append({"notes": "first"})
+    assert [noted(**fields) for fields in adds] == [0] * 6
+    takes: list[dict[str, Any]] = [
+        {"name": "r2"},
+        {"displayName": "two"},
+        {"notes": ""},
+        {"tags": ["b"]},
+        {"config": {"new": {"value": 2}}},
+        {"config": {"new": {"value": 3}}},
+        {"summaryMetrics": {}},
+        {"jobProgram": "train.py"},
+    ]
+    assert [noted(**fields) for fields in takes] == [1] * 8
+    storage_id = caller.run(project, "r1")["id"]
+    assert noted(id=storage_id, name=None, displayName="three") == 1
+
+    stranger = Caller(server.base_url, add_user(server.data, f"eve-{secrets.token_hex(3)}"))
+    eve = "mutation U($input: UpsertBucketInput!) { upsertBucket(input: $input) { inserted } }"
+    assert stranger.post(eve, input={"id": storage_id, "tags": ["a", "b"]}).status_code == 404
+    assert requests_about(server, project)[-1][1:] == ("upsertBucket", 404)
+
+
+def test_rows_that_a_new_process_drops_are_noted_by_their_run(caller, server):
+    project = new_project()
+    caller.upsert(project, name="r1")
+    caller.log(project, "r1", {"_step": 0}, {"_step": 1})
+    caller.upsert(project, name="r1")
+    assert changes_of(server, project) == []
+
+    caller.log(project, "r1", {"_step": 0})
+
+    assert changes_of(server, project) == [("admin", "run:start_over")]
+
+
+def test_what_its_time_to_live_ends_is_noted(caller, server):
+    project = new_project()
+    logger = ArtifactLogger(caller, project)
+    version = logger.log("net", {"w": b"1"}, ttlDurationSeconds=1)
+
+    purge(server.data, now=datetime.now(UTC) + timedelta(hours=1))
+
+    assert logger.get(version)["state"] == "DELETED"
+    assert changes_of(server, project) == [("retention", "artifact:expire")]
+
+
+def test_names_without_end_and_halves_of_pairs_are_noted_short(caller, server):
+    long = "x" * 100_000
+    upsert = "mutation U($input: UpsertBucketInput!) { upsertBucket(input: $input) { inserted } }"
+    assert caller.post(upsert, input={"entityName": long, "modelName": long}).status_code == 404
+    assert caller.post(upsert, input={"entityName": "\ud800", "modelName": "p"}).status_code in (400, 404)
+
+    noted = audit_requests(server.data)
+    assert max(len(one["entity"] or "") for one in noted) == 256

@@ -240,7 +240,7 @@ def clock_command(advance: float, confirm: bool, format_: str | None, output: Pa
 
 @server_group.command(
     "audit",
-    short_help="List who asked to delete, restore, stop or move what.",
+    short_help="List who asked to change or delete what.",
     epilog=examples(
         "wbgql server audit --data ./store", "wbgql server audit --changes --data ./store --format json"
     ),
@@ -252,7 +252,7 @@ def clock_command(advance: float, confirm: bool, format_: str | None, output: Pa
 @list_options()
 @global_options()
 def audit_command(changes: bool, format_: str | None, output: Path | None) -> None:
-    """List the requests to delete, restore, stop or move that a store has seen, refused ones too."""
+    """List the requests to change or delete something that a store has seen, refused ones too."""
     from wbgql.server import audit_log, audit_requests
 
     found = audit_log(data_dir()) if changes else audit_requests(data_dir())

@@ -236,7 +236,7 @@ def unlink(context: Context, storage_id: str, portfolio_id: str) -> None:
             raise UsageError(
                 f"artifact {storage_id!r} was logged to {portfolio['name']!r}, delete it instead"
             )
-        artifacts_protection.require_right_to_unlink(now, portfolio, version["pk"])
+        artifacts_protection.require_right_to_change(now, portfolio, version["pk"])
         remove_members(now.db, portfolio["pk"], version["pk"])
 
 
@@ -305,7 +305,7 @@ def update_collection(context: Context, storage_id: str, name: str | None, descr
     """Rename or describe a collection; null leaves it as it is.
 
     Raises:
-        NotFound, PermissionDenied: not visible or not writable.
+        NotFound, PermissionDenied: not visible or not writable, or a new name where an alias is protected.
         UsageError: the name is taken, or is not a name.
     """
     with writing(context) as now:
@@ -315,6 +315,8 @@ def update_collection(context: Context, storage_id: str, name: str | None, descr
         other = artifacts.find_collection(now, {"pk": collection["projectPk"]}, name)
         if other is not None and other["pk"] != collection["pk"]:
             raise UsageError(f"artifact collection name is taken: {name!r}")
+        if name != collection["name"]:
+            artifacts_protection.require_right_to_change(now, collection)
         now.db.execute(
             "UPDATE artifact_collections SET name = ?, description = coalesce(?, description), updated_at = ?"
             " WHERE id = ?",
@@ -327,7 +329,7 @@ def move_sequence(context: Context, storage_id: str, type_name: str) -> Row:
     """Give a sequence another type, made if it is new.
 
     Raises:
-        NotFound, PermissionDenied: not visible or not writable.
+        NotFound, PermissionDenied: not visible or not writable, or an alias is protected.
         UsageError: a portfolio, or not a type name.
     """
     with writing(context) as now:
@@ -336,6 +338,8 @@ def move_sequence(context: Context, storage_id: str, type_name: str) -> Row:
             raise UsageError(
                 f"artifact collection {collection['name']!r} holds links, its type cannot change"
             )
+        if type_name != collection["defaultArtifactType"]["name"]:
+            artifacts_protection.require_right_to_change(now, collection)
         type_pk = find_or_create_type(now, {"pk": collection["projectPk"]}, type_name)
         now.db.execute(
             "UPDATE artifact_collections SET type_id = ?, updated_at = ? WHERE id = ?",

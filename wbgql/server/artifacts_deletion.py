@@ -88,7 +88,7 @@ def delete_collection(context: Context, storage_id: str, kind: str) -> Row:
 
 def _check_members(now: Context, collection: Row) -> None:
     if collection["__typename"] == PORTFOLIO:
-        artifacts_protection.require_right_to_unlink(now, collection)
+        artifacts_protection.require_right_to_change(now, collection)
         return
     for pk in _column(now.db, "SELECT id FROM artifacts WHERE sequence_id = ?", (collection["pk"],)):
         artifacts_protection.refuse_protected(now.db, pk)
@@ -135,15 +135,14 @@ def hide_project(context: Context, db: Connection, project: Row) -> None:
 
 
 def _hide(now: Context, pks: list[int]) -> None:
-    at = now.backend.now()
+    secret = now.store.keyring.subjects
     for pk in pks:
-        for named in rows(now.db, f"{_NAMED} WHERE artifacts.id = ?", (pk,)):
-            subject = now.backend.subject(named["projectPk"], _subject(named))
-            _audit(now.db, at, now.viewer.username, "artifact:delete", named, subject)
-        _hide_version(now.db, pk, at)
+        _hide_version(now.db, pk, now.backend.now(), secret, now.viewer.username, "artifact:delete")
 
 
-def _hide_version(db: Connection, pk: int, at: str) -> None:
+def _hide_version(db: Connection, pk: int, at: str, secret: bytes, actor: str, action: str) -> None:
+    for named in rows(db, f"{_NAMED} WHERE artifacts.id = ?", (pk,)):
+        _audit(db, at, actor, action, named, make_subject(secret, named["projectPk"], _subject(named)))
     db.execute("UPDATE artifacts SET state = 'DELETED', deleted_at = ? WHERE id = ?", (at, pk))
     db.execute("DELETE FROM artifact_aliases WHERE artifact_id = ?", (pk,))
     move_latest(db, _column(db, "SELECT collection_id FROM artifact_members WHERE artifact_id = ?", (pk,)))
@@ -208,7 +207,7 @@ def _expire(store: Store, at: str) -> None:
     with store.write() as db:
         for pk in _column(db, sql, (at,)):
             if not artifacts_protection.is_protected(db, pk):
-                _hide_version(db, pk, at)
+                _hide_version(db, pk, at, store.keyring.subjects, "retention", "artifact:expire")
 
 
 _DELETED = (

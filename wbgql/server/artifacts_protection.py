@@ -69,17 +69,33 @@ def is_protected(db: Connection, version_pk: int) -> bool:
     return bool(rows(db, f"{_HELD} WHERE aliases.artifact_id = ? LIMIT 1", (version_pk,)))
 
 
-def require_right_to_unlink(now: Context, collection: Row, version_pk: int | None = None) -> None:
-    """Let only an admin of the entity take versions with protected aliases out of a collection.
+def require_right_to_change(now: Context, collection: Row, version_pk: int | None = None) -> None:
+    """Let only an admin of the entity change where the protected aliases of a collection lead.
+
+    That is to unlink a version, and to rename, retype or delete the collection: its old name would be free
+    for another. With `version_pk`, only the aliases of that version count.
 
     Raises:
-        PermissionDenied: one has such an alias there, and the viewer is not an admin.
+        PermissionDenied: there is such an alias, and the viewer is not an admin.
     """
-    held: list[Any] = rows(
-        now.db,
-        f"{_HELD} WHERE aliases.collection_id = ? AND aliases.artifact_id = coalesce(?, aliases.artifact_id)",
+    _require_right(
+        now,
+        "aliases.collection_id = ? AND aliases.artifact_id = coalesce(?, aliases.artifact_id)",
         (collection["pk"], version_pk),
     )
+
+
+def require_right_to_rename_project(now: Context, project: Row) -> None:
+    """Let only an admin of the entity rename a project where an alias is protected.
+
+    Raises:
+        PermissionDenied: there is such an alias, and the viewer is not an admin.
+    """
+    _require_right(now, "collections.project_id = ? AND collections.deleted_at IS NULL", (project["pk"],))
+
+
+def _require_right(now: Context, where: str, params: tuple[Any, ...]) -> None:
+    held: list[Any] = rows(now.db, f"{_HELD} WHERE {where} LIMIT 1", params)
     if held:
         _require_admin(now, held[0]["entityPk"])
 

@@ -1,4 +1,4 @@
-"""Who asked for what: each request to delete, restore, move, or change rights, noted before it is done.
+"""Who asked for what: each request to change or delete what is there, noted before it is done.
 
 The changes themselves stand in the table `audit`, one row for each run or version, under a keyed hash; here
 is one row for each mutation received, as W&B's audit log has it, without a field for the run.
@@ -8,53 +8,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.scalars import parse_run_storage_id
+from wbgql.server import projects
+from wbgql.server.audit_actions import NOTED, only_adds
 from wbgql.server.backend import Context
 from wbgql.server.projects import id_parts, make_id, parse_id
 from wbgql.server.statuses import status_of
 from wbgql.server.store import Connection, Row, Store, row, rows
 from wbgql.server.times import to_text
 
-ACTIONS: dict[str, str | None] = {
-    "deleteRun": "run:delete",
-    "deleteRuns": "run:delete_many",
-    "undeleteRuns": "run:undelete_many",
-    "modifyRuns": "run:update_many",
-    "stopRun": "run:stop",
-    "moveRuns": None,
-    "deleteFiles": None,
-    "deleteArtifact": "artifact:delete",
-    "deleteArtifactSequence": None,
-    "deleteArtifactPortfolio": None,
-    "unlinkArtifact": None,
-    "deleteModel": "project:delete",
-    "deleteSweep": None,
-    "deleteSweeps": None,
-    "rewindRun": None,
-    "updateArtifact": None,
-    "upsertModel": None,
-    "renameProject": None,
-    "addProtectedAliases": None,
-    "createProjectMembers": None,
-    "deleteProjectMembers": None,
-    "updateProjectMember": None,
-    "updateProjectTeamMember": None,
-    "createInvite": None,
-    "deleteInvite": None,
-    "createTeam": None,
-    "createUser": None,
-    "generateApiKey": None,
-    "deleteApiKey": None,
-}
-"""Mutations that are noted, and W&B's word for each; None where its log has none.
-
-Source: W&B docs, audit logging (2026-11).
-"""
+_MAX_NAME = 256
+"""No name is longer; a text that is none takes no more room than this."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +38,27 @@ class Target:
 
 @contextlib.contextmanager
 def noted(context: Context, mutation: str, given: Row) -> Iterator[None]:
-    """Note a mutation before the block runs it, and its status after; those not in `ACTIONS` pass by.
+    """Note a mutation before the block runs it, and its status after. Those not in `NOTED` have no row.
 
-    A request whose row has no status was cut short by the death of the server.
+    One that only adds to a run has a row only if it is refused. A request whose row has no status was cut
+    short by the death of the server.
     """
-    if mutation not in ACTIONS:
+    if mutation not in NOTED:
         yield
         return
-    target = _target(context.db, given)
+    pk = None if only_adds(context, mutation, given) else _insert(context, mutation, given)
+    try:
+        yield
+    except Exception as error:
+        pk = _insert(context, mutation, given) if pk is None else pk
+        _set_code(context.store, pk, status_of(error))
+        raise
+    if pk is not None:
+        _set_code(context.store, pk, 200)
+
+
+def _insert(context: Context, mutation: str, given: Row) -> int:
+    target = _target(context, given)
     with context.store.write() as db:
         db.execute(
             "INSERT INTO audit_requests (at, user_id, mutation, entity, project, artifact_id, digest)"
@@ -85,19 +67,13 @@ def noted(context: Context, mutation: str, given: Row) -> Iterator[None]:
                 context.backend.now(),
                 context.viewer.user_id,
                 mutation,
-                target.entity,
-                target.project,
+                target.entity and target.entity[:_MAX_NAME],
+                target.project and target.project[:_MAX_NAME],
                 target.artifact_pk,
                 target.digest,
             ),
         )
-        pk = db.last_insert_rowid()
-    try:
-        yield
-    except Exception as error:
-        _set_code(context.store, pk, status_of(error))
-        raise
-    _set_code(context.store, pk, 200)
+        return int(db.last_insert_rowid())
 
 
 def _set_code(store: Store, pk: int, code: int) -> None:
@@ -126,31 +102,43 @@ WHERE files.id = ?
 """
 
 
-def _target(db: Connection, given: Row) -> Target:
+def _target(context: Context, given: Row) -> Target:
     for keys, read in _READERS:
         found = given.get(keys[-1])
         if isinstance(found, (str, list)) and found:
-            return read(db, given, *keys)
+            target = read(context, given, *keys)
+            if target.artifact_pk is None and given.get("artifactID"):
+                linked = _by_artifact(context, given, "artifactID")
+                target = replace(target, artifact_pk=linked.artifact_pk, digest=linked.digest)
+            return target
     return Target()
 
 
-def _named(_db: Connection, given: Row, entity: str, project: str) -> Target:
-    return Target(given.get(entity), given[project])
+def _named(context: Context, given: Row, entity: str, project: str | None = None) -> Target:
+    name = given.get(entity)
+    if not name:
+        owner = projects.find_entity(context.db, None, context.viewer.default_entity_id)
+        name = owner["name"] if owner else None
+    return Target(name, given[project] if project else None)
 
 
-def _by_artifact(db: Connection, given: Row, key: str) -> Target:
-    return _looked_up(db, _ARTIFACT, parse_id("Artifact", given[key]))
+def _in_entity(context: Context, given: Row, entity: str) -> Target:
+    return _named(context, given, entity)
 
 
-def _by_collection(db: Connection, given: Row, key: str) -> Target:
-    return _looked_up(db, _COLLECTION, parse_id("ArtifactCollection", given[key]))
+def _by_artifact(context: Context, given: Row, key: str) -> Target:
+    return _looked_up(context.db, _ARTIFACT, parse_id("Artifact", given[key]))
 
 
-def _by_file(db: Connection, given: Row, key: str) -> Target:
-    return _looked_up(db, _FILE, parse_id("File", given[key][0]))
+def _by_collection(context: Context, given: Row, key: str) -> Target:
+    return _looked_up(context.db, _COLLECTION, parse_id("ArtifactCollection", given[key]))
 
 
-def _by_id(_db: Connection, given: Row, key: str) -> Target:
+def _by_file(context: Context, given: Row, key: str) -> Target:
+    return _looked_up(context.db, _FILE, parse_id("File", given[key][0]))
+
+
+def _by_id(_context: Context, given: Row, key: str) -> Target:
     path = parse_run_storage_id(given[key])
     if path is not None:
         return Target(path[0], path[1])
@@ -173,7 +161,11 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[..., Target]], ...] = (
     (("files",), _by_file),
     (("id",), _by_id),
     (("projectId",), _by_id),
+    (("entityName", "modelName"), _named),
     (("entityName", "name"), _named),
+    (("entityName",), _in_entity),
+    (("teamName",), _in_entity),
+    (("defaultEntity",), _in_entity),
 )
 """The field of an input that tells, tried in order."""
 
@@ -193,7 +185,7 @@ def list_requests(store: Store) -> list[Row]:
             "SELECT at, username AS actor, mutation, entity, project, code, digest FROM audit_requests"
             " JOIN users ON users.id = user_id ORDER BY audit_requests.id",
         )
-    return [one | {"action": ACTIONS[one["mutation"]]} for one in found]
+    return [one | {"action": NOTED[one["mutation"]]} for one in found]
 
 
 def read_days(text: str | None, num_days: str | None, today: date) -> tuple[date, date]:
@@ -231,7 +223,7 @@ def wandb_entries(db: Connection, start: date, end: date, *, anonymize: bool) ->
         " WHERE at >= ? AND at < ? AND code IS NOT NULL ORDER BY audit_requests.id",
         (_midnight(start), _midnight(end)),
     )
-    return [_entry(one, anonymize) for one in found if ACTIONS[one["mutation"]] is not None]
+    return [_entry(one, anonymize) for one in found if NOTED[one["mutation"]] is not None]
 
 
 def _midnight(day: date) -> str:
@@ -241,7 +233,7 @@ def _midnight(day: date) -> str:
 def _entry(found: Row, anonymize: bool) -> Row:
     entry: dict[str, Any] = {
         "timestamp": found["at"],
-        "action": ACTIONS[found["mutation"]],
+        "action": NOTED[found["mutation"]],
         "actor_user_id": found["user_id"],
         "actor_email": None if anonymize else found["email"],
         "response_code": found["code"],

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from wbgql.errors import UsageError
-from wbgql.server import bodies, history, lines, run_values, runs, system_artifacts
+from wbgql.server import bodies, history, lines, retention, run_values, runs, system_artifacts
 from wbgql.server.artifacts import writing
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row
@@ -71,7 +71,7 @@ def receive(
             if is_logged and lines.differs(now.db, run["pk"], name, writer, chunk.offset, chunk.content):
                 # Rows are lost if others take their place.
                 now.require_owner(now.db, run["pk"])
-            _store_chunk(now.db, run, writer, name, chunk)
+            _store_chunk(now, run, writer, name, chunk)
         _set_state(now, run, request)
     if request.complete:
         # Before the answer: a server that dies here is asked again by the SDK.
@@ -79,9 +79,10 @@ def receive(
     return {"stopped": True} if run["stopped"] else {}
 
 
-def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk) -> None:
+def _store_chunk(now: Context, run: Row, writer: int, name: str, chunk: Chunk) -> None:
     if not chunk.content:
         return
+    db = now.db
     if name == SUMMARY:
         runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=writer > 0))
         return
@@ -89,6 +90,8 @@ def _store_chunk(db: Connection, run: Row, writer: int, name: str, chunk: Chunk)
     is_restart = not writer and runs.start_over(db, run["pk"], name, chunk.offset)
     lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
     if name == lines.HISTORY:
+        if is_restart and run["historyLineCount"] > chunk.offset:
+            retention.audit(now, db, "run:start_over", run["project"], run["name"])
         overwrites = writer > 0 or (chunk.offset != run["historyLineCount"] and not is_restart)
         history.update_keys(db, run["pk"], chunk.offset, chunk.content, overwrites=overwrites)
     elif name == lines.EVENTS:

@@ -45,7 +45,7 @@ def audit_log(data: Path) -> list[Row]:
 
 
 def audit_requests(data: Path) -> list[Row]:
-    """Every request to delete, restore, stop or move, refused ones too. See `audit.list_requests`."""
+    """Every request to change or delete something, refused ones too. See `audit.list_requests`."""
     with opened(data) as store:
         return audit.list_requests(store)
 

@@ -35,7 +35,7 @@ class Resolvers:
     def mutation(self, name: str) -> Callable[[R], R]:
         """Register a function `(context, input)` for a mutation; `clientMutationId` is echoed for it.
 
-        The audit log notes it if it is one of those that delete or restore.
+        The audit log notes it if it is in `audit_actions.NOTED`.
         """
 
         def register(resolver: R) -> R:

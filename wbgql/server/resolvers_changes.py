@@ -8,7 +8,16 @@ from typing import Any
 
 from wbgql.errors import NotFound, ResponseError, UsageError
 from wbgql.scalars import parse_run_storage_id
-from wbgql.server import accounts, artifacts_deletion, moves, projects, retention, run_pages, runs
+from wbgql.server import (
+    accounts,
+    artifacts_deletion,
+    artifacts_protection,
+    moves,
+    projects,
+    retention,
+    run_pages,
+    runs,
+)
 from wbgql.server.artifacts_logging import find_or_create_type
 from wbgql.server.backend import Context
 from wbgql.server.registry import Info, Resolvers
@@ -143,6 +152,7 @@ def rewind_run(context: Context, given: Row) -> Row:
     with context.store.write() as db:
         context.require_owner(db, run["pk"])
         runs.rewind(db, run["pk"], run["name"], int(given["metricValue"]))
+        retention.audit(context, db, "run:rewind", run["project"], run["name"])
     return {"rewoundRun": runs.find_run(context, run["project"], run["name"])}
 
 
@@ -173,8 +183,7 @@ def upsert_model(context: Context, given: Row) -> Row:
             project, inserted = known, False
             accounts.require_writer(db, context.viewer, project["entityPk"])
             if given.get("name") not in (None, project["name"]):
-                projects.require_owner(context, db, project)
-                projects.rename(db, project, given["name"])
+                _rename(context, db, project, given["name"])
         access = given.get("access")
         if access is not None and projects.check_access(access) != project["access"]:
             projects.require_owner(context, db, project)
@@ -191,10 +200,15 @@ def upsert_model(context: Context, given: Row) -> Row:
 def rename_project(context: Context, given: Row) -> Row:
     project = _writable(context, given["entityName"], given["oldProjectName"])
     with context.store.write() as db:
-        projects.require_owner(context, db, project)
-        projects.rename(db, project, given["newProjectName"])
+        _rename(context, db, project, given["newProjectName"])
     found = projects.find_project_by_pk(context, project["pk"])
     return {"project": found, "model": found, "inserted": False, "entityName": project["entityName"]}
+
+
+def _rename(context: Context, db: Connection, project: Row, name: str) -> None:
+    projects.require_owner(context, db, project)
+    artifacts_protection.require_right_to_rename_project(replace(context, db=db), project)
+    projects.rename(db, project, name)
 
 
 @mutation("deleteModel")

@@ -68,7 +68,7 @@ def node_sql(names: Iterable[str] = NODE_NAMES) -> str:
 
 NODE_SQL = node_sql()
 
-_INPUT_COLUMNS = {
+INPUT_COLUMNS = {
     "displayName": "display_name",
     "notes": "notes",
     "description": "description",
@@ -81,6 +81,7 @@ _INPUT_COLUMNS = {
     "sweep": "sweep_name",
     "state": "state",
 }
+"""Texts of an `UpsertBucketInput`, and the column of each."""
 
 # An empty text takes these away, so that a filter for null finds the run. What W&B stores is not published.
 _CLEARABLE = frozenset({"groupName", "jobType", "notes", "description", "sweep"})
@@ -298,7 +299,7 @@ def start_over(db: Connection, pk: int, stream: str, offset: int) -> bool:
 
 def _apply(context: Context, db: Connection, pk: int, fields: dict[str, Any]) -> None:
     changes: Row = {"updated_at": context.backend.now()}
-    for name, column in _INPUT_COLUMNS.items():
+    for name, column in INPUT_COLUMNS.items():
         if fields.get(name) is not None:
             changes[column] = None if fields[name] == "" and name in _CLEARABLE else fields[name]
     if fields.get("tags") is not None:
