@@ -145,6 +145,15 @@ def test_a_collection_with_more_versions_than_came_along_is_read_on():
     assert transport.sent[1][1]["after"] == "c2"
 
 
+def test_a_portfolio_among_the_collections_is_passed_over():
+    portfolio = {"id": "c9", "name": "prod"}
+    collections = page([portfolio, collection("net", [version(0)])])
+    transport = FakeTransport({"project": {"artifactCollections": collections}})
+
+    assert [one.id for one in iter_versions(Session(transport), PATH)] == ["id0"]
+    assert len(transport.sent) == 1
+
+
 def test_a_type_or_collection_that_is_not_there_is_an_error(world):
     world.log("ds", {"a": b"1"})
 

@@ -376,6 +376,8 @@ def _iter_project(session: Session, path: ProjectPath, query: VersionQuery) -> I
     for _, collections in pages:
         asked = changes.count
         for collection in collections:
+            if collection.artifacts is NOT_FETCHED:
+                continue
             if collection.artifacts is None:
                 whole = f"{path}/{collection.name}"
                 warn(CoverageWarning(f"versions of {whole!r} are missing here: this key may not see them"))

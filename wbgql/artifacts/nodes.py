@@ -274,12 +274,11 @@ class Collection(Result, frozen=True):
 
 
 class CollectionVersions(Result, frozen=True):
-    """One collection and the first of its versions."""
+    """One collection and the first of its versions, `NOT_FETCHED` for a portfolio: it holds links."""
 
     id: str
     name: str
-    default_artifact_type: _TypeName
-    artifacts: Connection[Version] | None
+    artifacts: Connection[Version] | None = NOT_FETCHED
 
 
 ArtifactLike: TypeAlias = str | ArtifactPath | Artifact
