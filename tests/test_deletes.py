@@ -160,7 +160,8 @@ def test_the_undo_date_is_unknown_where_the_unit_is(holds: HoldRegister) -> None
 
 def test_the_undo_date_is_unknown_where_the_server_lacks_the_field(holds: HoldRegister) -> None:
     refused = error_reply('Cannot query field "deploymentId" on type "ServerInfo".', status=400)
-    transport = FakeTransport(seen("r1"), rights(), refused, DELETED, seen(None))
+    without = {"serverInfo": {"dataRetentionDuration": 604_800}}
+    transport = FakeTransport(seen("r1"), rights(), refused, without, DELETED, seen(None))
 
     assert delete(transport, holds).undo_until is None
 

@@ -259,22 +259,19 @@ def _rate(seen: _Seen, done: Examination) -> Iterator[Finding]:
 
 def _server(session: Session, settings: Settings, done: Examination) -> Iterator[Finding]:
     retention = get_retention(session)
-    deployment = None if retention is None else retention.deployment_id
+    deployment = retention.deployment_id
     kind, why = _kind(settings, deployment)
     sdk = installed_version("wandb")
     done.facts |= {"deployment": kind, "wbgql": installed_version("wbgql"), "sdk": sdk}
     yield Finding("deployment", "note" if kind == "unknown" else "ok", f"{kind}: {why}")
     info = get_server_info(session)
-    local = None if info is None else info.latest_local_version_info
-    version = None if local is None else local.version_on_this_instance_string
+    version = None if info is None else info.version
     done.facts["server_version"] = version
     yield Finding("server version", "ok", version or "the server does not say")
-    if local is not None and local.out_of_date:
-        yield Finding(
-            "server update", "note", f"{local.latest_version_string} is out", "read its release notes"
-        )
+    if info is not None and info.update is not None:
+        yield Finding("server update", "note", f"{info.update} is out", "read its release notes")
     yield Finding("wandb SDK", "ok", sdk or "not installed: wbgql does not need it")
-    kept = None if retention is None else retention.data_retention_duration
+    kept = retention.data_retention_duration
     if kept is None:
         do = "ask the operator for how long deleted runs can be restored"
         yield Finding("retention", "note", "the server does not say", do)

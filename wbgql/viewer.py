@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from wbgql.cautions import warn
-from wbgql.documents import Operation, Result
+from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.errors import AuthenticationError, CoverageWarning, RequestError, ServerUnavailable
 from wbgql.session import Session
 
@@ -55,37 +55,47 @@ class ServerFeature(Result, frozen=True):
 
 
 class _LocalVersion(Result, frozen=True):
-    out_of_date: bool
-    latest_version_string: str
-    version_on_this_instance_string: str
+    out_of_date: bool | None
+    latest_version_string: str | None
+    version_on_this_instance_string: str | None
 
 
 class ServerInfo(Result, frozen=True):
     """What a server says of itself. A feature that is not listed is off."""
 
     cli_version_info: Any
-    latest_local_version_info: _LocalVersion | None
-    features: list[ServerFeature | None]
+    latest_local_version_info: _LocalVersion | None = NOT_FETCHED
+    features: list[ServerFeature | None] | None = NOT_FETCHED
+
+    @property
+    def version(self) -> str | None:
+        """The version of a self-managed server; None where it does not say, as on W&B's own."""
+        local = self.latest_local_version_info
+        return local.version_on_this_instance_string if local else None
+
+    @property
+    def update(self) -> str | None:
+        """The version that a self-managed server should be updated to; None where there is none."""
+        local = self.latest_local_version_info
+        return local.latest_version_string if local and local.out_of_date else None
 
     @property
     def enabled_features(self) -> list[str]:
-        """Names of the features that are on."""
-        return [feature.name for feature in self.features if feature and feature.is_enabled]
+        """Names of the features that are on; none where the server is too old to say."""
+        return [feature.name for feature in self.features or () if feature and feature.is_enabled]
 
 
 class _GetServerInfo(Result, frozen=True):
     server_info: ServerInfo | None
 
 
-class Retention(Result, frozen=True):
-    """What a server calls itself, and for how long it keeps what was deleted: a number without a unit."""
-
-    deployment_id: str | None
-    data_retention_duration: int
+class _Retention(Result, frozen=True):
+    deployment_id: str | None = NOT_FETCHED
+    data_retention_duration: int | None = NOT_FETCHED
 
 
 class _GetRetention(Result, frozen=True):
-    server_info: Retention | None
+    server_info: _Retention | None
 
 
 class _RightsViewer(Result, frozen=True):
@@ -115,6 +125,17 @@ GET_SERVER_INFO = Operation("GetServerInfo", _GetServerInfo)
 GET_RETENTION = Operation("GetRetention", _GetRetention)
 GET_RIGHTS = Operation("GetRights", _GetRights)
 OPERATIONS: tuple[Operation[Any], ...] = (GET_VIEWER, GET_SERVER_INFO, GET_RETENTION, GET_RIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What a server calls itself, and for how long it keeps what was deleted: a number without a unit.
+
+    None: the server does not say.
+    """
+
+    deployment_id: str | None = None
+    data_retention_duration: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +196,24 @@ def get_undo_window(session: Session) -> timedelta | None:
     Source: field seen in types generated from W&B's schema in September 2024; no unit given there.
     """
     info = get_retention(session)
-    if info is None or info.deployment_id != LOCAL_DEPLOYMENT:
+    seconds = info.data_retention_duration
+    if info.deployment_id != LOCAL_DEPLOYMENT or seconds is None:
         return None
-    return timedelta(seconds=info.data_retention_duration)
+    return timedelta(seconds=seconds)
 
 
-def get_retention(session: Session) -> Retention | None:
-    """Return what the server says of its deployment, None where it knows no such fields. One request."""
+def get_retention(session: Session) -> Retention:
+    """Return what the server says of its deployment, if anything. One request."""
     try:
-        return session.execute(GET_RETENTION).server_info
+        found = session.execute(GET_RETENTION).server_info
     except RequestError as error:
         if error.retryable or isinstance(error, ServerUnavailable):
             raise
-        return None
+        found = None
+    if found is None:
+        return Retention()
+    kept = found.data_retention_duration
+    return Retention(found.deployment_id or None, None if kept is NOT_FETCHED else kept)
 
 
 def get_rights(session: Session, entity: str) -> Rights:

@@ -168,9 +168,8 @@ class ManifestFile(Result, frozen=True):
 
 
 class ManifestLink(Result, frozen=True):
-    """A version's manifest, without its content. `digest` is base64 MD5."""
+    """A version's manifest, without its content."""
 
-    digest: str
     file: ManifestFile
 
 

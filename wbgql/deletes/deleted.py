@@ -49,8 +49,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 def lists_deleted(session: Session) -> bool:
     """Whether this server lists deleted runs: wbgql's local server does, W&B's own do not. One request."""
-    retention = get_retention(session)
-    return retention is not None and retention.deployment_id == LOCAL_DEPLOYMENT
+    return get_retention(session).deployment_id == LOCAL_DEPLOYMENT
 
 
 def list_deleted(read: Callable[[str], bytes], project: ProjectPath) -> list[DeletedRun]:

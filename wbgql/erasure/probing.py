@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from wbgql.deletes import delete_run, look_up, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
+from wbgql.documents import NOT_FETCHED
 from wbgql.erasure.profiles import UNANSWERED, Answer, Profile, Question
 from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
 from wbgql.erasure.verifying.reads import Reads
@@ -155,7 +156,7 @@ class Probe:
         listed = list_run_ids(self._session, self._project)
         self._say("list_after_delete", "listed" if first.run_id in listed else "not_listed")
         mark = self._reads.deleted_mark(first)
-        self._say("deleted_at", "shown" if mark else "null" if self._has("Run", "deletedAt") else "no_field")
+        self._say("deleted_at", "shown" if mark else "null" if self._reads.knows_deleted else "no_field")
 
     def _second_delete(self) -> None:
         path = self._runs[0]
@@ -189,14 +190,17 @@ class Probe:
         self._say("undelete_window", "not_told" if window is None else str(int(window.total_seconds())))
 
     def _schema(self) -> None:
-        children = self._has("DeleteRunInput", "deleteAllChildren")
-        self._say("delete_all_children", "in_schema" if children else "not_in_schema")
-        self._say("storage_tree", "in_schema" if self._has("Entity", "storageTree") else "not_in_schema")
+        self._look_for("delete_all_children", "DeleteRunInput", "deleteAllChildren")
+        self._look_for("storage_tree", "Entity", "storageTree")
 
-    def _has(self, type_: str, field: str) -> bool:
-        """Whether a type of the server's schema has a field, as far as the server tells."""
+    def _look_for(self, question: Question, type_: str, field: str) -> None:
+        """Say whether a type of the server's schema has a field."""
         found = self._session.execute(GET_TYPE_FIELDS, type=type_).type
-        return found is not None and field in found.names
+        if found is NOT_FETCHED:
+            self._say(question, UNANSWERED, "the server does not show its schema")
+        else:
+            known = found is not None and field in found.names
+            self._say(question, "in_schema" if known else "not_in_schema")
 
     def _rate_headers(self) -> None:
         if self._headers is None or not self._headers.answers:
@@ -240,14 +244,12 @@ class Probe:
         return left
 
     def _profile(self, base_url: str, left: list[str]) -> Profile:
-        info, retention = get_server_info(self._session), get_retention(self._session)
-        deployment = retention.deployment_id if retention else None
-        local = info.latest_local_version_info if info else None
+        info, deployment = get_server_info(self._session), get_retention(self._session).deployment_id
         return Profile(
             made_at=format_datetime(self._now()),
             base_url=base_url,
             deployment=deployment,
-            version=local.version_on_this_instance_string if local else None,
+            version=info.version if info else None,
             is_test=deployment == LOCAL_DEPLOYMENT,
             role=get_rights(self._session, self._project.entity).role,
             answers=self._answers,

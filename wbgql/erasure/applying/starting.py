@@ -50,8 +50,7 @@ def check_server(plan: Plan, client: Client, limiter: JobLimiter) -> None:
         NotApproved: another server, or the clocks are too far apart.
     """
     plan.check_address(client.settings.base_url)
-    retention = get_retention(client.session)
-    deployment = retention.deployment_id if retention else None
+    deployment = get_retention(client.session).deployment_id
     if deployment != plan.server.deployment or plan.server.is_test != (deployment == LOCAL_DEPLOYMENT):
         raise NotApproved(
             f"the plan was made against a server that calls itself {plan.server.deployment!r}, but "

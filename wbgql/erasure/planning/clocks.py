@@ -65,15 +65,16 @@ def parse_declared(texts: Sequence[str], by: str | None) -> Declared | None:
     return Declared(seconds, by.strip())
 
 
-def make_clocks(retention: Retention | None, declared: Declared | None, now: datetime) -> list[Clock]:
+def make_clocks(retention: Retention, declared: Declared | None, now: datetime) -> list[Clock]:
     """Return the four clocks. What the server says wins over what is declared.
 
     Only the local server is known to say it in seconds: there one setting is how long a hidden run can be
     brought back, and when its rows go.
     """
     said: dict[ClockName, int] = {}
-    if retention is not None and retention.deployment_id == LOCAL_DEPLOYMENT:
-        said = dict.fromkeys(("undelete_window", "run_retention"), retention.data_retention_duration)
+    seconds = retention.data_retention_duration
+    if retention.deployment_id == LOCAL_DEPLOYMENT and seconds is not None:
+        said = dict.fromkeys(("undelete_window", "run_retention"), seconds)
     return [_clock(name, said, declared, now) for name in NAMES]
 
 

@@ -234,8 +234,8 @@ class _Planning:
             stays=say_what_stays(runs, sifted.excluded, not_read, unseen),
         )
 
-    def _server(self, retention: Retention | None) -> Server:
-        deployment = retention.deployment_id if retention else None
+    def _server(self, retention: Retention) -> Server:
+        deployment = retention.deployment_id
         return Server(
             base_url=self._surface.base_url,
             deployment=deployment,
@@ -303,8 +303,7 @@ def _version(session: Session) -> str | None:
         if error.retryable or isinstance(error, ServerUnavailable):
             raise
         return None
-    local = info.latest_local_version_info if info else None
-    return local.version_on_this_instance_string if local else None
+    return info.version if info else None
 
 
 def _username(rights: dict[str, ViewerRights]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from wbgql.documents import NamedObject, NamedProject, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 
 BATCH = 25
 """How many ids one request asks for: as many as the documents have places."""
@@ -66,7 +66,7 @@ class _Random(Result, frozen=True):
 
 
 class _Deleted(NamedObject, frozen=True, kw_only=True):
-    deleted_at: str | None
+    deleted_at: str | None = NOT_FETCHED
 
 
 class _DeletedRun(NamedProject, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class TypeFields(Result, frozen=True):
 
 
 class _GetTypeFields(Result, frozen=True):
-    type: TypeFields | None
+    type: TypeFields | None = NOT_FETCHED
 
 
 def _places(name: str, letter: str, type_: Any, base: type[Result]) -> Any:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from wbgql.artifacts import get_artifact
+from wbgql.documents import NOT_FETCHED
 from wbgql.erasure.verifying.controls import NEWEST_FIRST, Control, find_control
 from wbgql.erasure.verifying.operations import (
     BATCH,
@@ -187,16 +188,22 @@ class Reads:
         self.shows_deleted = self.shows_deleted or mark is not None
         return mark is not None
 
+    @property
+    def knows_deleted(self) -> bool:
+        """False once the server was found to lack `Run.deletedAt`."""
+        return self._knows_deleted and "Run.deletedAt" not in self.session.missing
+
     def deleted_mark(self, path: RunPath) -> str | None:
-        """When a run was deleted, where the server shows it at all and has the field. One request."""
-        if not self._knows_deleted:
+        """When a run was deleted; None if the server does not show it, or has no such field. One request."""
+        if not self.knows_deleted:
             return None
         try:
             seen = self.session.execute(GET_DELETED_MARK, **_names(path.project_path), run=path.run_id)
         except ResponseError:
             self._knows_deleted = False
             return None
-        return seen.project.run.deleted_at if seen.project and seen.project.run else None
+        mark = seen.project.run.deleted_at if seen.project and seen.project.run else None
+        return None if mark is NOT_FETCHED else mark
 
 
 def make_artifact_id(text: str) -> str:
