@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
-from wbgql.documents import NamedProject, Operation, Result
+from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError, ResultError
 from wbgql.expressions import FieldPath
 from wbgql.naming import report_other_path
@@ -105,7 +105,7 @@ class _GetProject(Result, frozen=True):
 
 
 class _Fields(NamedProject, frozen=True, kw_only=True):
-    fields: Connection[ProjectField] | None
+    fields: Connection[ProjectField] | None = NOT_FETCHED
 
 
 class _ListFields(Result, frozen=True):
@@ -214,9 +214,10 @@ def _iter_listed(
         ).project
         if found is None:
             raise NotFound.project(path, operation=LIST_FIELDS.name)
-        if found.fields is None:
+        if not found.fields:
+            answer = "has no field for" if found.fields is NOT_FETCHED else "gives null for"
             raise ResponseError(
-                f"the server gives null for the keys of {str(path)!r}: it does not list them",
+                f"the server {answer} the keys of {str(path)!r}: it does not list them",
                 operation=LIST_FIELDS.name,
             )
         return found.fields

@@ -228,6 +228,7 @@ USER = {"createdBy": {"__typename": "User"}}
         (linked(membership("c1", "best"), membership("p")), {}, ALL, ("unlink", "linked")),
         (linked(membership("c1", "prod")), {"protected": {"acme": {"prod"}}}, ALL, ("manual", "protected")),
         (linked(membership("c1", "prod")), {"protected": {"other": {"prod"}}}, ALL, ("erase", "aliased")),
+        (linked(membership("c1", "prod")), {"protected": {"acme": None}}, ALL, ("keep", "not_decidable")),
         (
             linked(membership("c1"), membership("p", "prod", entity="registry")),
             {"protected": {"registry": {"prod"}}},

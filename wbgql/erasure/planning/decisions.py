@@ -39,14 +39,15 @@ class Circumstances(NamedTuple):
     """What is known beside the version itself.
 
     `planned`: storage ids of the runs that go. `loggers`: of the runs that logged it. `used_beyond`: a run
-    that stays uses it. `protected`: protected aliases by entity. `has_holds`: the register is not empty.
+    that stays uses it. `protected`: protected aliases by entity, None if they are not known. `has_holds`: the
+    register is not empty.
     `loggers_known`: every version that other runs of the project logged was visible.
     """
 
     planned: Collection[str]
     loggers: Collection[str]
     used_beyond: bool
-    protected: Mapping[str, Collection[str]]
+    protected: Mapping[str, Collection[str] | None]
     has_holds: bool
     loggers_known: bool = True
 
@@ -65,8 +66,12 @@ def decide(version: OutputFacts, known: Circumstances, policy: Policy) -> Verdic
     kept = _kept_by_itself(version) or _kept_by_others(version, known)
     if kept is not None:
         return kept
-    if any(alias in known.protected.get(entity, ()) for entity, alias in version.aliases_by_entity):
-        return Verdict("manual", "protected")
+    for entity, alias in version.aliases_by_entity:
+        protected = known.protected.get(entity, ())
+        if protected is None:
+            return Verdict("keep", "not_decidable")
+        if alias in protected:
+            return Verdict("manual", "protected")
     return _by_names(version, policy)
 
 

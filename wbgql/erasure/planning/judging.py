@@ -32,7 +32,7 @@ class Judge:
     policy: Policy
     has_holds: bool
     surroundings: Mapping[ProjectPath, Surroundings]
-    _protected: dict[str, frozenset[str]] = field(default_factory=dict)
+    _protected: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def judge(self, details: Sequence[RunDetails]) -> dict[str, Judged]:
         """Decide over every version, each once, in the order in which they come."""
@@ -67,7 +67,7 @@ class Judge:
         around = self.surroundings.get(project)
         return around.loggers.get(output.id, []) if around else []
 
-    def _protected_in(self, entity: str) -> frozenset[str]:
+    def _protected_in(self, entity: str) -> frozenset[str] | None:
         if entity not in self._protected:
             self._protected[entity] = read_protected_aliases(self.session, entity)
         return self._protected[entity]

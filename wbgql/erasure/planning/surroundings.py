@@ -13,7 +13,14 @@ from typing import Any
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.erasure.planning.facts import Id, refuse_half
-from wbgql.errors import NotFound, RequestError, ResponseError, ServerUnavailable, UnstablePopulation
+from wbgql.errors import (
+    NotFound,
+    RequestError,
+    ResponseError,
+    SchemaMismatch,
+    ServerUnavailable,
+    UnstablePopulation,
+)
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
@@ -111,19 +118,23 @@ def read_surroundings(
     )
 
 
-def read_protected_aliases(session: Session, entity: str) -> frozenset[str]:
-    """Aliases that are protected in an entity; none where the server knows no such thing. One request.
+def read_protected_aliases(session: Session, entity: str) -> frozenset[str] | None:
+    """Aliases that are protected in an entity: none if the server's schema has none. One request.
+
+    None: the server refuses to say, or does not show the entity, so that any alias may be protected.
 
     Raises:
         RequestError: the server does not answer.
     """
     try:
         found = session.execute(GET_PROTECTED_ALIASES, entity=entity).entity
+    except SchemaMismatch:
+        return frozenset()
     except RequestError as error:
         if error.retryable or isinstance(error, ServerUnavailable):
             raise
-        return frozenset()
-    return frozenset(found.protected_aliases) if found else frozenset()
+        return None
+    return frozenset(found.protected_aliases) if found else None
 
 
 class _Reading:
