@@ -174,13 +174,9 @@ def _write_lines(db: Connection, pk: int, run: BulkRun) -> None:
         lines.write(db, pk, lines.HISTORY, 0, 0, rows)
         history.update_keys(db, pk, 0, rows, overwrites=False)
     if run.events:
-        filestream._store_chunk(
-            db,
-            {"pk": pk, "historyLineCount": 0},
-            0,
-            lines.EVENTS,
-            filestream.Chunk([json.dumps(event) for event in run.events]),
-        )
+        rows = [json.dumps(event) for event in run.events]
+        lines.write(db, pk, lines.EVENTS, 0, 0, rows)
+        filestream._merge_system_metrics(db, pk, rows)
     if run.console:
         lines.write(db, pk, lines.CONSOLE, 0, 0, list(run.console))
 
