@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -14,8 +16,9 @@ import requests
 from tests.caller import Caller
 from tests.server.test_migrations import SAMPLE
 from wbgql.errors import StoreError
-from wbgql.server import list_users, reset_keys, start
+from wbgql.server import keyring, list_users, reset_keys, start
 from wbgql.server.accounts import add_user, find_viewer
+from wbgql.server.keyring import Keyring
 from wbgql.server.store import Store
 from wbgql.server.stores import KeyReset
 
@@ -122,6 +125,133 @@ def test_keys_end_and_are_issued_again_with_new_secrets(tmp_path: Path, lost: bo
         assert db.execute("SELECT count(*) FROM runs").get == 1
     store.close()
     assert run
+
+
+@dataclass
+class Reset:
+    """A store with one key."""
+
+    data: Path
+    key: str
+
+    def admits(self, key: str) -> bool:
+        store = Store(self.data)
+        try:
+            with store.read() as db:
+                return find_viewer(db, key) is not None
+        finally:
+            store.close()
+
+    def keys(self) -> int:
+        return int(list_users(self.data)[0]["keys"])
+
+
+@pytest.fixture
+def reset(tmp_path: Path) -> Reset:
+    store = Store(tmp_path / "store")
+    key = add_user(store, "ada")
+    store.close()
+    return Reset(store.data, key)
+
+
+def test_a_reset_that_dies_before_the_new_secrets_are_whole_has_not_begun(reset: Reset) -> None:
+    (reset.data / "secrets.part").write_text('{"signing": "')
+
+    assert reset.admits(reset.key)
+    assert reset_keys(reset.data) == KeyReset(1, 0, True)
+    assert not reset.admits(reset.key)
+    assert not (reset.data / "secrets.part").exists()
+
+
+@pytest.mark.parametrize("again", ["open", "reset", "preview"])
+def test_a_reset_that_dies_after_the_new_secrets_is_done_when_the_store_opens(
+    reset: Reset, again: str
+) -> None:
+    keyring.replace(reset.data, keyring.read(reset.data).subjects)
+
+    if again == "open":
+        Store(reset.data).close()
+    else:
+        reset_keys(reset.data, apply=again == "reset")
+
+    assert reset.keys() == 0
+    assert not keyring.read(reset.data).ends_keys
+    assert mode(reset.data / "secrets.json") == 0o600
+    assert_new_keys_stay(reset)
+
+
+def test_a_reset_that_dies_after_the_keys_are_deleted_is_done_when_the_store_opens(reset: Reset) -> None:
+    new = keyring.replace(reset.data, None)
+    flagged = (reset.data / "secrets.json").read_bytes()
+    Store(reset.data).close()
+    (reset.data / "secrets.json").write_bytes(flagged)
+
+    assert not reset.admits(reset.key)
+    assert keyring.read(reset.data) == Keyring(new.signing, new.subjects)
+    assert_new_keys_stay(reset)
+
+
+def test_a_reset_of_lost_secrets_that_dies_is_done_when_the_store_opens(reset: Reset) -> None:
+    (reset.data / "secrets.json").unlink()
+    keyring.replace(reset.data, None)
+
+    Store(reset.data).close()
+
+    assert reset.keys() == 0
+    assert_new_keys_stay(reset)
+
+
+def assert_new_keys_stay(reset: Reset) -> None:
+    store = Store(reset.data)
+    new = add_user(store, "ada")
+    store.close()
+    assert reset.admits(new)
+    assert not reset.admits(reset.key)
+
+
+def test_a_process_that_opened_during_a_reset_deletes_no_key_that_came_after_it(reset: Reset) -> None:
+    keyring.replace(reset.data, None)
+    opened: list[Store] = []
+    threads = [threading.Thread(target=lambda: opened.append(Store(reset.data))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    new = add_user(opened[0], "ada")
+    for store in opened:
+        store.close()
+
+    assert len(opened) == 4
+    assert sorted(store.ended for store in opened) == [(0, 0), (0, 0), (0, 0), (1, 0)]
+    assert reset.admits(new)
+
+
+def test_a_store_whose_first_opening_dies_after_its_secrets_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir(mode=0o700)
+    made = keyring.make(tmp_path / "store")
+
+    store = Store(tmp_path / "store")
+    key = add_user(store, "ada")
+    store.close()
+
+    assert keyring.read(store.data) == made
+    assert list_users(store.data)[0]["keys"] == 1
+    assert key
+
+
+def test_a_migration_that_dies_after_the_secrets_were_moved_goes_on(tmp_path: Path) -> None:
+    old = old_store(tmp_path / "store")
+    db = apsw.Connection(str(old / "wbgql.sqlite"))
+    secret = db.execute("SELECT value FROM settings WHERE key = 'secret'").get
+    db.close()
+    made = keyring.make(old, secret)
+
+    Store(old).close()
+
+    assert keyring.read(old) == made
+    assert made.subjects == secret
+    assert all(secret not in path.read_bytes() for path in old.glob("wbgql.sqlite*"))
 
 
 def test_a_reset_of_keys_needs_a_store(tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ class Keyring:
     """32 random bytes for each purpose.
 
     `signing` is for what admits: keys, sessions and signed URLs. `subjects` makes the keyed hashes that stand
-    for purged runs in tombstones and in the audit log.
+    for purged runs in tombstones and in the audit log. `ends_keys`: a reset is under way, and the database
+    may still list keys and sessions of older secrets, which `Store` deletes when it opens.
     """
 
     signing: bytes
     subjects: bytes
+    ends_keys: bool = False
 
     def hash_key(self, digest: bytes) -> bytes:
         """What the database keeps of an API key or a session, from the SHA-256 of it."""
@@ -41,17 +43,30 @@ def make(data: Path, subjects: bytes | None = None) -> Keyring:
 
     The file is on the disk, readable by its owner alone, when this returns. The caller keeps others out.
     """
-    return read(data) if (data / FILE).exists() else replace(data, subjects)
+    if (data / FILE).exists():
+        return read(data)
+    return _write(data, Keyring(os.urandom(32), subjects or os.urandom(32)))
 
 
 def replace(data: Path, subjects: bytes | None) -> Keyring:
     """Write new secrets over those that are there; what was signed with the old ones is refused from now on.
 
-    `subjects` is kept, None: a new one. The file is on the disk when this returns.
+    `subjects` is kept, None: a new one. The file is on the disk when this returns, and says that the keys of
+    the database end: if the process dies here, the next one that opens the store goes on.
     """
+    return _write(data, Keyring(os.urandom(32), subjects or os.urandom(32), ends_keys=True))
+
+
+def settle(data: Path) -> Keyring:
+    """Write down that the keys and sessions of older secrets are deleted. The caller keeps others out."""
+    found = read(data)
+    return _write(data, Keyring(found.signing, found.subjects)) if found.ends_keys else found
+
+
+def _write(data: Path, keyring: Keyring) -> Keyring:
     file = data / FILE
-    keyring = Keyring(os.urandom(32), subjects or os.urandom(32))
-    text = json.dumps({"signing": keyring.signing.hex(), "subjects": keyring.subjects.hex()})
+    fields = {"signing": keyring.signing.hex(), "subjects": keyring.subjects.hex()}
+    text = json.dumps(fields | ({"ends_keys": True} if keyring.ends_keys else {}))
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
@@ -85,12 +100,16 @@ def read(data: Path) -> Keyring:
     file = data / FILE
     try:
         found = json.loads(file.read_text(encoding="ascii"))
-        keyring = Keyring(bytes.fromhex(found["signing"]), bytes.fromhex(found["subjects"]))
+        keyring = Keyring(
+            bytes.fromhex(found["signing"]),
+            bytes.fromhex(found["subjects"]),
+            ends_keys=bool(found.get("ends_keys")),
+        )
     except FileNotFoundError as error:
         raise StoreError(
             f"store lacks its secrets: {file}, copy the file from where it came from{_OR_RESET}"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"secrets of the store are damaged: {file}, restore a copy of the file{_OR_RESET}"
         ) from error

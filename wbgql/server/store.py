@@ -37,6 +37,8 @@ PRAGMA cache_size=-{_CACHE_KIB};
 PRAGMA mmap_size={_MAPPED_BYTES};
 """
 
+_ADMITTED = ("api_keys", "sessions")
+
 
 class Store:
     """One store folder: `wbgql.sqlite`, its WAL, `secrets.json`, and `blobs/`.
@@ -60,6 +62,8 @@ class Store:
         self._open: list[Connection] = []
         self._lock = threading.RLock()
         self._keyring: Keyring | None = None
+        self.ended = (0, 0)
+        """How many keys and sessions were deleted when the store opened, because a reset was under way."""
         with store_errors(self.file):
             make_private(data)
             self._writer = self._connect()
@@ -99,8 +103,19 @@ class Store:
             raise StoreError(
                 f"store has version {version}, known is up to {tables.VERSION}: {self.file}, upgrade wbgql"
             )
-        self._keyring = self.keyring
+        if self.keyring.ends_keys:
+            self._end_keys()
         (self.data / keyring.FILE).chmod(0o600)
+
+    def _end_keys(self) -> None:
+        """Do what is left of a reset of keys, whichever process began it and died."""
+        with self.write() as db:
+            # Another process may have been quicker, and a new key been given out since.
+            if keyring.read(self.data).ends_keys:
+                counts = [len(db.execute(f"DELETE FROM {name} RETURNING 1").fetchall()) for name in _ADMITTED]  # noqa: S608
+                self.ended = (counts[0], counts[1])
+        with self.write():
+            self._keyring = keyring.settle(self.data)
 
     def _version(self) -> int:
         return int(self._writer.execute("PRAGMA user_version").get)

@@ -68,7 +68,8 @@ def reset_keys(data: Path, *, apply: bool = True) -> KeyReset:
 
     Do this if `secrets.json` is lost, damaged, or known to others. Runs, users and files stay. The secret
     that recognizes purged runs is kept if it can still be read. If it cannot, their ids can be used again,
-    and the audit log's keyed hashes of them match nothing. Without `apply` nothing is changed.
+    and the audit log's keyed hashes of them match nothing. Without `apply` nothing is changed. If the process
+    dies, the reset is either done when the store is opened next, or not begun.
 
     Raises:
         StoreError: there is no store, a server has it, or it cannot be opened for another reason.
@@ -79,10 +80,13 @@ def reset_keys(data: Path, *, apply: bool = True) -> KeyReset:
         try:
             with opened(data) as store:  # an older store gets its file of secrets here
                 known = store.keyring.subjects
+                with store.read() as db:
+                    keys = db.execute("SELECT count(*) FROM api_keys").get
+                    sessions = db.execute("SELECT count(*) FROM sessions").get
         except StoreError:
             if keyring.is_readable(data):
                 raise
-            known = None
+            known, keys, sessions = None, 0, 0
         if known is None and not apply:
             raise StoreError(
                 f"secrets of the store cannot be read: {data / keyring.FILE}, restore a copy, or make new "
@@ -90,11 +94,8 @@ def reset_keys(data: Path, *, apply: bool = True) -> KeyReset:
             )
         if apply:
             keyring.replace(data, known)
-        with opened(data) as store, store.write() as db:
-            keys = db.execute("SELECT count(*) FROM api_keys").get
-            sessions = db.execute("SELECT count(*) FROM sessions").get
-            if apply:
-                db.execute("DELETE FROM api_keys; DELETE FROM sessions").fetchall()
+            with opened(data) as store:  # which ends the keys, as any process does that opens the store next
+                keys, sessions = store.ended
         return KeyReset(keys, sessions, known is not None)
 
 
