@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from wbgql.expressions import FieldPath
-from wbgql.frames import KeyKind, TextKeys, kinds_of_field_types
+from wbgql.frames import KeyKind, TextKeys, column_name, kinds_of_field_types
 from wbgql.frames.decoding import dig, unwrap
 from wbgql.projects import ProjectField
 from wbgql.scalars import NON_FINITE_TEXTS, parse_json
@@ -48,7 +48,7 @@ def settle_columns(
     wanted = {text.name_of(parts) for text in texts for parts in text.keys or ()}
     prefixes = {text.prefix: text for text in texts if text.keys is None}
     for path, names in types.items():
-        base = ".".join((path.section, *path.parts))
+        base = column_name(path.section, *path.parts)
         text = prefixes.get(path.section)
         is_top = text is not None and len(path.parts) == 1 and path.parts[0] not in text.hidden
         if not (base in wanted or is_top) or not (found := kinds_of_field_types(names)):
@@ -57,7 +57,7 @@ def settle_columns(
             flat = {leaf: names for leaf, names in leaves.items() if _is_below(leaf, path)}
             for leaf, leaf_names in flat.items():
                 if leaf_kinds := kinds_of_field_types(leaf_names):
-                    kinds[".".join((leaf.section, *leaf.parts))] = leaf_kinds
+                    kinds[column_name(leaf.section, *leaf.parts)] = leaf_kinds
             continue
         if found == ("string",) and path.section == "summary" and _is_never_text(path, values, ask):
             found = ("number",)

@@ -15,6 +15,7 @@ from wbgql.frames.layout import (
     Layout,
     TextKeys,
     checked_kinds,
+    column_name,
     in_order,
     kinds_of_field_types,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "TextKeys",
     "Writer",
     "checked_kinds",
+    "column_name",
     "in_order",
     "kinds_of_field_types",
     "make_writer",

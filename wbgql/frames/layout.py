@@ -50,6 +50,11 @@ class Attribute:
     read: Callable[[Any], Sequence[Any]]
 
 
+def column_name(prefix: str, *parts: str) -> str:
+    """The name of a key's column. Half a surrogate pair, which no file can hold, is written as `\\ud800`."""
+    return ".".join((prefix, *parts)).encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class TextKeys:
     """Columns read out of a JSON text of each node. `read` gives the texts of a page of nodes.
@@ -66,7 +71,7 @@ class TextKeys:
 
     def name_of(self, parts: Sequence[str]) -> str:
         """The column's name: `config.lr`, `summary.val/acc`, `config.model.layers`."""
-        return ".".join((self.prefix, *parts))
+        return column_name(self.prefix, *parts)
 
 
 @dataclass(frozen=True, slots=True)
