@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from graphql import build_schema, parse, validate
+from graphql import GraphQLSchema, build_schema, parse, validate
 
 from wbgql.documents import Prepared
 from wbgql.resources import schema_file
 from wbgql.server.lacking import take_out
 from wbgql.transport import Reply, Transport
+
+
+@cache
+def _schema_without(coordinates: tuple[str, ...]) -> GraphQLSchema:
+    schema = build_schema(schema_file().read_text(encoding="utf-8"), assume_valid=True)
+    take_out(schema, coordinates)
+    return schema
 
 
 class LackingTransport:
@@ -21,8 +29,7 @@ class LackingTransport:
 
     def __init__(self, inner: Transport, *coordinates: str) -> None:
         self._inner = inner
-        self._schema = build_schema(schema_file().read_text(encoding="utf-8"), assume_valid=True)
-        take_out(self._schema, coordinates)
+        self._schema = _schema_without(coordinates)
         self.sent: list[tuple[str, str]] = []
 
     def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:

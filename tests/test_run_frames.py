@@ -20,7 +20,7 @@ import pytest
 from tests.bulk import BulkRun, load_runs, write_runs
 from tests.fakes import WithoutField
 from wbgql import Client, config, run, summary
-from wbgql.errors import StoreError, UsageError
+from wbgql.errors import CoverageWarning, StoreError, UsageError
 from wbgql.frames import write_file
 from wbgql.server import RunningServer
 from wbgql.session import Session
@@ -63,7 +63,10 @@ def test_an_attribute_that_the_server_lacks_is_null(client: Client, field: str) 
     transport.field = field
     column = {"computeSeconds": "duration_s", "host": "host", "updatedAt": "updated_at"}[field]
 
-    with Client(settings=client.settings, session=Session(transport)) as older:
+    with (
+        Client(settings=client.settings, session=Session(transport)) as older,
+        pytest.warns(CoverageWarning, match=f"^{column}: not known, because .* has no Run\\.{field}$"),
+    ):
         table = older.runs("frames", select="*").to_arrow()
 
     assert table.column(column).null_count == len(MIXED)

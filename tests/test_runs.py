@@ -253,7 +253,7 @@ def test_no_result_with_known_keys_is_just_no_result() -> None:
 
 def test_a_server_that_cannot_list_fields_leaves_the_check_out() -> None:
     transport = FakeTransport(
-        runs(), error_reply('Cannot query field "fields" on type "Project".', status=400)
+        runs(), error_reply('Cannot query field "fields" on type "Project".', status=400), {"project": {}}
     )
 
     assert select(transport, where=wb.config["lr"] > 5).ids() == []

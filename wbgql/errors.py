@@ -6,6 +6,7 @@ WbgqlError                       .maybe_applied; retryable: class attribute, Fal
 │   │   └── RedirectRefused      a file of the current folder would send a key elsewhere; .base_url
 │   ├── FilterError              an expression or filter the server would refuse or misread; .text .column
 │   ├── NotFetched               an attribute or key is read that was not asked for
+│   │   └── NotServed            an attribute is read that this server's schema lacks
 │   └── NotRead(TypeError)       a list that is read as it is used is asked for its length or a place
 ├── DocumentError                a .graphql file and the SDL disagree: .file .line .reason
 ├── RequestError                 .operation .status (or None) .errors .data (may be partial)
@@ -104,6 +105,17 @@ class NotFetched(UsageError):
         return cls(
             f"run {str(path)!r}: {section}[{key!r}] was not fetched; list the runs with "
             f'select=[wb.{section}[{key!r}], ...] or "*", or read this one with client.run({str(path)!r})'
+        )
+
+
+class NotServed(NotFetched):
+    """An attribute is read that this server's schema lacks, so that its value is not known."""
+
+    @classmethod
+    def of(cls, path: object, name: str, coordinate: str) -> NotServed:
+        """For an attribute of a run, and the field that it is."""
+        return cls(
+            f"run {str(path)!r}: {name} is not known, because the schema of this server has no {coordinate}"
         )
 
 

@@ -33,6 +33,7 @@ CODES: dict[type[BaseException], int] = {
     errors.RedirectRefused: USAGE,
     errors.FilterError: USAGE,
     errors.NotFetched: USAGE,
+    errors.NotServed: USAGE,
     errors.NotRead: USAGE,
     errors.DocumentError: USAGE,
     errors.RequestError: INTERNAL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -25,7 +26,7 @@ from wbgql.cli.selecting import (
     select_runs,
     types_option,
 )
-from wbgql.errors import PartialError, ResultError
+from wbgql.errors import NotServed, PartialError, ResultError
 
 if TYPE_CHECKING:
     from wbgql.expressions import Field
@@ -110,6 +111,13 @@ class _Unread:
             self._found[str(error)] = None
             return None
 
+    def cell(self, get: Callable[[Run], T], run: Run) -> T | None:
+        """As `read`; None also for what this server's schema lacks."""
+        try:
+            return self.read(get, run)
+        except NotServed:
+            return None
+
     def check(self) -> None:
         """Raise PartialError if there was any."""
         if self._found:
@@ -151,14 +159,26 @@ def count_command(app: App, /, **asked: Any) -> None:
 def show_command(app: App, runpath: str, format_: str | None, output: Path | None) -> None:
     """Show the run RUNPATH (entity/project/id, project/id, id or URL)."""
     unread = _Unread()
-    write_object(run_details(app.client().run(runpath), unread.read), format_, output)
+    details = run_details(app.client().run(runpath), unread.read)
+    if lacking := [name for name in _DETAILS if name not in details]:
+        app.tell(f"not known, because this server's schema has no field for it: {', '.join(lacking)}")
+    write_object(details, format_, output)
     unread.check()
 
 
 def run_details(run: Run, read: Read = lambda get, run: get(run)) -> dict[str, Any]:
-    """All there is to show of one run."""
-    details = {name: read(attrgetter(name), run) for name in (*_DETAILS, "config", "summary")}
-    return {**_attributes(run), **details}
+    """All there is to show of one run; without what this server's schema lacks."""
+    getters = {name: attrgetter(name) for name in (*_DETAILS, "config", "summary")}
+    return {**_attributes(run), **_served(getters, read, run)}
+
+
+def _served(getters: Mapping[str, Callable[[Run], Any]], read: Read, run: Run) -> dict[str, Any]:
+    """What `getters` find, without what this server's schema lacks: null would say that the run has none."""
+    found = {}
+    for name, get in getters.items():
+        with suppress(NotServed):
+            found[name] = read(get, run)
+    return found
 
 
 def _begin(selection: RunSelection, *, verified: bool) -> Iterator[Run]:
@@ -188,7 +208,7 @@ def _listing(
 ) -> Listing[Run]:
     """A bare id says which run only inside one project: several are shown by paths, and so are all ids."""
     first = {"path": _path} if several else {"id": _COLUMNS["id"]}
-    selected = {name: partial(unread.read, get) for name, get in _selected_columns(shown).items()}
+    selected = {name: partial(unread.cell, get) for name, get in _selected_columns(shown).items()}
     return Listing(
         runs,
         columns={**first, **_COLUMNS_AFTER_ID, **selected},
@@ -265,15 +285,11 @@ def _record_with(select: str | Sequence[Any], unread: _Unread) -> Callable[[Run]
     """The JSON object of a run in a list: config and summary only where keys of them were asked for."""
     fields = _keys(select)
     asked = {"config", "summary"} if select == "*" else {field.path.section for field in fields}
-    more = {str(field): field for field in fields if field.path.section == "run"}
-    named = _DETAILS if select == "*" else ()
+    getters = {str(field): _value_of(field) for field in fields if field.path.section == "run"}
+    getters |= {name: attrgetter(name) for name in (_DETAILS if select == "*" else ())}
+    getters |= {name: attrgetter(name) for name in ("config", "summary") if name in asked}
 
     def record(run: Run) -> dict[str, Any]:
-        details = {name: unread.read(_value_of(field), run) for name, field in more.items()}
-        details |= {name: getattr(run, name) for name in named}
-        sections = {
-            name: unread.read(attrgetter(name), run) for name in ("config", "summary") if name in asked
-        }
-        return {**_attributes(run), **details, **sections}
+        return {**_attributes(run), **_served(getters, unread.read, run)}
 
     return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
 from wbgql.documents import NOT_FETCHED
@@ -88,22 +88,22 @@ class Selected(Partial):
 class Document(Partial):
     """A run under the names that filters use; attributes that were not fetched are known."""
 
-    __slots__ = ("_path", "_unfetched")
+    __slots__ = ("_refusal", "_unfetched")
 
-    _path: RunPath
+    _refusal: Callable[[str], NotFetched]
     _unfetched: tuple[str, ...]
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], path: RunPath) -> Self:
-        """Wrap the values that came. None is left out, `NOT_FETCHED` noted."""
+    def of(cls, values: Mapping[str, Any], refusal: Callable[[str], NotFetched]) -> Self:
+        """Wrap the values that came. None is left out; `refusal` makes the error for `NOT_FETCHED`."""
         made = cls(
             {key: value for key, value in values.items() if value is not None and value is not NOT_FETCHED}
         )
         made._unfetched = tuple([key for key, value in values.items() if value is NOT_FETCHED])
-        made._path = path
+        made._refusal = refusal
         return made
 
     def require(self, key: object) -> None:
         """Raise `NotFetched` if the attribute or section was not fetched."""
         if key in self._unfetched:
-            raise NotFetched.attribute(self._path, _PYTHON_NAMES[str(key)])
+            raise self._refusal(_PYTHON_NAMES[str(key)])

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from wbgql.errors import FilterError
+from wbgql.errors import FilterError, NotServed
 from wbgql.expressions import Expr, Field, FieldPath, conjuncts, fields_of, matches
 from wbgql.filters import make_matcher
 from wbgql.paths import ProjectPath
@@ -59,7 +59,10 @@ class Evidence:
         if self._order is None or not _travels(self._order.path, self._projection):
             return False
         field = Field(self._order.path)
-        values = [_sortable(Run(node, project, self._projection)[field]) for node in _spread(nodes)]
+        try:
+            values = [_sortable(Run(node, project, self._projection)[field]) for node in _spread(nodes)]
+        except NotServed:
+            return False
         pairs = list(pairwise(value for value in values if value is not None))
         if self._order.descending:
             pairs = [(second, first) for first, second in pairs]
@@ -99,7 +102,11 @@ def _lenient(attributes: Sequence[str], holds: Callable[[Document], bool]) -> Ca
     """The same, but an absent attribute says nothing, and an instant may lack its fraction of a second."""
 
     def test(document: Document) -> bool:
-        return not all(key in document for key in attributes) or holds(document) or holds(_later(document))
+        try:
+            absent = not all(key in document for key in attributes)
+        except NotServed:
+            return True
+        return absent or holds(document) or holds(_later(document))
 
     return test
 

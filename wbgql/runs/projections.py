@@ -22,8 +22,8 @@ from wbgql.scalars import (
 
 Decode = Callable[[str], dict[str, Any]]
 
-# These travel only if they are asked for; the other attributes are in every list.
-DETAILS = frozenset({"host", "duration_s", "updated_at"})
+# These travel only if they are asked for; the other attributes are in every list. A server may lack them.
+DETAILS = {"host": "Run.host", "duration_s": "Run.computeSeconds", "updated_at": "Run.updatedAt"}
 # Notes may be long, so they do not travel with the other details.
 _NOTES = "notes"
 # These always travel.
@@ -51,8 +51,8 @@ class Projection:
         return cls(
             _top_keys(listed, "config"),
             _top_keys(listed, "summary"),
-            details=bool(attributes & DETAILS),
-            parts=bool(attributes - DETAILS - _ALWAYS - {_NOTES}),
+            details=bool(attributes & DETAILS.keys()),
+            parts=bool(attributes - DETAILS.keys() - _ALWAYS - {_NOTES}),
             notes=_NOTES in attributes,
         )
 

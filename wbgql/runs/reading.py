@@ -8,6 +8,7 @@ from typing import Any
 from wbgql.cautions import warn
 from wbgql.connection import MIN_PAGE_SIZE, Connection, may_be_too_large
 from wbgql.errors import (
+    CoverageWarning,
     FilterError,
     IgnoredWarning,
     NotFound,
@@ -21,7 +22,7 @@ from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
 from wbgql.runs.nodes import COMPARE_COUNTS, COUNT_RUNS, LIST_RUNS, RunCounts, RunNode, real_path
-from wbgql.runs.projections import Projection, unasked_keys
+from wbgql.runs.projections import DETAILS, Projection, unasked_keys
 from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
 from wbgql.session import Session
@@ -47,6 +48,7 @@ class PageReader:
         self.unwanted: set[str] = set()
         self._evidence = Evidence(question)
         self._told = False
+        self._told_lacking = False
 
     def fetch(
         self, first: int, after: str | None, *, filters: dict[str, Any] | None = None, total: bool = False
@@ -87,6 +89,7 @@ class PageReader:
             )
         self.hidden += nulls
         self.read += len(nodes)
+        self._notice_lacking_fields(nodes)
         self._notice_unasked_keys(nodes)
         self._notice_ignored(nodes)
         return page
@@ -226,6 +229,26 @@ class PageReader:
             return
         self._told = True
         warn(IgnoredWarning(message))
+
+    def _notice_lacking_fields(self, nodes: list[RunNode]) -> None:
+        """Warn once of selected attributes that the server's schema lacks: in a table they look like null."""
+        if self._told_lacking or not nodes or not self.question.shown.details:
+            return
+        select = self.question.select
+        asked = (
+            set(DETAILS)
+            if select == "*"
+            else {one.path.parts[0] for one in select if one.path.section == "run"}
+        )
+        lacking = {name: at for name, at in DETAILS.items() if name in asked and at in self.session.missing}
+        if lacking:
+            self._told_lacking = True
+            fields = ", no ".join(lacking.values())
+            warn(
+                CoverageWarning(
+                    f"{', '.join(lacking)}: not known, because this server's schema has no {fields}"
+                )
+            )
 
     def _notice_unasked_keys(self, nodes: list[RunNode]) -> None:
         sent = self.question.sent

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from wbgql.documents import NOT_FETCHED
-from wbgql.errors import NotFetched, NotFound, ResultError, UsageError
+from wbgql.errors import NotFetched, NotFound, NotServed, ResultError, UsageError
 from wbgql.expressions import Field
 from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs.fetched import Document, Selected
 from wbgql.runs.nodes import GET_RUN, RunNode, read_instant, real_path
-from wbgql.runs.projections import EVERYTHING, Projection
+from wbgql.runs.projections import DETAILS, EVERYTHING, Projection
 from wbgql.session import Session
 
 T = TypeVar("T")
@@ -30,7 +30,8 @@ class Run:
     `id` is the id in the run's URL, `display_name` the label people see, `storage_id` the opaque id that
     mutations take. `client.run(...)` fetches everything. A list fetches the attributes except `notes`,
     `host`, `duration_s` and `updated_at`, which `select` must name, and the selected keys of `config` and
-    `summary`. Reading anything that was not fetched raises `NotFetched`; None means that the run has none.
+    `summary`. Reading anything that was not fetched raises `NotFetched`, or `NotServed` if the server's
+    schema lacks it; None means that the run has none.
     """
 
     __slots__ = ("_config", "_node", "_projection", "_summary", "path")
@@ -192,7 +193,7 @@ class Run:
             "config": NOT_FETCHED if self._config_text is NOT_FETCHED else self.config,
             "summary_metrics": NOT_FETCHED if self._summary_text is NOT_FETCHED else self.summary,
         }
-        return Document.of(attributes, self.path)
+        return Document.of(attributes, self._not_fetched)
 
     def __repr__(self) -> str:
         state = self._node.state
@@ -200,8 +201,13 @@ class Run:
 
     def _fetched(self, name: str, value: T) -> T:
         if value is NOT_FETCHED:
-            raise NotFetched.attribute(self.path, name)
+            raise self._not_fetched(name)
         return value
+
+    def _not_fetched(self, name: str) -> NotFetched:
+        if self._projection.details and name in DETAILS:
+            return NotServed.of(self.path, name, DETAILS[name])
+        return NotFetched.attribute(self.path, name)
 
     # A section may have come for a filter or an order alone; only a selected one counts as fetched.
     @property
