@@ -16,6 +16,8 @@ from wbgql.erasure.applying import Ask, preview
 from wbgql.erasure.canonical import encode
 from wbgql.erasure.case import Case
 from wbgql.erasure.ledger.rows import action_row
+from wbgql.erasure.run_tags import RunTags
+from wbgql.erasure.subjects import CaseKey
 from wbgql.erasure.verifying.claims import read_claims
 from wbgql.errors import PlanChanged, StoreError
 
@@ -106,19 +108,57 @@ def test_a_version_of_a_run_that_was_gone_before_goes_only_if_no_hold_can_cover_
     assert _sent(stage) == []
 
 
-def test_a_version_whose_maker_nobody_names_stays_while_there_are_holds(stage: Stage):
-    stage.make("a", "gone", "stays")
-    foreign = stage.world.log("foreign", {"f": b"1"}, runName="gone")
-    stage.world.delete_run("gone")
-    run = real_run(stage.world, "a", artifacts=[real_artifact(stage.world, foreign, 1)])
+def test_what_hung_on_a_run_that_this_job_never_read_stays(stage: Stage):
+    """The server does not name its maker any more, and the run may have carried the tag `legal-hold`."""
+    stage.make("a", "stays")
+    stage.world.store("a", {"x.txt": b"1"})
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    artifacts, files = [real_artifact(stage.world, version, 1)], real_files(stage.world, "a")
+    run = real_run(stage.world, "a", artifacts=artifacts, files=files)
     stage.world.delete_run("a")
     case = stage.case([run])
-    stage.hold("run", f"{stage.world.path}/gone")
 
     stage.apply(case)
 
-    assert outcomes(case)[1] == ("artifact", "held", "maker_unknown")
+    assert outcomes(case)[0][:2] == ("run", "erased_by_other")
+    assert outcomes(case)[1:] == [("artifact", "kept", "not_decidable"), ("file", "kept", "not_decidable")]
     assert _sent(stage) == []
+    assert stage.state_of(version) == "COMMITTED"
+
+
+# --- tags in the ledger: holds by tag decide over what hung on a hidden run
+
+
+@pytest.mark.parametrize("whose", ["other", "legacy", "unread"])
+def test_tags_that_this_job_did_not_write_free_nothing(stage: Stage, whose: str):
+    """The ledger is altered once the run is hidden, and a hold on its tag comes in the same moment."""
+    stage.make("a", "stays", tags=["case-7"])
+    stage.world.store("a", {"x.txt": b"1"})
+    version = stage.world.log("net", {"f": b"1"}, runName="a")
+    artifacts, files = [real_artifact(stage.world, version, 1)], real_files(stage.world, "a")
+    case = stage.case([real_run(stage.world, "a", artifacts=artifacts, files=files)])
+    path = case.plan.runs[0].path
+    forged = {
+        "other": encode(RunTags.of([], CaseKey(b"x" * 32), KEY.run(stage.proxy.base_url, path))).decode(),
+        "legacy": "[]",
+        "unread": None,
+    }[whose]
+
+    def alter(action: Any, _ending: Any) -> None:
+        if action.kind == "run":
+            stage.hold("tag", "case-7")
+            _execute(case, "UPDATE actions SET tags = :tags WHERE action_no = 0", tags=forged)
+
+    if whose == "other":
+        with pytest.raises(StoreError, match="tags"):
+            stage.apply(case, on_result=alter)
+    else:
+        stage.apply(case, on_result=alter)
+        assert {row[1:] for row in outcomes(case)[1:]} == {("kept", "not_decidable")}
+    assert _sent(stage) == ["DeleteRun"]
+    assert stage.state_of(version) == "COMMITTED"
+    with pytest.raises(StoreError):
+        stage.apply(case)
 
 
 # --- rows of the ledger that are not what the plan says

@@ -21,6 +21,7 @@ from wbgql.erasure.case import open_case
 from wbgql.erasure.journals import find_break
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.plan_files import create_case, load_key, load_plan, save_case
+from wbgql.erasure.run_tags import RunTags
 from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
 
 from .plans import KEY
@@ -236,10 +237,32 @@ def test_claims_are_counted_for_each_generation(ledger):
 
 def test_tags_are_kept_for_the_holds_that_may_come(ledger):
     action = next(ledger.actions(JOB))
-    ledger.intend(JOB, action, "s", tags=["b", "a"])
+    tags = RunTags.of(["b", "a"], KEY, "s")
+    ledger.intend(JOB, action, "s", tags=tags)
 
-    assert next(ledger.actions(JOB, 2, 3)).run_tags == ("a", "b")
+    assert next(ledger.actions(JOB, 2, 3)).run_tags == tags
+    assert tags.tags == ["a", "b"]
     assert next(ledger.actions(JOB, 3, 4)).run_tags is None
+    assert list(ledger.entries(JOB))[-1].body["tags"] == tags.seal
+
+
+def test_a_run_without_tags_is_not_one_that_nobody_read(ledger):
+    action = next(ledger.actions(JOB))
+    none = RunTags.of([], KEY, "s")
+    ledger.intend(JOB, action, "s", tags=none)
+
+    assert next(ledger.actions(JOB, 2, 3)).run_tags == none
+    none.check(KEY, "s")
+    for forged in (RunTags(tags=["a"], seal=none.seal), RunTags(tags=[], seal="0" * 64)):
+        with pytest.raises(StoreError, match="somebody changed the ledger"):
+            forged.check(KEY, "s")
+    with pytest.raises(StoreError, match="somebody changed the ledger"):
+        none.check(KEY, "another run")
+    ledger.finish(JOB, action, "failed", None, "s")
+    ledger.retry(JOB, {})
+    assert next(ledger.actions(JOB)).run_tags == none
+    ledger.reopen(JOB, [0], {"subjects": []})
+    assert next(ledger.latest(JOB)).run_tags is None
 
 
 def test_long_lists_stream_in_pages(open_ledger):

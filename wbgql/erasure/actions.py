@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.run_tags import RunTags
 from wbgql.erasure.subjects import CaseKey
 from wbgql.paths import RunPath
 
@@ -55,11 +56,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """An action as the ledger has it. `outcome` None: open.
 
     `target` is the thing itself; `run` the planned run it belongs to (without its artifacts and files),
-    `run_outcome` what became of that, and `run_tags` its tags when it was hidden (None: never read in this
-    round). `run_seen`: this job has read the run, in any round, and found it and its parts as planned.
-    `attempts` counts requests of this round that may have reached the server, `earlier_attempts` those of
-    rounds before; `sent_at` is the last one; `stopped_at` when the run was told to stop. Open with `attempts`
-    above 0: look first.
+    `run_outcome` what became of that, and `run_tags` its tags when its deletion was sent, after it and its
+    parts were found as planned. None: this job has not read the run, or not since it came back; that is not
+    the same as no tags. `attempts` counts requests of this round that may have reached the server,
+    `earlier_attempts` those of rounds before; `sent_at` is the last one; `stopped_at` when the run was told
+    to stop. Open with `attempts` above 0: look first.
     """
 
     number: int
@@ -69,8 +70,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     target: PlannedRun | PlannedArtifact | PlannedFile
     run: PlannedRun
     run_outcome: Outcome | None
-    run_tags: tuple[str, ...] | None = None
-    run_seen: bool = False
+    run_tags: RunTags | None = None
     attempts: int = 0
     earlier_attempts: int = 0
     sent_at: str | None = None

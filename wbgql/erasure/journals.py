@@ -19,7 +19,7 @@ KINDS: dict[str, str] = {
     "job_created": "plan (digest), approvals (key ids), runs, artifacts, files: how many are to go",
     "started": "executor, generation",
     "stop": "subject: the run is about to be told to stop",
-    "intent": "subject, action, attempt: the request leaves after this entry is durable",
+    "intent": "subject, action, attempt; of a run also tags (a keyed hash): then the request leaves",
     "outcome": "subject, action, outcome, detail (a code), attempts: set once",
     "quarantined": "lo, hi: a batch that ended its worker too often; its open actions failed",
     "paused": "reason",

@@ -83,7 +83,7 @@ def check_journal(
     round_: int,
     subjects: Mapping[Place, str],
 ) -> None:
-    """Check that the last row of each action says of attempts and outcome what the journal tells.
+    """Check that the last row of each action says what the journal tells: attempts, outcome, tags.
 
     `subjects`: what the journal calls each action.
 
@@ -102,7 +102,13 @@ def check_journal(
         )
     for row in rows:
         place = row.run_no, row.action_no
-        if (row.attempts, row.outcome) != (told.attempts[place], told.outcomes[place]):
+        # Only a row of a run has tags of its own; those of parts have their run's.
+        seal = row.run_tags.seal if row.kind == "run" and row.run_tags is not None else None
+        if (row.attempts, row.outcome, seal) != (
+            told.attempts[place],
+            told.outcomes[place],
+            told.seals[place],
+        ):
             raise StoreError(
                 f"{_row(row)} is not as the journal tells it: somebody changed the ledger, or it was "
                 "restored in part; nothing was sent"
@@ -117,11 +123,14 @@ class _Told:
         self.round = 1
         self.attempts = dict.fromkeys(subjects, 0)
         self.outcomes: dict[Place, str | None] = dict.fromkeys(subjects)
+        self.seals: dict[Place, str | None] = dict.fromkeys(subjects)
 
     def follow(self, entry: Entry) -> None:
         """Take in one entry."""
         if entry.kind == "intent":
-            self.attempts[self._place(entry, entry.body.get("subject"))] = entry.body.get("attempt", 0)
+            place = self._place(entry, entry.body.get("subject"))
+            self.attempts[place] = entry.body.get("attempt", 0)
+            self.seals[place] = entry.body.get("tags", self.seals[place])
         elif entry.kind == "outcome":
             self.outcomes[self._place(entry, entry.body.get("subject"))] = entry.body.get("outcome")
         elif entry.kind == "retried":
@@ -133,6 +142,8 @@ class _Told:
                 for place, outcome in self.outcomes.items()
                 if place[0] in back and (place[1] == 0 or outcome not in GONE)
             )
+            for run_no in back:
+                self.seals[run_no, 0] = None  # it may have been tagged since
 
     def _place(self, entry: Entry, subject: object) -> Place:
         if subject not in self._places:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wbgql.erasure.actions import Action
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.planning.details import read_file_ids
@@ -16,6 +15,7 @@ from wbgql.erasure.plans import PlannedArtifact, PlannedRun
 from wbgql.scalars import same_instant
 
 DELETED = "DELETED"
+LOGGED_ELSEWHERE = Ending("kept", "logged_elsewhere")
 
 
 def compare_run(planned: PlannedRun, facts: RunFacts) -> Ending | None:
@@ -62,28 +62,15 @@ def compare_parts(work: Work, run_no: int, facts: RunFacts) -> Ending | None:
 
 
 def compare_version(
-    work: Work, planned: PlannedArtifact, facts: ArtifactFacts, runs: Sequence[Action]
+    planned: PlannedArtifact, facts: ArtifactFacts, runs: Sequence[PlannedRun]
 ) -> Ending | None:
-    """Say how a version ends that is not the planned one, or that a hold may keep; None: it may go.
+    """Say how a version ends that is not the planned one, or that a run made that stays; None: it may go.
 
-    `runs`: the approved runs that it hangs on. The run that made it must be one of them. A server that names
-    none, because that run is hidden, was asked while the run was there (`compare_parts`). If this job never
-    saw the run, and there are holds, nobody can say that none of them covers the version.
-
-    Raises:
-        Held: the hold register cannot be read.
+    `runs`: the approved runs that it hangs on. The run that made it must be one of them. A server names none
+    once that run is hidden: it was asked while the run was there (`compare_parts`).
     """
     if facts.version.id != planned.id or (facts.type, facts.name) != (planned.type, planned.name):
         return Ending("changed", "identity")
-    maker = facts.maker
-    if maker is not None:
-        if maker.id not in {run.run.storage_id for run in runs}:
-            return Ending("kept", "logged_elsewhere")
-        return None
-    if all(run.run_seen for run in runs):
-        return None
-    if work.holds.read():
-        return Ending("held", "maker_unknown")
-    if facts.project not in {run.path.project_path for run in runs}:
-        return Ending("kept", "not_decidable")
+    if facts.maker is not None and facts.maker.id not in {run.storage_id for run in runs}:
+        return LOGGED_ELSEWHERE
     return None

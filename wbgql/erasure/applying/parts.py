@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
 from wbgql.erasure.actions import GONE, Action
-from wbgql.erasure.applying.identity import DELETED, compare_version
+from wbgql.erasure.applying.identity import DELETED, LOGGED_ELSEWHERE, compare_version
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, refusal, send
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.planning.facts import ArtifactFacts, read_artifact_facts
 from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
-from wbgql.erasure.plans import PlannedArtifact
+from wbgql.erasure.plans import PlannedArtifact, PlannedRun
 from wbgql.errors import NotVisible, ResultError
 from wbgql.projects import get_project
 
 _NOT_HIDDEN = Ending("skipped", "run_not_hidden")
-LOGGED_ELSEWHERE = Ending("kept", "logged_elsewhere")
+NOT_DECIDABLE = Ending("kept", "not_decidable")
 
 
 def delete_version(work: Work, action: Action, owner: str) -> Ending | None:
@@ -33,16 +33,20 @@ def delete_version(work: Work, action: Action, owner: str) -> Ending | None:
         return None
     if any(run.outcome not in GONE for run in runs):
         return _NOT_HIDDEN
+    tags = [work.run_tags(run) for run in runs]
     facts = read_artifact_facts(work.session, planned.id)
     if facts is None or facts.version.state == DELETED:
         return _gone_already(work, action)
     if work.neighbours.loggers(action.path.project_path, planned.id):
         return LOGGED_ELSEWHERE
-    return (
-        judge_version(planned, facts)
-        or compare_version(work, planned, facts, runs)
-        or _Version(work, action, owner, planned, runs).delete(facts)
-    )
+    refused = judge_version(planned, facts) or compare_version(planned, facts, [run.run for run in runs])
+    if refused is not None:
+        return refused
+    known = [(run.run, of_run) for run, of_run in zip(runs, tags, strict=True) if of_run is not None]
+    if len(known) < len(runs):
+        # One was gone when this job looked: nobody can say what it carried, or whether it made the version.
+        return NOT_DECIDABLE
+    return _Version(work, action, owner, planned, known).delete(facts)
 
 
 def judge_version(planned: PlannedArtifact, facts: ArtifactFacts) -> Ending | None:
@@ -66,10 +70,11 @@ def delete_file(work: Work, action: Action, owner: str) -> Ending | None:
         return _NOT_HIDDEN
     if action.attempts:
         return Ending("failed", "unanswered")
-    if not action.run_seen:
-        # Its run was gone when this job first looked: no answer says whose file this id is.
-        return Ending("kept", "not_decidable")
-    if work.is_held(action.run, action.run_tags):
+    tags = work.run_tags(action)
+    if tags is None:
+        # Its run was gone when this job looked: nothing says whose file this id is, or what may hold it.
+        return NOT_DECIDABLE
+    if work.is_held(action.run, tags):
         return Ending("held", "hold")
     project = get_project(work.session, action.path.project_path, exact=True).number
     work.intend(action, owner)
@@ -94,13 +99,13 @@ def _gone_already(work: Work, action: Action) -> Ending:
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """One version that is to be deleted now. `runs`: all that it hangs on, as they stand."""
+    """One version that is to be deleted now. `runs`: all that it hangs on, with their tags."""
 
     work: Work
     action: Action
     owner: str
     planned: PlannedArtifact
-    runs: Sequence[Action]
+    runs: Sequence[tuple[PlannedRun, Sequence[str]]]
 
     def delete(self, facts: ArtifactFacts) -> Ending:
         """Take it off what it is linked into, where the plan says so, and delete it."""
@@ -108,7 +113,7 @@ class _Version:
 
     def _is_held(self) -> bool:
         """Whether a hold keeps any of the runs: what two runs logged is a part of both."""
-        return any(self.work.is_held(run.run, run.run_tags) for run in self.runs)
+        return any(self.work.is_held(run, tags) for run, tags in self.runs)
 
     def _unlink(self, facts: ArtifactFacts) -> Ending | None:
         planned = self.planned

@@ -10,9 +10,10 @@ from wbgql.client import Client
 from wbgql.erasure.actions import Action, NewAction, make_actions, without_parts
 from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.hiding import is_quiet, judge, read_anew
+from wbgql.erasure.applying.identity import LOGGED_ELSEWHERE
 from wbgql.erasure.applying.job import Ask, at_work
 from wbgql.erasure.applying.options import Ending, Options, Preview
-from wbgql.erasure.applying.parts import LOGGED_ELSEWHERE, judge_version
+from wbgql.erasure.applying.parts import judge_version
 from wbgql.erasure.applying.starting import check_plan, check_server
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.case import Case

@@ -15,6 +15,7 @@ from wbgql.erasure.applying.options import Ending, Options
 from wbgql.erasure.ledger import Ledger
 from wbgql.erasure.matching import ApprovedActions
 from wbgql.erasure.plans import Plan, PlannedRun
+from wbgql.erasure.run_tags import RunTags
 from wbgql.erasure.subjects import CaseKey
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
@@ -67,8 +68,10 @@ class Work:
         return subject_of(action.target, self.key, self.base_url)
 
     def intend(self, action: Action, owner: str, tags: Sequence[str] | None = None) -> None:
-        """Make it durable that a request about this is about to leave."""
-        self.ledger.intend(self.job, action, self.subject(action), owner=owner, tags=tags)
+        """Make it durable that a request about this is about to leave. `tags`: what a run carries now."""
+        subject = self.subject(action)
+        sealed = None if tags is None else RunTags.of(tags, self.key, subject)
+        self.ledger.intend(self.job, action, subject, owner=owner, tags=sealed)
         if action.kind == "run":
             self.brakes.sent(action.path.project_path)
 
@@ -79,6 +82,17 @@ class Work:
             self.brakes.count(ending.outcome)
             self.on_result(action, ending)
 
-    def is_held(self, run: PlannedRun, tags: Sequence[str] | None) -> bool:
+    def run_tags(self, action: Action) -> list[str] | None:
+        """Return the tags of the run when its deletion was sent; None if this job has not read it.
+
+        Raises:
+            StoreError: somebody else wrote them into the ledger.
+        """
+        if action.run_tags is None:
+            return None
+        action.run_tags.check(self.key, self.key.run(self.base_url, action.path))
+        return action.run_tags.tags
+
+    def is_held(self, run: PlannedRun, tags: Sequence[str]) -> bool:
         """Whether a hold keeps a run; see `holding.is_held`."""
         return is_held(self.gate, self.holds, run, tags)

@@ -16,6 +16,7 @@ from wbgql.erasure.ledger.database import PAGE, JobState
 from wbgql.erasure.ledger.jobs import Jobs
 from wbgql.erasure.ledger.rows import action_row, to_action
 from wbgql.erasure.plans import Plan
+from wbgql.erasure.run_tags import RunTags
 from wbgql.errors import Locked, PlanChanged
 
 
@@ -124,25 +125,27 @@ class Ledger(Jobs):
         subject: str,
         *,
         owner: str | None = None,
-        tags: Sequence[str] | None = None,
+        tags: RunTags | None = None,
     ) -> int:
         """Record that a request is about to leave, and return the attempt's number, from 1.
 
-        `tags`: those the run carries now.
+        `tags`: those the run carries now; the journal gets their seal.
 
         Raises:
             Locked: the action has an outcome, or another worker took it over; nothing may be sent.
         """
         given = _which(job, action, owner) | {"at": self._stamp()}
         if tags is not None:
-            given["seen"] = canonical.encode(sorted(tags)).decode()
+            given["seen"] = canonical.encode(tags).decode()
         intent = self._intend if tags is None else self._intend_with_tags
         with self._writing() as connection:
             head = self._lock(connection, job)
             attempt: int | None = connection.execute(intent, given).scalar()
             if attempt is None:
                 raise Locked("another worker took this over; nothing was sent")
-            body = {"subject": subject, "action": action.kind, "attempt": attempt}
+            body: dict[str, Any] = {"subject": subject, "action": action.kind, "attempt": attempt}
+            if tags is not None:
+                body["tags"] = tags.seal
             self._append(connection, job, head, "intent", body)
         return attempt
 
@@ -236,16 +239,20 @@ class Ledger(Jobs):
     def reopen(self, job: str, run_nos: Sequence[int], body: Mapping[str, Any]) -> int:
         """Open a new round for runs that came back: to be hidden again, with what of them is not gone.
 
-        Returns the round's number. What is gone for good (artifact versions, files) is not named again.
+        Returns the round's number. What is gone for good (artifact versions, files) is not named again. The
+        tags that a run carried before it came back say nothing any more.
         """
         table = self._tables.actions
         which = table.c.run_no.in_(list(run_nos))
         again = sa.or_(table.c.action_no == 0, table.c.outcome.not_in(GONE))
-        return self._open_round(job, sa.and_(which, again), "reopened", "reopened", body)
+        return self._open_round(job, sa.and_(which, again), "reopened", "reopened", body, tags=sa.null())
 
     def retry(self, job: str, body: Mapping[str, Any]) -> int:
         """Open a new round for everything that has not gone. Returns its number."""
-        return self._open_round(job, self._tables.actions.c.outcome.not_in(GONE), "applying", "retried", body)
+        table = self._tables.actions
+        return self._open_round(
+            job, table.c.outcome.not_in(GONE), "applying", "retried", body, tags=table.c.tags
+        )
 
     def _job_row(self, plan: Plan, target: str) -> dict[str, Any]:
         frame = msgspec.structs.replace(plan, runs=[], excluded=[])
@@ -313,7 +320,7 @@ class Ledger(Jobs):
             .correlate(hide)
             .scalar_subquery()
         )
-        before, seen = self._tables.actions.alias("before"), self._tables.actions.alias("seen")
+        before = self._tables.actions.alias("before")
         earlier = (
             sa.select(sa.func.coalesce(sa.func.sum(before.c.attempts), 0))
             .where(
@@ -321,18 +328,6 @@ class Ledger(Jobs):
                 before.c.run_no == table.c.run_no,
                 before.c.action_no == table.c.action_no,
                 before.c.round < table.c.round,
-            )
-            .correlate(table)
-            .scalar_subquery()
-        )
-        # Tags are written down when a run was read and is about to be hidden.
-        was_seen = (
-            sa.select(sa.func.count())
-            .where(
-                seen.c.job == table.c.job,
-                seen.c.run_no == table.c.run_no,
-                seen.c.action_no == 0,
-                seen.c.tags.is_not(None),
             )
             .correlate(table)
             .scalar_subquery()
@@ -345,7 +340,6 @@ class Ledger(Jobs):
                 hide.c.outcome.label("run_outcome"),
                 hide.c.tags.label("run_tags"),
                 earlier.label("earlier_attempts"),
-                was_seen.label("run_seen"),
             )
             .select_from(table)
             .join(hide, sa.and_(own_run, hide.c.round == last_hide))
@@ -356,7 +350,9 @@ class Ledger(Jobs):
         with self._reading() as connection:
             return [to_action(row) for row in connection.execute(query)]
 
-    def _open_round(self, job: str, wanted: Any, state: JobState, kind: str, body: Mapping[str, Any]) -> int:
+    def _open_round(
+        self, job: str, wanted: Any, state: JobState, kind: str, body: Mapping[str, Any], *, tags: Any
+    ) -> int:
         table = self._tables.actions
         with self._writing() as connection:
             head = self._lock(connection, job)
@@ -371,8 +367,9 @@ class Ledger(Jobs):
                 table.c.kind,
                 table.c.target,
                 sa.literal(0),
+                tags,
             ).where(table.c.job == job, table.c.round == self._last_round(), wanted)
-            names = ["job", "round", "run_no", "action_no", "number", "kind", "target", "attempts"]
+            names = ["job", "round", "run_no", "action_no", "number", "kind", "target", "attempts", "tags"]
             connection.execute(sa.insert(table).from_select(names, again))
             self._set(connection, job, {"round": number, "state": state})
             self._append(connection, job, head, kind, body)

@@ -9,6 +9,7 @@ import msgspec
 from wbgql.erasure import canonical
 from wbgql.erasure.actions import Action, ActionKind, NewAction, Outcome
 from wbgql.erasure.plans import PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.run_tags import RunTags
 from wbgql.errors import StoreError
 
 _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -18,7 +19,8 @@ _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 
 
-_TAGS = msgspec.json.Decoder(tuple[str, ...])
+_TAGS = msgspec.json.Decoder(RunTags | list[str])
+"""A plain list is what earlier versions wrote: nothing shows who wrote it, so it counts as not read."""
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -78,8 +80,7 @@ def _decode_action(row: Any) -> Action:
         target=_TARGETS[plain.kind].decode(row.target),
         run=_TARGETS["run"].decode(row.run),
         run_outcome=plain.run_outcome,
-        run_tags=None if plain.run_tags is None else _TAGS.decode(plain.run_tags),
-        run_seen=bool(row.run_seen),
+        run_tags=_decode_tags(plain.run_tags),
         attempts=plain.attempts,
         earlier_attempts=plain.earlier_attempts,
         sent_at=plain.sent_at,
@@ -88,3 +89,8 @@ def _decode_action(row: Any) -> Action:
         detail=plain.detail,
         done_at=plain.done_at,
     )
+
+
+def _decode_tags(text: str | None) -> RunTags | None:
+    found = None if text is None else _TAGS.decode(text)
+    return found if isinstance(found, RunTags) else None

@@ -56,7 +56,7 @@ class Tables:
             sa.Column("attempts", sa.Integer, nullable=False, default=0),
             sa.Column("sent_at", sa.Text),
             sa.Column("stopped_at", sa.Text),
-            sa.Column("tags", sa.Text),  # of a run, as they were when it was hidden: holds may name them
+            sa.Column("tags", sa.Text),  # of a run, when its deletion was sent, with their seal (`run_tags`)
             sa.Column("owner", sa.Text),  # who may work on it now; whoever was it before is shut out
             sa.Column("outcome", sa.Text),
             sa.Column("detail", sa.Text),
