@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from wbgql.cli.terminal import note
 
 if TYPE_CHECKING:
     from wbgql.server import ServerSettings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -36,6 +38,20 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str) -> float:
 
 def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
     return None if text is None else _seconds(ctx, param, text)
+
+
+def _choice(
+    flag: str, choices: Sequence[str], help_: str, to: Callable[[str], Any] = str
+) -> Callable[[_F], _F]:
+    """An option that takes one of a few words, the first of them by default."""
+    return click.option(
+        flag,
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        callback=lambda _ctx, _param, value: to(value),
+        help=help_,
+    )
 
 
 @click.group(
@@ -69,20 +85,12 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     show_default=True,
     help="Keep hidden runs so long.",
 )
-@click.option(
+@_choice(
     "--undelete",
-    type=click.Choice(["filtered", "all"]),
-    default="filtered",
-    show_default=True,
-    help="What undeleteRuns restores: what its filter matches, or every deleted run, as W&B's page does.",
+    ["filtered", "all"],
+    "What undeleteRuns restores: what its filter matches, or every deleted run, as W&B's page does.",
 )
-@click.option(
-    "--artifact-gc",
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    help="Whether a purge removes deleted artifacts.",
-)
+@_choice("--artifact-gc", ["on", "off"], "Whether a purge removes deleted artifacts.")
 @click.option(
     "--artifact-retention",
     "artifact_retention_s",
@@ -90,27 +98,17 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     metavar="7d",
     help="Keep deleted artifacts so long  [default: as runs]",
 )
-@click.option(
+@_choice(
     "--system-artifacts",
-    type=click.Choice(["keep", "purge", "off"]),
-    default="keep",
-    show_default=True,
-    help="Histories of finished runs as artifacts: keep them when a run is purged, as W&B does; purge them"
+    ["keep", "purge", "off"],
+    "Histories of finished runs as artifacts: keep them when a run is purged, as W&B does; purge them"
     " with it; or make none.",
 )
-@click.option(
-    "--code-saving",
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    help="Whether the SDK saves code and git diffs where a script does not say.",
+@_choice(
+    "--code-saving", ["on", "off"], "Whether the SDK saves code and git diffs where a script does not say."
 )
-@click.option(
-    "--sync",
-    type=click.Choice(["normal", "full"]),
-    default="normal",
-    show_default=True,
-    help="full: what was acknowledged survives a power cut too; writes are slower.",
+@_choice(
+    "--sync", ["normal", "full"], "full: what was acknowledged survives a power cut too; writes are slower."
 )
 @click.option(
     "--without",
@@ -120,20 +118,12 @@ def _optional_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     help="Lack a field or argument, as Run.storageBytes or Run.config(keys:).",
 )
 @click.option("--null", "null", multiple=True, metavar="COORD", help="Answer null for a field, as Run.user.")
-@click.option(
-    "--introspection",
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    help="Whether the schema is shown.",
-)
-@click.option(
+@_choice("--introspection", ["on", "off"], "Whether the schema is shown.")
+@_choice(
     "--deleted-ids",
-    type=click.Choice(["410", "409"]),
-    default="410",
-    show_default=True,
-    callback=lambda _ctx, _param, value: int(value),
-    help="Status that refuses a deleted id for logging. 409 is W&B's own; the SDK retries it for 90 s.",
+    ["410", "409"],
+    "Status that refuses a deleted id for logging. 409 is W&B's own; the SDK retries it for 90 s.",
+    to=int,
 )
 @data_option
 @global_options()
