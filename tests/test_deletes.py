@@ -647,11 +647,15 @@ RESTORED = {"undeleteRuns": {"clientMutationId": None}}
 
 def test_undelete_names_its_ids_and_compares_the_population() -> None:
     after = ids("x", "a")
-    transport = FakeTransport(ids("x"), RESTORED, after, RESTORED, RESTORED, after)
+    transport = FakeTransport(ids("x"), RESTORED, after, RESTORED, RESTORED, after, after, after)
+    waited: list[float] = []
 
-    undeletion = undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "a", "c"])
+    undeletion = undelete_runs(
+        Session(transport), ProjectPath("acme", "vision"), ["a", "b", "a", "c"], sleep=waited.append
+    )
 
     assert (undeletion.restored, undeletion.not_restored) == (["a"], ["b", "c"])
+    assert waited == [0.5, 2.5]
     named = {"entity": "acme", "project": "vision"}
     assert [sent for sent in transport.sent if sent[0] == "UndeleteRuns"] == [
         ("UndeleteRuns", {**named, "filters": f'{{"name":"{run_id}"}}'}) for run_id in ("a", "b", "c")
@@ -665,6 +669,13 @@ def test_an_undelete_that_ignores_its_filter_is_stopped_after_the_first_id() -> 
         undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
 
     assert names(transport).count("UndeleteRuns") == 1
+
+
+def test_an_undelete_waits_for_a_replica_that_lags_before_it_compares() -> None:
+    transport = FakeTransport(ids("x"), RESTORED, ids("x"), ids("x", "a", "stranger"))
+
+    with pytest.raises(PartialError, match="stranger"):
+        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a"], sleep=lambda _: None)
 
 
 def test_an_undelete_that_is_refused_half_way_says_what_is_done() -> None:
@@ -693,10 +704,10 @@ def test_a_lost_answer_to_an_undelete_is_looked_up(lost: Any) -> None:
     applied = FakeTransport(ids("x"), lost, ids("x", "a"))
     assert undelete_runs(Session(applied), path, ["a"]).restored == ["a"]
 
-    not_applied = FakeTransport(ids("x"), lost, ids("x"))
+    not_applied = FakeTransport(ids("x"), lost, ids("x"), ids("x"), ids("x"))
     with pytest.raises((ServerUnavailable, ResponseError, ResultError)):
-        undelete_runs(Session(not_applied), path, ["a"])
-    assert names(not_applied) == ["ListRunIds", "UndeleteRuns", "ListRunIds"]
+        undelete_runs(Session(not_applied), path, ["a"], sleep=lambda _: None)
+    assert names(not_applied) == ["ListRunIds", "UndeleteRuns", *["ListRunIds"] * 3]
 
 
 @pytest.mark.parametrize("flagged", [True, False])

@@ -11,6 +11,7 @@ import msgspec
 from wbgql.artifacts import Artifact, ArtifactPath, CreatedByRun, CreatedByUser, is_number
 from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
+from wbgql.deletes.sending import REREAD_AFTER_S
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, Kept, NotFound, NotVisible, ResponseError, UsageError, WbgqlError
 from wbgql.holds import HoldRegister, HoldTarget
@@ -25,7 +26,6 @@ from wbgql.session import Session
 # Source: staff in wandb/wandb#6237 and #12814 (2026-09).
 _SYSTEM_PREFIX = "wandb-"
 _LATEST = "latest"
-_REREAD_AFTER_S = (0.5, 2.5)
 
 
 class _Name(Result, frozen=True):
@@ -494,7 +494,7 @@ def _look_after(session: Session, before: FoundVersion, sleep: Callable[[float],
         NotVisible: null, and its project is not visible either: nothing can be said.
     """
     home = before.artifact_sequence.project
-    for wait_s in (*_REREAD_AFTER_S, None):
+    for wait_s in (*REREAD_AFTER_S, None):
         seen = _look_up(session, before, home)
         state = seen.artifact.state if seen.artifact else None
         if state == "DELETED":

@@ -11,7 +11,7 @@ import msgspec
 
 from wbgql.deletes.artifacts import ArtifactDeletion
 from wbgql.deletes.elsewhere import Elsewhere, search_elsewhere
-from wbgql.deletes.sending import LookUp, look_up
+from wbgql.deletes.sending import REREAD_AFTER_S, LookUp, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, ResponseError, WbgqlError
 from wbgql.gate import Gate
@@ -19,8 +19,6 @@ from wbgql.holds import HoldRegister
 from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
-
-_REREAD_AFTER_S = (0.5, 2.5)
 
 Outcome = Literal[
     "hidden",
@@ -222,7 +220,7 @@ def _absent(path: RunPath, seen: LookUp) -> Deletion:
 def _look_patiently(session: Session, path: RunPath, sleep: Callable[[float], None]) -> LookUp:
     """Look up to three times over three seconds while the run is still there."""
     after = look_up(session, path)
-    for wait_s in _REREAD_AFTER_S:
+    for wait_s in REREAD_AFTER_S:
         if after.run is None:
             break
         sleep(wait_s)

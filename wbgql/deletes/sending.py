@@ -14,6 +14,9 @@ from wbgql.runs import DecidingRun, RunNode
 from wbgql.scalars import parse_run_storage_id
 from wbgql.session import Session
 
+REREAD_AFTER_S = (0.5, 2.5)
+"""Seconds to wait before each further read of what should have changed, because replicas lag."""
+
 
 class _Name(Result, frozen=True):
     name: str

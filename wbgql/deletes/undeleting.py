@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import msgspec
 
+from wbgql.deletes.sending import REREAD_AFTER_S
 from wbgql.documents import Operation, Result
 from wbgql.errors import PartialError, RequestError, UsageError
 from wbgql.mutations import send_once
@@ -33,14 +35,21 @@ class Undeletion(msgspec.Struct, frozen=True, kw_only=True):
     not_restored: list[str]
 
 
-def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -> Undeletion:
+def undelete_runs(
+    session: Session,
+    path: ProjectPath,
+    run_ids: Iterable[str],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Undeletion:
     """Bring hidden runs of a project back, by their ids.
 
     The server's mutation takes a filter; it is always `{"name":"<id>"}`, one mutation for each id that is
     hidden, because servers are reported to ignore other filters. All run ids of the project are read before,
     after the first mutation and after the last (ceil(n / 1000) requests each): a server that ignores the
     filter brings back every hidden run, and is then sent no second one. A lost answer is not sent again: the
-    ids read afterwards tell.
+    ids read afterwards tell. They are read up to three times over three seconds until the run is among them,
+    because replicas lag.
 
     Source: a public script of 2026 reports of `moveRuns`, the mutation of the same form, that it ignored
     `{"$or": [...]}` and obeyed `{"name": "<id>"}`.
@@ -74,7 +83,7 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
         lost = lost or failure
         if number not in (0, len(hidden) - 1):
             continue
-        after = list_run_ids(session, path)
+        after = _list_patiently(session, path, run_id, sleep)
         restored = [one for one in hidden if one in after]
         others = sorted(after.keys() - before.keys() - set(hidden[: number + 1]))
         if others:
@@ -88,3 +97,16 @@ def undelete_runs(session: Session, path: ProjectPath, run_ids: Iterable[str]) -
     if lost is not None and not restored:
         raise lost
     return Undeletion(restored=restored, not_restored=[run_id for run_id in wanted if run_id not in after])
+
+
+def _list_patiently(
+    session: Session, path: ProjectPath, run_id: str, sleep: Callable[[float], None]
+) -> dict[str, str]:
+    """List the ids of a project again while one that was restored is not among them."""
+    after = list_run_ids(session, path)
+    for wait_s in REREAD_AFTER_S:
+        if run_id in after:
+            break
+        sleep(wait_s)
+        after = list_run_ids(session, path)
+    return after

@@ -177,7 +177,7 @@ class Probe:
     def _undelete(self) -> None:
         wanted = self._runs[0].run_id
         try:
-            done = undelete_runs(self._session, self._project, [wanted])
+            done = undelete_runs(self._session, self._project, [wanted], sleep=self._sleep)
             restored, others = done.restored, []
         except PartialError as error:
             restored, others = list(error.done), list(error.failed)
