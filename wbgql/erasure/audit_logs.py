@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -88,20 +89,25 @@ def read_audit(
     """Count what the log says of runs of `projects` since `start`, and compare it with what the job did.
 
     None where there is no such log, or this key may not read it (an organization admin's may). One request
-    for the whole days from `start` to `end`, streamed; on W&B's cloud one for each page of each seven days.
+    for the whole days from `start` to `end`, streamed; on W&B's cloud, and on a server that has no such log,
+    one for each page of each seven days.
 
     Raises:
         ResponseError: what comes is no audit log.
         RequestError: the server did not answer.
     """
     try:
-        if urlsplit(base_url).hostname in _CLOUD:
-            entries = _paged_entries(fetcher, f"{base_url.rstrip('/')}/audit_logs", start.date(), end.date())
-            return reconcile(entries, projects, start=start, sent=sent, hidden=hidden)
-        days = (end.date() - start.date()).days + 1
-        query = urlencode({"startDate": start.date().isoformat(), "numDays": days})
-        with fetcher.open(f"{base_url.rstrip('/')}/admin/audit_logs?{query}") as chunks:
-            return reconcile(_entries(chunks), projects, start=start, sent=sent, hidden=hidden)
+        if urlsplit(base_url).hostname not in _CLOUD:
+            days = (end.date() - start.date()).days + 1
+            query = urlencode({"startDate": start.date().isoformat(), "numDays": days})
+            # A host of its own may be the cloud's: it answers 404 here.
+            with (
+                suppress(NotFound),
+                fetcher.open(f"{base_url.rstrip('/')}/admin/audit_logs?{query}") as chunks,
+            ):
+                return reconcile(_entries(chunks), projects, start=start, sent=sent, hidden=hidden)
+        entries = _paged_entries(fetcher, f"{base_url.rstrip('/')}/audit_logs", start.date(), end.date())
+        return reconcile(entries, projects, start=start, sent=sent, hidden=hidden)
     except (NotFound, PermissionDenied):
         return None
 
