@@ -113,14 +113,22 @@ def types_of(path: FieldPath, types: Mapping[str, Iterable[str]]) -> tuple[str, 
 
 
 def mismatches(where: Expr | None, types: Mapping[str, Iterable[str]]) -> list[str]:
-    """Say which comparisons cannot hold, since the runs keep values of another type there."""
+    """Say which comparisons cannot hold, or hold on some servers only, by what the runs keep there.
+
+    Source: wandb/wandb#10900: a value that is a list is found by no filter (2025-11).
+    """
     found = []
     for condition in where.conditions() if where is not None else ():
         held = set(types_of(condition.path, types)) - {"nil"}
         operands = condition.operand if isinstance(condition.operand, tuple) else (condition.operand,)
         wanted = {_KINDS[type(operand)] for operand in operands if type(operand) in _KINDS}
+        if wanted and "list" in held and condition.refusal is None:
+            found.append(
+                f"{condition}: some runs hold a list there; whether one of its members counts depends on the"
+                " server (wandb/wandb#10900); a field with client_side=True is decided by the client"
+            )
         # A number may be NaN, which is kept as text.
-        if (
+        elif (
             held
             and wanted
             and not wanted & held
