@@ -13,12 +13,22 @@ from tests.caller import Caller
 TEST = """
 import os
 
+import pytest
+
 def test_one(wandb_server):
     assert os.environ["WANDB_BASE_URL"] == wandb_server.base_url
     import requests
     answer = requests.post(f"{wandb_server.base_url}/graphql", json={"query": "{ viewer { username } }"},
                            auth=("api", os.environ["WANDB_API_KEY"]), timeout=30)
     assert answer.json() == {"data": {"viewer": {"username": "admin"}}}
+
+@pytest.mark.wandb_server(like="saas-2026", without=["Run.storageBytes"])
+def test_like_another(wandb_server):
+    import requests
+    asked = {"query": '{ project(name: "p", entityName: "admin") { run(name: "r") { storageBytes } } }'}
+    answer = requests.post(f"{wandb_server.base_url}/graphql", json=asked,
+                           auth=("api", os.environ["WANDB_API_KEY"]), timeout=30)
+    assert "Cannot query field" in answer.text
 
 def test_without_it():
     import sys
@@ -38,14 +48,14 @@ def test_the_plugin_is_found_by_pytest_and_imports_nothing_heavy(tmp_path):
     (tmp_path / "test_it.py").write_text(TEST)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout
     light = "import wbgql.pytest_plugin, sys; sys.exit(bool({'wandb', 'graphql', 'apsw', 'uvicorn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", light], check=False).returncode == 0
 

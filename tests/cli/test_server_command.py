@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import requests
 
-from tests.caller import Caller
+from tests.caller import UPSERT, Caller
 from wbgql.server import audit_subject, start
 
 
@@ -66,6 +69,36 @@ def test_a_port_in_use_is_a_store_error(command, tmp_path: Path) -> None:
 
     assert got.code == 14
     assert port in got.err
+
+
+def test_a_switch_given_next_to_a_preset_wins(tmp_path: Path) -> None:
+    given = ["--like", "saas-2026", "--deleted-ids", "410", "--failing-reads", "0", "--port", "0"]
+    command = [sys.executable, "-m", "wbgql", "server", *given, "--data", str(tmp_path / "store")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        url = process.stdout.readline().strip()
+        lines = map(str.strip, process.stderr)
+        caller = Caller(url, next(line for line in lines if re.fullmatch("[0-9a-f]{40}", line)))
+        made = caller.upsert("p", name="r1")["bucket"]
+        caller.ask("mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }", id=made["id"])
+        again = caller.post(UPSERT, input={"entityName": "admin", "modelName": "p", "name": "r1"})
+        logs = [
+            requests.get(f"{url}{path}", auth=("api", caller.api_key), timeout=30).status_code
+            for path in ("/audit_logs", "/admin/audit_logs")
+        ]
+        process.send_signal(signal.SIGINT)
+
+    assert again.status_code == 410
+    assert logs == [200, 404]
+
+
+def test_a_misspelt_coordinate_ends_the_command_before_there_is_a_store(command, tmp_path: Path) -> None:
+    got = command("server", "--without", "Run.storageByte", "--data", str(tmp_path / "store"))
+
+    assert got.code == 2
+    assert "did you mean storageBytes?" in got.err
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("text", ["7", "d", "-1d", "7 days", "1e9d", "", "9" * 400 + "d"])

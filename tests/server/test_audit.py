@@ -134,10 +134,34 @@ def test_days_are_chosen_and_people_left_out(caller):
 
 @pytest.mark.parametrize(
     "params",
-    [{"startDate": "yesterday"}, {"numDays": "0"}, {"numDays": "x"}, {"numDays": "9" * 20}, {"limit": "3"}],
+    [
+        {"startDate": "yesterday"},
+        {"numDays": "0"},
+        {"numDays": "x"},
+        {"numDays": "9" * 20},
+        {"limit": "0"},
+        {"cursor": "x"},
+        {"top": "3"},
+    ],
 )
 def test_what_it_does_not_understand_is_refused(caller, params):
     assert read(caller, **params).status_code == 400
+
+
+def test_a_limit_makes_pages_of_it(caller):
+    project = new_project()
+    for name in ("a", "b"):
+        caller.ask(DELETE, id=caller.upsert(project, name=name)["bucket"]["id"])
+    pages, asked = [], {"limit": "1"}
+    while True:
+        pages.append(read(caller, **asked).json())
+        if pages[-1]["next_cursor"] is None:
+            break
+        asked["cursor"] = pages[-1]["next_cursor"]
+
+    whole = [json.loads(line) for line in read(caller).text.splitlines()]
+    assert [entry for page in pages for entry in page["audit_logs"]] == whole
+    assert {page["count"] for page in pages} == {1}
 
 
 def test_only_admins_may_read_it(server):

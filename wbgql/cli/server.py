@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from wbgql.cli import server_accounts
 from wbgql.cli.app import App, examples, global_options, not_empty
@@ -61,6 +62,7 @@ def _choice(
     epilog=examples(
         "wbgql server",
         "wbgql server --port 9000 --data ./store --retention 12h",
+        "wbgql server --like saas-2026 --stale-reads 4s",
         "wbgql server user add ada --data ./store",
     ),
 )
@@ -115,7 +117,7 @@ def _choice(
     "without",
     multiple=True,
     metavar="COORD",
-    help="Lack a field or argument, as Run.storageBytes or Run.config(keys:).",
+    help="Lack a type, field or argument, as Artifact, Run.storageBytes or Run.config(keys:).",
 )
 @click.option("--null", "null", multiple=True, metavar="COORD", help="Answer null for a field, as Run.user.")
 @_choice("--introspection", ["on", "off"], "Whether the schema is shown.")
@@ -125,10 +127,47 @@ def _choice(
     "Status that refuses a deleted id for logging. 409 is W&B's own; the SDK retries it for 90 s.",
     to=int,
 )
+@click.option(
+    "--failing-reads",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Answer each Nth query with HTTP 500, as passing faults are  [default: none]",
+)
+@_choice("--audit-log", ["lines", "paged"], "paged: as W&B's cloud, at /audit_logs.")
+@_choice(
+    "--bulk-filters",
+    ["obeyed", "no-or", "no-in", "ignored"],
+    "What mutations over many runs ignore: $or, $in, or their whole filter.",
+)
+@_choice(
+    "--moves",
+    ["at-once", "task"],
+    "task: runs move after the answer, and are lost if the destination is not there.",
+)
+@_choice(
+    "--fork-samples",
+    ["whole", "segments"],
+    "segments: sample what a fork shares and its own rows apart.",
+)
+@click.option(
+    "--stale-reads",
+    "stale_reads_s",
+    callback=_seconds,
+    default="0s",
+    metavar="4s",
+    help="Answer queries as the store was so long ago, as a replica that lags  [default: at once]",
+)
+@_choice("--lists", ["compared", "opaque"], "opaque: no filter finds a list in config or summary.")
+@click.option(
+    "--like",
+    type=click.Choice(["saas-2026"]),
+    help="Set the switches that public sources report of a W&B server. Those given here win.",
+)
 @data_option
 @global_options()
 @click.pass_context
-def server_group(ctx: click.Context, /, port: int | None, **given: Any) -> None:
+def server_group(ctx: click.Context, /, port: int | None, like: str | None, **given: Any) -> None:
     """Run a local server that the wandb SDK and this command take for W&B, until Ctrl-C.
 
     The URL goes to stdout once requests are answered. A key is always required: on the first start a user
@@ -145,7 +184,14 @@ def server_group(ctx: click.Context, /, port: int | None, **given: Any) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from wbgql.server import DEFAULT_PORT, ServerSettings
+    from wbgql.server.likeness import preset
 
+    likeness = {
+        name: value
+        for name, value in preset(like).items()
+        if ctx.get_parameter_source(name) is ParameterSource.DEFAULT
+    }
+    given |= likeness
     settings = ServerSettings(data=data_dir(), port=DEFAULT_PORT if port is None else port, **given)
     _serve(ctx.find_object(App) or App(), settings)
 

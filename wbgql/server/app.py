@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -25,7 +26,6 @@ from wbgql.errors import (
     NotFound,
     PermissionDenied,
     RequestError,
-    UsageError,
     WbgqlError,
 )
 from wbgql.resources import schema_file
@@ -37,6 +37,7 @@ from wbgql.server import (
     bodies,
     files,
     filestream,
+    moves,
     pages,
     projects,
     resolvers_artifacts,
@@ -54,8 +55,9 @@ from wbgql.server.access_log import public_path
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
+from wbgql.server.failing import Faults
 from wbgql.server.graphql import Answer, Api
-from wbgql.server.settings import ON
+from wbgql.server.likeness import ON
 from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import Row, frozen
 from wbgql.server.work import Work
@@ -141,7 +143,7 @@ def make_app(backend: Backend, lifespan: Callable[[Starlette], Any] | None = Non
         ),
         Route("/storage/{token}/{name:path}", server.upload, methods=["PUT"]),
         Route("/storage/{token}/{name:path}", server.download, methods=["GET"]),
-        Route("/admin/audit_logs", server.audit_logs, methods=["GET"]),
+        Route(audit.PATHS[settings.audit_log], server.audit_logs, methods=["GET"]),
         Route("/~/deleted/{entity}/{project}", server.deleted_runs, methods=["GET"]),
         Route("/healthz", server.health, methods=["GET"]),
         *pages.make_routes(backend, authenticate, _content, server.perform),
@@ -163,6 +165,7 @@ class Server:
     def __init__(self, backend: Backend, api: Api) -> None:
         self.backend = backend
         self.api = api
+        self._faults = Faults(backend.settings.failing_reads)
 
         # Quicker there and back than through anyio, by a tenth of what a small request takes.
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
@@ -266,9 +269,15 @@ class Server:
     def _graphql(self, request: Request, viewer: Viewer, body: bytes) -> Answer:
         with self.context(request, viewer) as context:
             given = bodies.decode(_graphql_decoder, body, "a GraphQL request")
+            moves.finish_due(self.backend)
             runs.mark_silent(context)
-            with contextlib.nullcontext() if self.api.is_mutation(given.query) else frozen(context.db):
-                return self.api.execute(context, given.query, given.variables or {}, given.operationName)
+            variables = given.variables or {}
+            if self.api.is_mutation(given.query):
+                return self.api.execute(context, given.query, variables, given.operationName)
+            if fault := self._faults.next():
+                return Answer(500, {"errors": [{"message": fault}]})
+            with self.backend.replica.reading(context.db) as db, frozen(db):
+                return self.api.execute(replace(context, db=db), given.query, variables, given.operationName)
 
     @contextlib.contextmanager
     def context(self, request: Request, viewer: Viewer) -> Iterator[Context]:
@@ -321,20 +330,17 @@ class Server:
 
     async def audit_logs(self, request: Request) -> Response:
         viewer = self.viewer(request)
-        entries = await self.perform(request, viewer, self._audit_logs, request, viewer)
-        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        found = await self.perform(request, viewer, self._audit_logs, request, viewer)
+        if isinstance(found, dict):
+            return _json(found)
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in found)
         return Response(lines, media_type="application/x-ndjson")
 
-    def _audit_logs(self, request: Request, viewer: Viewer) -> list[Row]:
+    def _audit_logs(self, request: Request, viewer: Viewer) -> list[Row] | Row:
         with self.context(request, viewer) as context:
             if not context.viewer.admin:
                 raise PermissionDenied("permission denied: the audit log is for admins", status=403)
-            given = request.query_params
-            if not set(given) <= {"startDate", "numDays", "anonymize"}:
-                raise UsageError("this server's audit log knows startDate, numDays and anonymize")
-            today = self.backend.clock().date()
-            start, end = audit.read_days(given.get("startDate"), given.get("numDays"), today)
-            return audit.wandb_entries(context.db, start, end, anonymize=given.get("anonymize") == "true")
+            return audit.answer(context, dict(request.query_params))
 
     async def deleted_runs(self, request: Request) -> Response:
         viewer = self.viewer(request)

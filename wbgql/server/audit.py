@@ -7,6 +7,7 @@ is one row for each mutation received, as W&B's audit log has it, without a fiel
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,6 +18,8 @@ from wbgql.scalars import parse_run_storage_id
 from wbgql.server import projects
 from wbgql.server.audit_actions import NOTED, only_adds
 from wbgql.server.backend import Context
+from wbgql.server.connections import MAX_PAGE, offset_after, to_cursor
+from wbgql.server.likeness import LINES, PAGED
 from wbgql.server.projects import id_parts, make_id, parse_id
 from wbgql.server.statuses import status_of
 from wbgql.server.store import Connection, Row, Store, row, rows
@@ -188,8 +191,10 @@ def list_requests(store: Store) -> list[Row]:
     return [one | {"action": NOTED[one["mutation"]]} for one in found]
 
 
-def read_days(text: str | None, num_days: str | None, today: date) -> tuple[date, date]:
-    """The first day and the day after the last, of `startDate` and `numDays`; by default today alone.
+def read_days(
+    text: str | None, num_days: str | None, today: date, *, end: str | None = None
+) -> tuple[date, date]:
+    """The first day and the day after the last, of `startDate` and `numDays` or `endDate`; else today alone.
 
     Raises:
         UsageError: not a date, or not a number of days.
@@ -197,18 +202,62 @@ def read_days(text: str | None, num_days: str | None, today: date) -> tuple[date
     try:
         days = int(num_days or 1)
         start = date.fromisoformat(text) if text else today - timedelta(days=days - 1)
-        end = start + timedelta(days=days)
+        after = date.fromisoformat(end) + timedelta(days=1) if end else start + timedelta(days=days)
     except (ValueError, OverflowError) as error:
         raise _not_days(text, num_days) from error
-    if days < 1:
+    if after <= start:
         raise _not_days(text, num_days)
-    return start, end
+    return start, after
 
 
 def _not_days(text: str | None, num_days: str | None) -> UsageError:
     return UsageError(
         f"not days: startDate={text!r} numDays={num_days!r}, write a date such as 2026-01-31 and a number"
     )
+
+
+PATHS = {LINES: "/admin/audit_logs", PAGED: "/audit_logs"}
+"""Where the log is, by its form.
+
+Source: W&B docs, audit logging: self-managed and dedicated servers, and the multi-tenant cloud (2026-11).
+"""
+_PARAMETERS = {"startDate", "endDate", "numDays", "anonymize", "limit", "cursor"}
+_MAX_CLOUD_DAYS = 7
+_PAGE = 100
+"""Entries of a page without a `limit`; W&B's number is not public."""
+
+
+def answer(context: Context, given: dict[str, str]) -> list[Row] | Row:
+    """The entries that a request asks for: all of them, or a page with its cursor.
+
+    A page comes from a server whose log is paged, and from any where `limit`, `cursor` or `endDate` is given.
+
+    Raises:
+        UsageError: a parameter that no server knows, or that is no day, number or cursor.
+    """
+    if not given.keys() <= _PARAMETERS:
+        raise UsageError(f"the audit log knows {', '.join(sorted(_PARAMETERS))}")
+    is_cloud = context.backend.settings.audit_log == PAGED
+    today = context.backend.clock().date()
+    start, end = read_days(given.get("startDate"), given.get("numDays"), today, end=given.get("endDate"))
+    if is_cloud and (end - start).days > _MAX_CLOUD_DAYS:
+        raise UsageError(f"{(end - start).days} days, the audit log gives up to {_MAX_CLOUD_DAYS} at a time")
+    entries = wandb_entries(context.db, start, end, anonymize=given.get("anonymize") == "true")
+    if not is_cloud and not given.keys() & {"limit", "cursor", "endDate"}:
+        return entries
+    limit = given.get("limit", str(_PAGE))
+    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_PAGE:
+        raise UsageError(f"limit is {limit!r}, give 1 to {MAX_PAGE}")
+    offset = offset_after(given.get("cursor"))
+    page = entries[offset : offset + int(limit)]
+    behind = offset + len(page)
+    return {
+        "audit_logs": page,
+        "range_start_time": _midnight(start),
+        "range_end_time": _midnight(end),
+        "count": len(page),
+        "next_cursor": to_cursor(behind - 1) if behind < len(entries) else None,
+    }
 
 
 def wandb_entries(db: Connection, start: date, end: date, *, anonymize: bool) -> list[Row]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,6 +14,7 @@ from wbgql.server import accounts
 from wbgql.server.accounts import Viewer
 from wbgql.server.blobs import Blobs
 from wbgql.server.clocks import StoreClock
+from wbgql.server.replica import Replica
 from wbgql.server.settings import FULL, ServerSettings
 from wbgql.server.signing import Signer
 from wbgql.server.store import Connection, Row, Store, row, rows
@@ -22,6 +25,15 @@ from wbgql.server.where import IndexPath, register_functions
 def make_subject(secret: bytes, project_pk: int, run: str) -> bytes:
     """The keyed hash that stands for a run in tombstones and the audit log."""
     return hmac.digest(secret, f"{project_pk}/{run}".encode(), "sha256")
+
+
+@dataclass
+class PendingMove:
+    """A move that was accepted and is not done yet. `due`: when it is, by the monotonic clock."""
+
+    task: str
+    due: float
+    do: Callable[[], None]
 
 
 class Backend:
@@ -44,6 +56,9 @@ class Backend:
             download_ttl_s=settings.download_url_ttl_s,
         )
         self.started_at = self.now()
+        self.replica = Replica(self.store, settings.stale_reads_s)
+        self.moves: list[PendingMove] = []
+        self.moving = threading.Lock()
         self.path_uses: dict[tuple[IndexPath, ...], int] = {}
 
     def now(self) -> str:
@@ -59,6 +74,7 @@ class Backend:
 
     def close(self) -> None:
         """Close the store."""
+        self.replica.close()
         self.store.close()
 
 

@@ -19,7 +19,6 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
-    build_schema,
     execute_sync,
     parse,
     specified_rules,
@@ -28,7 +27,6 @@ from graphql import (
 
 from wbgql.errors import (
     AuthenticationError,
-    DocumentError,
     NotFound,
     PermissionDenied,
     RequestError,
@@ -39,7 +37,7 @@ from wbgql.server import work
 from wbgql.server.backend import Context
 from wbgql.server.document_cost import check_cost
 from wbgql.server.input_scalars import restrict_scalars
-from wbgql.server.lacking import answer_null, take_out
+from wbgql.server.lacking import answer_null, read_schema, take_out
 from wbgql.server.registry import Resolvers, bind
 from wbgql.server.statuses import public_message, status_of
 from wbgql.server.store import STORE_FAILURES
@@ -96,10 +94,7 @@ class Api:
         null: Iterable[str] = (),
         introspection: bool = True,
     ) -> None:
-        try:
-            self.schema: GraphQLSchema = build_schema(sdl.read_text(encoding="utf-8"))
-        except (GraphQLError, TypeError) as error:
-            raise DocumentError(str(error), file=str(sdl)) from error
+        self.schema: GraphQLSchema = read_schema(sdl)
         restrict_scalars(self.schema)
         bind(self.schema, resolvers)
         guard(self.schema)

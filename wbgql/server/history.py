@@ -72,17 +72,25 @@ def pick(items: list[Any], samples: int) -> list[Any]:
     return [items[round(i * last / (samples - 1))] for i in range(samples)]
 
 
-def sample(db: Connection, pk: int, spec: dict[str, Any]) -> list[dict[str, Any]]:
+def sample(
+    db: Connection, pk: int, spec: dict[str, Any], *, branch: int | None = None
+) -> list[dict[str, Any]]:
     """Rows for one `sampledHistory` spec: those that hold all keys, cut to them, at most `samples`.
 
     `minStep` and `maxStep` are both inclusive here (wandb SDK 0.31.0 `core/internal/runhistoryreader`,
-    2026-11). Non-finite numbers become strings, since these rows are plain JSON.
+    2026-11). Non-finite numbers become strings, since these rows are plain JSON. With `branch`, the last step
+    that a fork shares, the rows up to it and those behind it are sampled apart: at most twice `samples`.
     """
     keys = list(dict.fromkeys(spec.get("keys") or ()))
     max_step = spec.get("maxStep")
     found = texts(db, pk, spec.get("minStep"), None if max_step is None else int(max_step) + 1)
     complete = [row for row in map(lines.parse_row, found) if _has_all(row, keys)]
-    picked = pick(complete, int(spec.get("samples") or DEFAULT_SAMPLES))
+    samples = int(spec.get("samples") or DEFAULT_SAMPLES)
+    if branch is None:
+        picked = pick(complete, samples)
+    else:
+        shared = [row for row in complete if (lines.step_in(row) or 0) <= branch]
+        picked = pick(shared, samples) + pick(complete[len(shared) :], samples)
     return [to_safe_json(row if not keys else {key: dig(row, key)[1] for key in keys}) for row in picked]
 
 

@@ -12,6 +12,7 @@ from wbgql.server import (
     accounts,
     artifacts_deletion,
     artifacts_protection,
+    bulk_filters,
     moves,
     projects,
     retention,
@@ -20,8 +21,8 @@ from wbgql.server import (
 )
 from wbgql.server.artifacts_logging import find_or_create_type
 from wbgql.server.backend import Context
+from wbgql.server.likeness import ALL
 from wbgql.server.registry import Info, Resolvers
-from wbgql.server.settings import ALL
 from wbgql.server.store import Connection, Row
 
 resolvers = Resolvers()
@@ -59,7 +60,7 @@ def delete_runs(context: Context, given: Row) -> Row:
         raise UsageError('deleteRuns needs a filter: "{}" is the one that matches every run')
     project = _writable(context, given["entityName"], given["projectName"])
     with context.store.write() as db:
-        found = run_pages.matching(db, project, given["filters"])
+        found = bulk_filters.matching(context, db, project, given["filters"])
         retention.hide(context, db, project, found, artifacts=bool(given.get("deleteArtifacts")))
     return {"errors": None}
 
@@ -70,7 +71,7 @@ def undelete_runs(context: Context, given: Row) -> Row:
     project = _writable(context, given["entityName"], given["projectName"])
     every = context.backend.settings.undelete == ALL
     with context.store.write() as db:
-        found = run_pages.matching(db, project, None if every else given["filters"], deleted=True)
+        found = bulk_filters.matching(context, db, project, None if every else given["filters"], deleted=True)
         retention.restore(context, db, project, found)
     return {}
 
@@ -82,8 +83,8 @@ def move_runs(context: Context, given: Row) -> Row:
 
 
 @resolvers.field("Query", "task")
-def task(_root: Any, _info: Info, id: str) -> Row | None:
-    return moves.find_task(id)
+def task(_root: Any, info: Info, id: str) -> Row | None:
+    return moves.find_task(info.context.backend, id)
 
 
 @mutation("deleteSweep")
@@ -98,17 +99,17 @@ def modify_runs(context: Context, given: Row) -> Row:
     """Add and remove tags. `ids` may be storage ids or run ids; it is not known which W&B takes."""
     project = _writable(context, given.get("entityName"), given.get("projectName"))
     with context.store.write() as db:
-        found = _chosen(db, project, given)
+        found = _chosen(context, db, project, given)
         for run in found:
             _change_tags(context, db, run["pk"], given.get("addTags") or [], given.get("removeTags") or [])
     changed = [runs.find_run(context, project, run["name"]) for run in found]
     return {"runs": changed, "runsSQL": changed}
 
 
-def _chosen(db: Connection, project: Row, given: Row) -> list[Row]:
+def _chosen(context: Context, db: Connection, project: Row, given: Row) -> list[Row]:
     if given.get("ids") is None and given.get("filters") is None:
         raise UsageError("modifyRuns needs ids or filters")
-    found = run_pages.matching(db, project, given.get("filters"))
+    found = bulk_filters.matching(context, db, project, given.get("filters"))
     if given.get("ids") is None:
         return found
     names = {(parse_run_storage_id(one) or (None, None, one))[2] for one in given["ids"] if one is not None}
@@ -217,7 +218,7 @@ def delete_model(context: Context, given: Row) -> Row:
     project = projects.find_project_by_id(context, given["id"])
     with context.store.write() as db:
         projects.require_owner(context, db, project)
-        retention.hide(context, db, project, run_pages.matching(db, project, None))
+        retention.hide(context, db, project, run_pages.matching(context, db, project, None))
         artifacts_deletion.hide_project(context, db, project)
         db.execute("UPDATE projects SET deleted_at = ? WHERE id = ?", (context.backend.now(), project["pk"]))
     return {"success": True}

@@ -8,10 +8,10 @@ from typing import Any
 from wbgql.server import artifacts_protection, projects
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection
+from wbgql.server.likeness import ON
 from wbgql.server.projects import make_id
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.run_pages import parse_filters
-from wbgql.server.settings import ON
 from wbgql.server.store import Row, row, rows
 
 FEATURES = (

@@ -10,6 +10,7 @@ from wbgql.errors import UsageError
 from wbgql.scalars import parse_json
 from wbgql.server import (
     console,
+    forks,
     history,
     lines,
     project_fields,
@@ -21,6 +22,7 @@ from wbgql.server import (
 )
 from wbgql.server.backend import Context
 from wbgql.server.connections import offset_after, page_size, slice_connection, to_connection, to_page_info
+from wbgql.server.likeness import SEGMENTS
 from wbgql.server.registry import Info, Resolvers
 from wbgql.server.resolvers_roots import entity_node
 from wbgql.server.run_pages import Projection, RunPage
@@ -223,7 +225,13 @@ def run_history(
 
 @field("Run", "sampledHistory")
 def run_sampled_history(run: Row, info: Info, specs: list[str], **_: Any) -> list[Any]:
-    return [history.sample(info.context.db, run["pk"], _spec(text)) for text in specs]
+    context = info.context
+    branch = None
+    if context.backend.settings.fork_samples == SEGMENTS:
+        config = parse_json(run_texts.find_text(context, run, "config") or "{}")
+        point = forks.branch_point(config, run["name"])
+        branch = None if point is None else point.step
+    return [history.sample(context.db, run["pk"], _spec(text), branch=branch) for text in specs]
 
 
 MAX_NUMBER = 2**63 - 1

@@ -12,6 +12,7 @@ from wbgql.scalars import is_encodable, make_run_storage_id, parse_json
 from wbgql.server import run_indexes, work
 from wbgql.server.backend import Context
 from wbgql.server.connections import to_cursors
+from wbgql.server.likeness import OPAQUE
 from wbgql.server.runs import NODE_KEYS, NODE_NAMES, node_sql, to_node
 from wbgql.server.store import Connection, Row, rows
 from wbgql.server.where import IndexPath, RunFields, Where, compile_order, compile_where
@@ -220,9 +221,11 @@ def _conditions(filter_: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {key: value}
 
 
-def matching(db: Connection, project: Row, filters: str | None, *, deleted: bool = False) -> list[Row]:
+def matching(
+    context: Context, db: Connection, project: Row, filters: str | None, *, deleted: bool = False
+) -> list[Row]:
     """`pk`, `name` and `userPk` of the runs that match; `deleted` looks only among the deleted."""
-    compiled = compile_where(parse_filters(filters), RunFields(project["pk"]))
+    compiled = compile_where(parse_filters(filters), _run_fields(context, project))
     gone = "IS NOT NULL" if deleted else "IS NULL"
     return rows(
         db,
@@ -259,10 +262,14 @@ def _fields(context: Context, project: Row, filter_: Any) -> RunFields:
     A key could hold arrays, or lead through them, and no index has their elements: where there are none, a
     condition is one on a single value.
     """
-    fields = RunFields(project["pk"])
+    fields = _run_fields(context, project)
     paths = compile_where(filter_, fields).index_paths
     run_indexes.note_paths(context, paths)
     return replace(fields, arrayless=run_indexes.find_arrayless(context.db, project["pk"], paths))
+
+
+def _run_fields(context: Context, project: Row) -> RunFields:
+    return RunFields(project["pk"], opaque_lists=context.backend.settings.lists == OPAQUE)
 
 
 def parse_filters(text: str | None) -> Any:

@@ -31,6 +31,8 @@ from wbgql.server import accounts, clocks, retention
 from wbgql.server.access_log import AccessLog
 from wbgql.server.app import make_app
 from wbgql.server.backend import Backend
+from wbgql.server.lacking import check_schema
+from wbgql.server.likeness import preset
 from wbgql.server.prefix import PathPrefix
 from wbgql.server.settings import ServerSettings
 from wbgql.server.store import Store
@@ -62,8 +64,10 @@ def serve(
     of the user that is made if the store has none: the key is stored hashed and never shown again.
 
     Raises:
+        ConfigError: `without` or `null` names what the schema does not have; no store was opened.
         StoreError: the port is in use, another server has the store, or the store cannot be opened.
     """
+    check_schema(settings)
     with alone(settings.data), _bind(settings) as listener:
         backend = Backend(settings)
         try:
@@ -254,21 +258,29 @@ class RunningServer:
 
 
 def start(
-    data: Path, *, port: int = 0, username: str = "admin", api_key: str | None = None, **settings: Any
+    data: Path,
+    *,
+    port: int = 0,
+    username: str = "admin",
+    api_key: str | None = None,
+    like: str | None = None,
+    **settings: Any,
 ) -> RunningServer:
     """Start a server in a child process and return once it answers.
 
     An admin `username` is added, or gets one more key. `settings` are further fields of
-    `ServerSettings`, such as `retention_s`. The child ends with this process.
+    `ServerSettings`, such as `retention_s`; they win over what the preset `like` sets (`likeness.PRESETS`).
+    The child ends with this process.
 
     Raises:
         StoreError: as `serve`, or the child did not come up.
-        ConfigError: no such setting, or the key is too short.
+        ConfigError: no such setting or preset, the schema has no such coordinate, or the key is too short.
     """
     try:
-        wanted = ServerSettings(data=data, port=port, **settings)
+        wanted = ServerSettings(data=data, port=port, **{**preset(like), **settings})
     except TypeError as error:
         raise ConfigError(f"no such setting of a server: {error}") from error
+    check_schema(wanted)
     store = Store(data)
     try:
         key = accounts.add_user(store, username, api_key, admin=True)

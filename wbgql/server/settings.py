@@ -9,16 +9,10 @@ from pathlib import Path
 import platformdirs
 
 from wbgql.errors import ConfigError
+from wbgql.server.likeness import OFF, ON, SWITCHES, Likeness
 
 DEFAULT_PORT = 8899
 WEEK_S = 7 * 86400
-
-FILTERED, ALL = "filtered", "all"
-UNDELETES = (FILTERED, ALL)
-"""`filtered`: those that match. `all`: every deleted run of the project, whatever the filter says."""
-
-ON, OFF = "on", "off"
-SWITCHES = (ON, OFF)
 
 NORMAL, FULL = "normal", "full"
 SYNCS = (NORMAL, FULL)
@@ -49,8 +43,8 @@ class Periods:
 
 
 @dataclass(frozen=True)
-class ServerSettings:
-    """A server's address, its store and its times. Times are in seconds.
+class ServerSettings(Likeness):
+    """A server's address, its store, its times, and what it is like. Times are in seconds.
 
     Raises:
         ConfigError: a word that a setting does not know, or not a path prefix.
@@ -79,8 +73,6 @@ class ServerSettings:
     """One uploaded content may be this large; a larger one is refused with 413."""
     first_user: str = "admin"
     """Name of the user made when a store has none."""
-    undelete: str = FILTERED
-    """What `undeleteRuns` brings back; one of `UNDELETES`. W&B's own page is known to bring back all."""
     artifact_gc: str = ON
     """Whether a purge removes deleted artifacts; a stock self-managed W&B does not (W&B docs, 2026-11)."""
     artifact_retention_s: float | None = None
@@ -95,18 +87,6 @@ class ServerSettings:
     On, as upstream's tests of the saved `git diff` take a new account to be (wandb/wandb
     `tests/system_tests/test_core/test_git.py`, 2026-05); the teams of W&B's cloud begin with it off.
     """
-    without: tuple[str, ...] = ()
-    """`Type.field` or `Type.field(argument:)`: the server answers as one whose schema lacks them."""
-    null: tuple[str, ...] = ()
-    """Each `Type.field` here is answered null, which its type in the schema must allow."""
-    introspection: str = ON
-    """Off: the schema is not shown, as on servers that forbid introspection."""
-    deleted_ids: int = 410
-    """The status that refuses a deleted id for new logging: 410 ends the SDK's attempt, 409 is W&B's own.
-
-    The SDK retries a 409 until `init_timeout`, about 90 s.
-    Source: wandb/wandb issues 4948, 4897, 10669 (2026-11).
-    """
     access_log: Path | None = None
     """A file that gets one JSON line for each request; see `access_log.Entry`."""
 
@@ -119,15 +99,12 @@ class ServerSettings:
         )
 
     def __post_init__(self) -> None:
-        _check("undelete", self.undelete, UNDELETES)
+        super().__post_init__()
         _check("artifact_gc", self.artifact_gc, SWITCHES)
         _check("sync", self.sync, SYNCS)
         _check("code_saving", self.code_saving, SWITCHES)
         if not _PREFIX.fullmatch(self.path_prefix):
             raise ConfigError(f"path_prefix is {self.path_prefix!r}, write it like /wandb")
-        _check("introspection", self.introspection, SWITCHES)
-        if self.deleted_ids not in (409, 410):
-            raise ConfigError(f"deleted_ids is {self.deleted_ids!r}, choose 409 or 410")
         _check("system_artifacts", self.system_artifacts, SYSTEM_ARTIFACTS)
 
 

@@ -66,19 +66,24 @@ class Store:
         """How many keys and sessions were deleted when the store opened, because a reset was under way."""
         with store_errors(self.file):
             make_private(data)
-            self._writer = self._connect()
+            self._writer = self.connect()
             self._create()
             self.file.chmod(0o600)
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
+        """Open one more connection; it stays open until the store is closed."""
         connection = apsw.Connection(os.fspath(self.file))
         # Without fetching, apsw would stop at the first pragma that returns a row.
         connection.execute(self._pragmas).fetchall()
+        self.add_functions(connection)
+        self._open.append(connection)
+        return connection
+
+    def add_functions(self, connection: Connection) -> None:
+        """Add the SQL functions that queries over the store need."""
         connection.create_scalar_function("keyed_hash", self._keyed_hash, 1, deterministic=True)
         for prepare in self._prepare:
             prepare(connection)
-        self._open.append(connection)
-        return connection
 
     def _create(self) -> None:
         if self._version() == 0:
@@ -127,9 +132,9 @@ class Store:
             try:
                 connection = self._idle.get_nowait()
             except queue.Empty:
-                connection = self._connect()
+                connection = self.connect()
             try:
-                with _interruptible(connection):
+                with interruptible(connection):
                     yield connection
             finally:
                 self._take_back(connection)
@@ -148,7 +153,7 @@ class Store:
         doing = work.current()
         if doing is not None:
             doing.writes = True
-        with self._lock, store_errors(self.file), _interruptible(self._writer):
+        with self._lock, store_errors(self.file), interruptible(self._writer):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -227,7 +232,8 @@ def _holds_a_store_alone(data: Path) -> bool:
     return (data / "wbgql.sqlite").exists() or not any(data.iterdir())
 
 
-def _interruptible(connection: Connection) -> AbstractContextManager[None]:
+def interruptible(connection: Connection) -> AbstractContextManager[None]:
+    """Let the work of this thread be stopped while it waits for `connection`."""
     doing = work.current()
     return nullcontext() if doing is None else doing.using(connection)
 

@@ -24,7 +24,7 @@ from wbgql.server.artifacts_logging import (
 from wbgql.server.artifacts_manifests import dump_manifest
 from wbgql.server.backend import Context
 from wbgql.server.blobs import Blob
-from wbgql.server.settings import OFF
+from wbgql.server.likeness import OFF
 from wbgql.server.store import Row
 
 HISTORY_TYPE = "wandb-history"

@@ -41,7 +41,8 @@ class JsonField:
     `root_array`: the JSON itself may be an array, so that a first part may walk through it.
     `project_id`: set where the rows of one project alone are asked for. `arrayless`: beginnings of the path,
     or all of it, at which none of the rows asked for has an array. `table`: whose column it is, if an index
-    may stand in for its rows.
+    may stand in for its rows. `opaque_lists`: a list on the way or at the end matches nothing but a question
+    whether it is there.
     """
 
     source: str
@@ -51,6 +52,7 @@ class JsonField:
     project_id: int | None = None
     arrayless: frozenset[tuple[str, ...]] = frozenset()
     table: str | None = None
+    opaque_lists: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ class RunFields:
 
     With `project_id` a `<` on a metric becomes one index range instead of two. `arrayless`: places at
     which no run of the project has an array; a condition there or below is then one on a single value.
+    `opaque_lists`: as for `JsonField`, in config and summary.
 
     Source: wandb SDK 0.31.0 `apis/public/api.py`, docstring of `Api.runs`; `summary.x` is an
     "invalid column" and `id` matches nothing: GitHub issues wandb/wandb#945, #5122 (2026-08).
@@ -238,6 +241,7 @@ class RunFields:
     project_id: int | None = None
     tie_break: str = "runs.id"
     arrayless: frozenset[IndexPath] = frozenset()
+    opaque_lists: bool = False
 
     def resolve(self, key: str) -> Field:
         head, *rest = split_key(key)
@@ -270,6 +274,7 @@ class RunFields:
             project_id=self.project_id,
             arrayless=arrayless,
             table="runs" if rest else None,
+            opaque_lists=self.opaque_lists,
         )
 
 

@@ -89,6 +89,8 @@ class JsonTarget:
     wish: Callable[[IndexPath], None]
 
     def ask(self, condition: Condition, *, positive: bool) -> Sql:
+        if self.field.opaque_lists:
+            condition = condition.without_lists()
         unknown = self.nulls == "sql" and not condition.certain
         arrays = self._arrays_on_the_way()
         if (arrays and condition.nested) or not has_path(self.field.parts):
@@ -105,6 +107,8 @@ class JsonTarget:
 
     def _prefixes(self) -> list[tuple[str, ...]]:
         parts = self.field.parts
+        if self.field.opaque_lists:
+            return []
         start = 0 if self.field.root_array else 1
         prefixes = (parts[:length] for length in range(start, len(parts)))
         return [prefix for prefix in prefixes if prefix not in self.field.arrayless]

@@ -11,7 +11,7 @@ import math
 import operator as op
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import re2
@@ -108,6 +108,13 @@ class Condition:
     guard: Callable[[str], Sql] | None = None
     guards_arrays: bool = False
     ceiling: tuple[str, float] | None = None
+
+    def without_lists(self) -> Condition:
+        """The same for a server that looks into no list: one matches only if it is asked for any value."""
+        if self.tests.keys() >= set(JSON_TYPES):
+            return self
+        scalars = {type_: test for type_, test in self.tests.items() if type_ != "array"}
+        return replace(self, tests=scalars, spreads=False)
 
 
 def holds(condition: Condition, node: Node, alias: str, *, null: Sql | None = None) -> Sql:
