@@ -13,8 +13,11 @@ from graphql import GraphQLObjectType, GraphQLSchema, build_schema, introspectio
 from tests.cli.conftest import Command
 from tests.cli.real_command import RealCommand
 from tests.fakes import data_reply, error_reply
+from wbgql.cli.command_operations import COMMAND_OPERATIONS
+from wbgql.client import OPERATIONS
 from wbgql.documents import Prepared, load_documents
-from wbgql.live_schema import check_live
+from wbgql.erasure.operations import OPERATIONS as ERASURE_OPERATIONS
+from wbgql.live_schema import Finding, check_live
 from wbgql.resources import schema_file
 from wbgql.server import RunningServer
 from wbgql.session import Session
@@ -42,6 +45,21 @@ class ForeignServer:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def changed(old: str, new: str) -> GraphQLSchema:
+    """The SDL with one place changed."""
+    text = schema_file().read_text(encoding="utf-8")
+    assert old in text
+    return build_schema(text.replace(old, new), assume_valid=True)
+
+
+def finding(schema: GraphQLSchema, operation: str) -> Finding:
+    """What a server with this schema, which it shows, means for one operation."""
+    found = check_live(
+        Session(ForeignServer(schema, introspects=True)), DOCUMENTS, (*OPERATIONS, *ERASURE_OPERATIONS)
+    )
+    return next(each for each in found.findings if each.operation == operation)
 
 
 def lacking(type_: str = "Run", *fields: str) -> GraphQLSchema:
@@ -144,12 +162,70 @@ def test_every_operation_works_on_the_local_server(local_server: RunningServer, 
     assert len(record["operations"]) == len(DOCUMENTS.names)
 
 
-def test_an_operation_that_does_not_work_is_named_and_exits_with_1(tmp_path: Path) -> None:
-    server = ForeignServer(lacking("Run", "tags"), introspects=True)
+def test_what_does_not_work_is_named_by_operation_and_command_and_exits_with_16(tmp_path: Path) -> None:
+    server = ForeignServer(lacking("Run", "tags", "storageBytes"), introspects=True)
 
     outcome = Command(tmp_path, server=server)("schema", "check", "--live", "--format", "table")
 
-    assert outcome.code == 1
+    rows = {name.rstrip(): text for name, text in (line.split("  ", 1) for line in outcome.out.splitlines())}
+    assert outcome.code == 16
     assert "ListRuns" in outcome.err
-    assert "does not work" in outcome.out
-    assert "Cannot query field 'tags' on type 'Run'" in outcome.out.replace("\n", " ")
+    assert "does not work: Cannot query field 'tags' on type 'Run'." in rows["ListRuns"]
+    assert rows["ListRunBytes"].strip() == "works without Run.storageBytes"
+    assert rows["wbgql whoami"].strip() == "works"
+    assert (
+        rows["wbgql storage"].strip().startswith("works in part; without Run.storageBytes; does not work: ")
+    )
+    assert "ListRuns" in rows["wbgql runs export"]
+    assert {f"wbgql {words}" for words in COMMAND_OPERATIONS} | set(DOCUMENTS.names) <= rows.keys()
+
+
+def test_what_could_not_be_checked_exits_with_10(tmp_path: Path) -> None:
+    server = ForeignServer(lacking(), introspects=False)
+
+    outcome = Command(tmp_path, server=server)("schema", "check", "--live", "--json")
+
+    record = msgspec.json.decode(outcome.out)
+    by_command = {each["command"]: each for each in record["commands"]}
+    assert outcome.code == 10
+    assert "DeleteRun" in outcome.err
+    assert by_command["whoami"]["outcome"] == "works"
+    assert by_command["runs tag"]["not_checked"] == ["UpsertRun"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "operation", "says"),
+    [
+        ("  tags: [String!]\n", "  tags: String\n", "ListRuns", "tags is a String, not list"),
+        ("  displayName: String\n", "  displayName: Int64\n", "ListRuns", "displayName is a Int64, not str"),
+        ("  username: String\n", "  username: [String]\n", "GetViewer", "username is a list, not str"),
+    ],
+)
+def test_a_field_of_another_type_does_not_work(old: str, new: str, operation: str, says: str) -> None:
+    found = finding(changed(old, new), operation)
+
+    assert found.outcome == "does not work"
+    assert any(says in reason for reason in found.reasons), found.reasons
+
+
+def test_a_field_that_may_be_null_works_unless_it_is() -> None:
+    found = finding(changed("  hasNextPage: Boolean!\n", "  hasNextPage: Boolean\n"), "ListProjects")
+
+    assert (found.outcome, found.unless) == (
+        "works",
+        ("data.projects.pageInfo.hasNextPage may be null, so its type must allow None",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "operation", "says"),
+    [
+        ("input DeleteRunInput {\n", "input DeleteRunInput {\n  why: String!\n", "DeleteRun", "why"),
+        ("  deleteArtifacts: Boolean", "  alsoArtifacts: Boolean", "DeleteRun", "deleteArtifacts"),
+    ],
+)
+def test_an_input_of_another_form_does_not_work(old: str, new: str, operation: str, says: str) -> None:
+    found = finding(changed(old, new), operation)
+
+    assert found.outcome == "does not work"
+    assert any(says in reason for reason in found.reasons), found.reasons

@@ -1,4 +1,4 @@
-"""What of the packaged operations a server's own schema can answer. Queries only; nothing is written.
+"""What of the packaged operations a server's own schema can answer. Sends queries only.
 
 Imports graphql-core at once.
 """
@@ -6,7 +6,7 @@ Imports graphql-core at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +24,9 @@ from graphql import (
 )
 
 from wbgql.documents import Documents, Operation, Prepared
+from wbgql.documents.result_types import Misfit, find_misfits
 from wbgql.errors import ResponseError, ResultError
+from wbgql.progress import NoProgress, Progress
 from wbgql.session import Session
 
 Outcome = Literal["works", "works without", "does not work", "not checked"]
@@ -44,7 +46,8 @@ class Finding:
     """What a server's schema means for one operation.
 
     `without`: the optional parts that it is sent without. `reasons`: why it does not work, or was not
-    checked, in the words of the validation. `about`: what the operation is for.
+    checked, in the words of the validation. `unless`: what an answer may hold that ends it, a null for
+    example. `about`: what the operation is for.
     """
 
     operation: str
@@ -52,19 +55,75 @@ class Finding:
     outcome: Outcome
     without: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class CommandFinding:
+    """What a server's schema means for a command that can send several operations.
+
+    `works`: each of them. `works without`: each, some without their optional parts. `works in part`: not
+    what sends those of `broken`. `does not work`, `not checked`: none of them.
+    """
+
+    command: str
+    outcome: Literal["works", "works without", "works in part", "does not work", "not checked"]
+    without: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LiveCheck:
-    """What was found, by operation name. `introspected`: the server gave its schema."""
+    """What was found, in the order of the documents. `introspected`: the server gave its schema."""
 
     introspected: bool
     findings: tuple[Finding, ...]
 
+    def named(self, outcome: Outcome) -> list[str]:
+        """The names of the operations that came to this outcome."""
+        return [each.operation for each in self.findings if each.outcome == outcome]
 
-def check_live(session: Session, documents: Documents) -> LiveCheck:
-    """Check every operation of `documents` against the server's schema.
+    def by_command(self, uses: Mapping[str, Iterable[str]]) -> list[CommandFinding]:
+        """What it means for each command; `uses` names the operations that it can send."""
+        found = {each.operation: each for each in self.findings}
+        return [
+            _command_finding(command, [found[name] for name in names if name in found])
+            for command, names in uses.items()
+        ]
+
+
+def _command_finding(command: str, findings: list[Finding]) -> CommandFinding:
+    names: dict[Outcome, tuple[str, ...]] = {
+        outcome: tuple(each.operation for each in findings if each.outcome == outcome)
+        for outcome in ("does not work", "not checked")
+    }
+    without = tuple(sorted({part for each in findings for part in each.without}))
+    broken, unknown = names["does not work"], names["not checked"]
+    for outcome, those in names.items():
+        if those and len(those) == len(findings):
+            return CommandFinding(command, outcome, without, broken, unknown)
+    return CommandFinding(
+        command,
+        "works in part" if broken else "works without" if without else "works",
+        without,
+        broken,
+        unknown,
+    )
+
+
+def check_live(
+    session: Session,
+    documents: Documents,
+    operations: Iterable[Operation[Any]] = (),
+    *,
+    progress: Progress | None = None,
+) -> LiveCheck:
+    """Check every operation of `documents` against the server's schema, and its result type if it has one.
+
+    `operations` have the result types. The types of fields can be checked only if the server shows its
+    schema.
 
     One request if the server allows introspection. If not, one for each query: each is sent with a field
     that no schema has, so that the server refuses it and says what else it lacks. Nothing of it runs.
@@ -77,9 +136,10 @@ def check_live(session: Session, documents: Documents) -> LiveCheck:
     """
     prepared = [documents.get(name) for name in documents.names]
     schema = _introspect(session)
-    if schema is not None:
-        return LiveCheck(True, tuple(_by_schema(each, schema) for each in prepared))
-    return LiveCheck(False, tuple(_by_refusals(session, prepared)))
+    if schema is None:
+        return LiveCheck(False, tuple(_by_refusals(session, prepared, progress or NoProgress())))
+    typed = {each.name: each for each in operations}
+    return LiveCheck(True, tuple(_by_schema(each, schema, typed.get(each.name)) for each in prepared))
 
 
 def _introspect(session: Session) -> GraphQLSchema | None:
@@ -92,13 +152,19 @@ def _introspect(session: Session) -> GraphQLSchema | None:
         return None
 
 
-def _by_schema(prepared: Prepared, schema: GraphQLSchema) -> Finding:
-    return _finding(prepared, lambda text: [error.message for error in validate(schema, parse(text))])
+def _by_schema(prepared: Prepared, schema: GraphQLSchema, operation: Operation[Any] | None) -> Finding:
+    def misfits_in(text: str) -> list[Misfit]:
+        return [] if operation is None else find_misfits(schema, text, operation)
+
+    return _finding(
+        prepared, lambda text: [error.message for error in validate(schema, parse(text))], misfits_in
+    )
 
 
-def _by_refusals(session: Session, prepared: list[Prepared]) -> Iterator[Finding]:
+def _by_refusals(session: Session, prepared: list[Prepared], progress: Progress) -> Iterator[Finding]:
     stopped: str | None = None
-    for each in prepared:
+    for number, each in enumerate(prepared):
+        progress.report(number, len(prepared))
         if each.kind == "mutation":
             yield _not_checked(each, "the server hides its schema, and mutations are not sent to try them")
             continue
@@ -151,31 +217,41 @@ def _refusals(session: Session, text: str) -> list[str]:
     raise _NotRefused("the server answers a field that does not exist")
 
 
-def _finding(prepared: Prepared, mistakes_in: Callable[[str], list[str]]) -> Finding:
+def _finding(
+    prepared: Prepared,
+    mistakes_in: Callable[[str], list[str]],
+    misfits_in: Callable[[str], list[Misfit]] = lambda _text: [],
+) -> Finding:
     without: frozenset[str] = frozenset()
+
+    def made(outcome: Outcome, reasons: Iterable[str] = (), unless: Iterable[str] = ()) -> Finding:
+        return Finding(
+            prepared.name,
+            prepared.kind,
+            outcome,
+            tuple(sorted(without)),
+            tuple(reasons),
+            tuple(unless),
+            prepared.about,
+        )
+
     while True:
         text = prepared.text if prepared.variants is None else prepared.variants.get({}, without).text
         mistakes = _short(mistakes_in(text))
         if not mistakes:
-            outcome: Outcome = "works without" if without else "works"
-            return Finding(
-                prepared.name, prepared.kind, outcome, tuple(sorted(without)), about=prepared.about
-            )
+            misfits = misfits_in(text)
+            unless = [str(each) for each in misfits if not each.certain]
+            if wrong := [str(each) for each in misfits if each.certain]:
+                return made("does not work", wrong, unless)
+            return made("works without" if without else "works", unless=unless)
         lacks = None if prepared.variants is None else prepared.variants.lacks(mistakes)
         if lacks is None or lacks.needed or lacks.optional <= without:
-            return Finding(
-                prepared.name,
-                prepared.kind,
-                "does not work",
-                tuple(sorted(without)),
-                tuple(mistakes),
-                prepared.about,
-            )
+            return made("does not work", mistakes)
         without |= lacks.optional
 
 
 def _not_checked(prepared: Prepared, reason: str) -> Finding:
-    return Finding(prepared.name, prepared.kind, "not checked", (), (reason,), prepared.about)
+    return Finding(prepared.name, prepared.kind, "not checked", reasons=(reason,), about=prepared.about)
 
 
 def _short(messages: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +14,14 @@ from click.testing import CliRunner
 
 from tests.fakes import Answer, FakeTransport
 from wbgql.cli.app import App
+from wbgql.cli.command_operations import COMMAND_OPERATIONS
 from wbgql.cli.main import main
 from wbgql.client import Client
+from wbgql.documents import Prepared
 from wbgql.holds import HoldRegister
 from wbgql.session import Session
 from wbgql.settings import Settings
-from wbgql.transport import Transport
+from wbgql.transport import Reply, Transport
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,6 +43,24 @@ class Outcome:
     @property
     def rows(self) -> list[Any]:
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Watched:
+    """Hands requests on, and checks that the command in `argv` is known to send them."""
+
+    def __init__(self, inner: Transport, argv: Sequence[str]) -> None:
+        self.inner = inner
+        words = (" ".join(argv[:count]) for count in (3, 2, 1))
+        self.command = next((each for each in words if each in COMMAND_OPERATIONS), "")
+
+    def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+        if self.command not in ("", "query", "schema check", "doctor"):  # these may send anything
+            known = COMMAND_OPERATIONS[self.command]
+            assert prepared.name in known, "run `python -m tests.command_operations`"
+        return self.inner.send(prepared, variables)
+
+    def close(self) -> None:
+        self.inner.close()
 
 
 @dataclass
@@ -68,7 +88,7 @@ class Command:
     ) -> Outcome:
         transport = self.server or FakeTransport(*(answers or []))
         app = App(
-            make_client=self._maker(transport),
+            make_client=self._maker(Watched(transport, argv)),
             is_interactive=lambda: interactive,
             environ={"WBGQL_HOLDS": str(self.register.path)} | self.environ,
             now=lambda: self.now,

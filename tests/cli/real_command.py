@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 
-from tests.cli.conftest import Outcome
+from tests.cli.conftest import Outcome, Watched
 from wbgql.cli.app import App
 from wbgql.cli.main import main
 from wbgql.client import Client
 from wbgql.holds import HoldRegister
 from wbgql.server import RunningServer
+from wbgql.session import Session
 from wbgql.settings import Settings
 
 
@@ -30,7 +32,7 @@ class RealCommand:
 
     def __call__(self, *argv: str, interactive: bool = False, stdin: str = "", **environ: str) -> Outcome:
         app = App(
-            make_client=self._make_client,
+            make_client=partial(self._make_client, argv),
             is_interactive=lambda: interactive,
             environ=self._environ() | environ,
             now=self.now,
@@ -46,7 +48,8 @@ class RealCommand:
             register.create()
         return {"WBGQL_STATE": str(self.folder), "WBGQL_HOLDS": str(register.path), **self.environ}
 
-    def _make_client(self, **given: Any) -> Client:
-        settings = {"base_url": self.server.base_url, "api_key": self.server.api_key} | given
-        register = HoldRegister(self.folder / "holds.json")
-        return Client(settings=Settings(**settings, origin={"base_url": "a test"}), holds=register)
+    def _make_client(self, argv: Sequence[str], **given: Any) -> Client:
+        given = {"base_url": self.server.base_url, "api_key": self.server.api_key} | given
+        settings = Settings(**given, origin={"base_url": "a test"})
+        session = Session.open(settings).through(lambda inner: Watched(inner, argv))
+        return Client(settings=settings, session=session, holds=HoldRegister(self.folder / "holds.json"))

@@ -23,6 +23,7 @@ UNSTABLE = 12
 NOT_FOUND = 13
 STORE = 14
 RESIDUALS = 15
+LACKING = 16
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -43,7 +44,7 @@ CODES: dict[type[BaseException], int] = {
     errors.RateLimited: TRY_LATER,
     errors.ServerUnavailable: TRY_LATER,
     errors.ResponseError: INTERNAL,
-    errors.SchemaMismatch: INTERNAL,
+    errors.SchemaMismatch: LACKING,
     errors.ResultError: INTERNAL,
     errors.SafetyError: NOT_APPROVED,
     errors.Held: HELD,
@@ -74,12 +75,14 @@ _MEANINGS: dict[int, str] = {
     NOT_APPROVED: "not confirmed, or not for this server; nothing was done",
     CAP: "more would go than the caps allow; nothing was done",
     TRY_LATER: "rate limited, the server did not answer, or a job used up its budget; go on later",
-    CANNOT_VERIFY: "null that proves nothing (a typo, a move, missing rights), or something erased came back",
+    CANNOT_VERIFY: "null that proves nothing (a typo, a move, missing rights), something erased came back, "
+    "or a check that could not be made",
     LOCKED: "another job is at work on the same target; nothing was done",
     UNSTABLE: "the set of runs moved while it was read; try again",
     NOT_FOUND: "missing, or not visible to this key",
     STORE: "a local file or database is damaged, locked or full, or a port is in use",
     RESIDUALS: "verified as absent; what is left only the provider can remove (`--accept-residuals`: 0)",
+    LACKING: "the server's schema lacks, or has otherwise, what an operation needs",
     INTERRUPTED: "interrupted by the keyboard",
     BROKEN_PIPE: "whoever read the output stopped reading (`| head`)",
 }

@@ -1,17 +1,18 @@
-"""Holds every operation to its result type: names, nullability, lists, scalars. No I/O of its own.
+"""Checks every operation against its result type: names, nullability, lists, scalars. No I/O of its own.
 
 For tests and `wbgql schema check`; imports graphql-core at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from graphql import (
     FieldNode,
+    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
     GraphQLInterfaceType,
@@ -23,8 +24,10 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     InlineFragmentNode,
+    OperationDefinitionNode,
     SelectionNode,
     is_composite_type,
+    parse,
 )
 from msgspec import inspect
 
@@ -49,6 +52,21 @@ _SCALARS: dict[str, tuple[type[inspect.Type], ...]] = {
     "Boolean": (inspect.BoolType,),
 }
 _ANYTHING = (inspect.AnyType, inspect.RawType)
+# What arrives as a text, and may then fit.
+_TEXTS = ("ID", "String")
+_FROM_TEXT = (inspect.DateTimeType, inspect.LiteralType, inspect.EnumType)
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Where an answer does not fit its type. `certain`: each answer; otherwise some, a null for example."""
+
+    path: str
+    reason: str
+    certain: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
 
 
 def check_result_types(documents: Documents, operations: Iterable[Operation[Any]]) -> None:
@@ -66,15 +84,37 @@ def check_result_types(documents: Documents, operations: Iterable[Operation[Any]
     """
     for operation in operations:
         node = documents.operation_node(operation.name)
-        root = documents.schema.get_root_type(node.operation)
-        result = inspect.type_info(operation.result)
-        if not isinstance(result, inspect.StructType):
-            continue
-        if root is None:
-            raise DocumentError(f"{operation.name}: the SDL has no {node.operation.value} type")
-        prepared = documents.get(operation.name)
-        check = _Check(documents, documents.schema, operation.name, prepared.file, prepared.line)
-        check.struct(result, root, node.selection_set.selections, "data")
+        for misfit in _misfits(documents.schema, node, documents.fragment_node, operation):
+            prepared = documents.get(operation.name)
+            raise DocumentError(f"{operation.name}: {misfit}", file=prepared.file, line=prepared.line)
+
+
+def find_misfits(schema: GraphQLSchema, text: str, operation: Operation[Any]) -> list[Misfit]:
+    """Return where the answers of a server with this schema do not fit the result type of an operation.
+
+    `text` must be valid in the schema. It may lack parts that are `@optional`.
+    """
+    definitions = parse(text).definitions
+    (node,) = (each for each in definitions if isinstance(each, OperationDefinitionNode))
+    fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
+    return _misfits(schema, node, fragments.__getitem__, operation)
+
+
+def _misfits(
+    schema: GraphQLSchema,
+    node: OperationDefinitionNode,
+    fragment: Callable[[str], FragmentDefinitionNode],
+    operation: Operation[Any],
+) -> list[Misfit]:
+    result = inspect.type_info(operation.result)
+    if not isinstance(result, inspect.StructType):
+        return []
+    root = schema.get_root_type(node.operation)
+    if root is None:
+        return [Misfit("data", f"has no {node.operation.value} type to come from")]
+    check = _Check(schema, fragment)
+    check.struct(result, root, node.selection_set.selections, "data")
+    return check.found
 
 
 @dataclass(slots=True)
@@ -88,13 +128,11 @@ class _Selected:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """The walk through one operation; each method raises where something does not fit."""
+    """The walk through one operation; `found` gathers what does not fit."""
 
-    documents: Documents
     schema: GraphQLSchema
-    operation: str
-    file: str
-    line: int
+    definition_of: Callable[[str], FragmentDefinitionNode]
+    found: list[Misfit] = field(default_factory=list)
 
     def struct(
         self, struct: inspect.StructType, parent: Composite, selections: Iterable[SelectionNode], path: str
@@ -139,7 +177,7 @@ class _Check:
     def fragment(self, node: SelectionNode) -> tuple[str | None, Iterable[SelectionNode]]:
         """The type condition of a fragment, and what it selects."""
         if isinstance(node, FragmentSpreadNode):
-            definition = self.documents.fragment_node(node.name.value)
+            definition = self.definition_of(node.name.value)
             return definition.type_condition.name.value, definition.selection_set.selections
         assert isinstance(node, InlineFragmentNode)
         condition = None if node.type_condition is None else node.type_condition.name.value
@@ -152,6 +190,7 @@ class _Check:
         definition = self.schema.get_field(parent, node.name.value)
         if definition is None:
             self.fail(name, f"is not a field of {parent.name}")
+            return
         found = selected.setdefault(name, _Selected(definition.type, always))
         found.always = found.always or always
         if node.selection_set is not None:
@@ -192,12 +231,13 @@ class _Check:
         if isinstance(type_, GraphQLNonNull):
             type_ = type_.of_type
         elif not may_be_none:
-            self.fail(path, "may be null in the SDL, so its type must allow None")
+            self.fail(path, "may be null, so its type must allow None", certain=False)
         if isinstance(type_, GraphQLList):
             for option in options:
                 item = getattr(option, "item_type", None)
                 if item is None:
                     self.fail(path, f"is a list, not {_show(option)}")
+                    continue
                 self.value(item, type_.of_type, below, f"{path}[]")
         elif is_composite_type(type_):
             self.composite(options, as_composite(type_), below, path)
@@ -213,11 +253,13 @@ class _Check:
                 continue
             if not isinstance(option, inspect.StructType):
                 self.fail(path, f"is an object of type {type_.name}, not {_show(option)}")
+                continue
             narrowed: Composite = type_
             if option.tag_field == "__typename":
                 tagged = self.schema.get_type(str(option.tag))
                 if not isinstance(tagged, GraphQLObjectType) or not self.is_a(tagged, type_):
                     self.fail(path, f"cannot be a {option.tag!r}")
+                    continue
                 narrowed = tagged
             self.struct(option, narrowed, below, path)
 
@@ -227,14 +269,16 @@ class _Check:
             if values is None and not isinstance(option, inspect.StrType):
                 self.fail(path, f"is the enum {type_.name}, not {_show(option)}")
             if missing := sorted(set(type_.values) - set(values or type_.values)):
-                self.fail(path, f"may also be {missing[0]!r} of {type_.name}, which its type refuses")
+                reason = f"may also be {missing[0]!r} of {type_.name}, which its type refuses"
+                self.fail(path, reason, certain=False)
             return
         name = str(type_)
         if name in _SCALARS and not isinstance(option, _SCALARS[name]):
-            self.fail(path, f"is a {name}, not {_show(option)}")
+            may_fit = name in _TEXTS and isinstance(option, _FROM_TEXT)
+            self.fail(path, f"is a {name}, not {_show(option)}", certain=not may_fit)
 
-    def fail(self, path: str, reason: str) -> NoReturn:
-        raise DocumentError(f"{self.operation}: {path} {reason}", file=self.file, line=self.line)
+    def fail(self, path: str, reason: str, *, certain: bool = True) -> None:
+        self.found.append(Misfit(path, reason, certain))
 
 
 def is_object(type_: object) -> bool:
@@ -273,4 +317,4 @@ def _show(option: inspect.Type) -> str:
     return type(option).__name__.removesuffix("Type").lower()
 
 
-__all__ = ["check_result_types"]
+__all__ = ["Misfit", "check_result_types", "find_misfits"]
