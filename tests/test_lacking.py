@@ -106,6 +106,44 @@ def test_a_filter_and_an_order_by_what_a_server_does_not_show_are_left_to_it(
         assert len(list(client.runs(world.path, order=wb.run.updated_at))) == 1
 
 
+APPLY = ("--apply", "--yes", "--host", "api.wandb.ai")
+NEEDED = {
+    "Artifact.usedBy(first:)": (("artifacts", "lineage", "{path}/net:v0"), "Runs that used a version"),
+    "Run.tags": (("runs", "delete", "{path}/r1"), "before a deletion is shown"),
+    "Run.logLines(useImprovedPagination:)": (("logs", "{path}/r1"), "give the last lines only: `--last`"),
+    "Mutation.deleteRun": (("runs", "delete", "{path}/r1", *APPLY), "nothing was changed"),
+    "DeleteRunInput.deleteArtifacts": (("runs", "delete", "{path}/r1", *APPLY), "nothing was changed"),
+    "Mutation.undeleteRuns": (("runs", "undelete", "{hidden}", *APPLY[1:]), "nothing was changed"),
+}
+
+
+@pytest.fixture(scope="module")
+def hidden(local_server: RunningServer) -> str:
+    """A run that was deleted."""
+    world = World(local_server)
+    world.run("gone")
+    world.run("stays")
+    world.delete_run("gone")
+    return f"{world.path}/gone"
+
+
+@pytest.mark.parametrize("coordinate", NEEDED)
+def test_what_a_command_cannot_do_without_is_named(
+    coordinate: str, settings: Settings, project: str, hidden: str, tmp_path: Path
+) -> None:
+    HoldRegister(tmp_path / "holds.json").create()
+    argv, purpose = NEEDED[coordinate]
+    server = LackingTransport(GqlTransport(settings), coordinate)
+
+    outcome = Command(tmp_path, server=server)(*(part.format(path=project, hidden=hidden) for part in argv))
+
+    assert outcome.code == exit_codes.INTERNAL
+    assert f"has no {coordinate}, which this operation cannot do without" in outcome.err
+    assert purpose in outcome.err
+    with Client(settings=settings) as client:
+        assert client.run(f"{project}/r1").state == "finished"
+
+
 def test_what_a_server_does_not_say_of_itself_is_unknown(settings: Settings) -> None:
     lacks = ("ServerInfo.latestLocalVersionInfo", "ServerInfo.features", "ServerInfo.dataRetentionDuration")
     with session(settings, *lacks) as old:

@@ -110,6 +110,12 @@ SAYS = [
     ('Cannot query field "size" on type "Project".', {"Project.size"}, set()),
     ('Unknown type "Project".', {"Project"}, set()),
     ('Unknown type "Run".', set(), {"Run"}),
+    ('Field "force" is not defined by type "RenameInput".', set(), {"RenameInput.force"}),
+    (
+        "Expected value of type 'RenameInput' not to include unknown field 'force', found: { force: 1 }.",
+        set(),
+        {"RenameInput.force"},
+    ),
 ]
 
 

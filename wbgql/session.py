@@ -263,8 +263,9 @@ class Session:
                     raise
                 said = [str(each.get("message")) for each in error.errors if isinstance(each, dict)]
                 lacks = prepared.variants.lacks(said)
-                if lacks is not None and lacks.needed:
-                    raise self._mismatch(prepared, error, sorted(lacks.needed)) from error
+                if lacks is not None and (lacks.needed or prepared.kind == "mutation"):
+                    needed = sorted(lacks.needed or lacks.optional)
+                    raise self._mismatch(prepared, error, needed) from error
                 # What was left out already cannot be what the server refuses now.
                 if lacks is None or lacks.optional <= without:
                     raise
@@ -272,7 +273,11 @@ class Session:
 
     def _mismatch(self, prepared: Prepared, error: ResponseError, lacking: list[str]) -> SchemaMismatch:
         server = f"the server at {self.address}" if self.address else "this server"
-        purpose = f"; what cannot be read: {prepared.about}" if prepared.about else ""
+        changes = prepared.kind == "mutation"
+        purpose = (
+            f"; what cannot be {'done' if changes else 'read'}: {prepared.about}" if prepared.about else ""
+        )
+        purpose += "; nothing was changed" if changes else ""
         return SchemaMismatch(
             f"the schema of {server} has no {', no '.join(lacking)}, which this operation cannot do without"
             f"{purpose}; the server said: {error.said}",

@@ -170,12 +170,10 @@ class Documents:
         file, line = _where(operation)
         assert operation.name is not None  # an anonymous one was refused when it was read
         query = operation.operation.value == "query"
-        variants = Variants(operation, fragments, lambda: self.schema) if query else None
+        variants = Variants(operation, fragments, lambda: self.schema)
         return Prepared(
             name=operation.name.value,
-            text=variants.get({}).text
-            if variants is not None
-            else "\n\n".join(map(print_ast, (operation, *fragments))),
+            text=variants.get({}).text if query else "\n\n".join(map(print_ast, (operation, *fragments))),
             kind="query" if query else "mutation",
             variables={variable.name: variable for variable in _variables(operation)},
             file=file or "",

@@ -92,7 +92,8 @@ class Prepared:
     """An operation ready to send: `text` holds it and the fragments it needs, nothing else.
 
     `result` is the type that an answer's `data` may be decoded into at once; left alone, it stays JSON.
-    `variants`: what a query can be sent as, for one call and one server; a mutation is sent as it is.
+    `variants`: what a query can be sent as, for one call and one server, and what a server says it lacks;
+    a mutation is sent as it is.
     `about`: the first sentence of the comment above the operation.
     """
 
@@ -112,7 +113,7 @@ class Prepared:
 
         Its `variables` are then those that the shorter text declares.
         """
-        if self.variants is None:
+        if self.variants is None or self.kind == "mutation":
             return self
         text = self.variants.get(variables, missing)
         kept = {name: each for name, each in self.variables.items() if name in text.variables}

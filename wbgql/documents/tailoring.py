@@ -61,6 +61,13 @@ _ARGUMENT = (
     ),
     re.compile(rf"field {_Q}(?P<field>\w+){_Q} doesn't accept argument {_Q}(?P<argument>\w+)", re.IGNORECASE),
 )
+_INPUT = (
+    re.compile(rf"field {_Q}(?P<field>\w+){_Q} is not defined by type {_Q}(?P<type>\w+)", re.IGNORECASE),
+    re.compile(
+        rf"value of type {_Q}(?P<type>\w+)!?{_Q} not to include unknown field {_Q}(?P<field>\w+)",
+        re.IGNORECASE,
+    ),
+)
 _TYPE = re.compile(rf"unknown type {_Q}(?P<type>\w+)", re.IGNORECASE)
 
 
@@ -131,7 +138,7 @@ class Variants:
         uses = list(self._uses())
         for message in messages:
             for coordinate in _named(message, uses):
-                (optional if self._can_go(coordinate) else needed).add(coordinate)
+                (optional if coordinate in uses and self._can_go(coordinate) else needed).add(coordinate)
         return Lacks(frozenset(optional), frozenset(needed)) if optional or needed else None
 
     def _can_go(self, coordinate: str) -> bool:
@@ -296,6 +303,9 @@ def _named(message: str, uses: Sequence[str]) -> list[str]:
     for pattern in _FIELD:
         if found := pattern.search(message):
             return _closest(uses, found["type"], found["field"], None)
+    for pattern in _INPUT:  # of inputs, the document is not asked: none can be left out
+        if found := pattern.search(message):
+            return [f"{found['type']}.{found['field']}"]
     found = _TYPE.search(message)
     return [found["type"]] if found and found["type"] in uses else []
 
