@@ -281,10 +281,9 @@ def test_a_mutation_is_done_only_where_the_server_says_so(
     operation: Operation[Any], field: str, wanted: dict[str, Any], success: bool | None
 ) -> None:
     for answer in ({field: {"success": success}}, {field: None}):
-        error = send_once(Session(FakeTransport(answer)), operation, wanted)
-        assert isinstance(error, ResultError)
+        assert isinstance(send_once(Session(FakeTransport(answer)), operation, wanted).lost, ResultError)
 
-    assert send_once(Session(FakeTransport({field: {"success": True}})), operation, wanted) is None
+    assert send_once(Session(FakeTransport({field: {"success": True}})), operation, wanted).lost is None
 
 
 LOST = [
@@ -356,7 +355,10 @@ def test_a_deletion_that_could_not_be_looked_up_is_said_to_have_been_sent(holds:
         delete(transport, holds)
 
     assert caught.value.maybe_applied
-    assert caught.value.__notes__ == ["the deletion of 'acme/vision/r1' was sent and may have been applied"]
+    assert caught.value.__notes__ == [
+        "the deletion of 'acme/vision/r1' was sent and may have been applied: the server acknowledged it; "
+        "look before you repeat it"
+    ]
 
 
 def test_a_job_that_ends_after_a_deletion_was_sent_says_so(holds: HoldRegister) -> None:
@@ -392,10 +394,27 @@ def test_a_run_the_server_calls_otherwise_is_refused_so_that_no_hold_is_missed(
     ],
 )
 def test_a_refused_deletion_is_never_counted_as_done(holds: HoldRegister, refusal: Any) -> None:
-    transport = FakeTransport(seen("r1"), rights(), LOCAL, refusal)
+    # What a proxy may have said is looked up patiently; the server's own words once.
+    transport = FakeTransport(seen("r1"), rights(), LOCAL, refusal, *[seen("r1")] * 3)
 
-    with pytest.raises(WbgqlError):
+    with pytest.raises(WbgqlError) as caught:
         delete(transport, holds)
+    assert names(transport).count("DeleteRun") == 1
+    assert not caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("status", [301, 403, 404, 409])
+def test_a_deletion_that_was_done_although_the_answer_refuses_it_is_told_from_the_reads(
+    holds: HoldRegister, status: int
+) -> None:
+    projects, page = searched("secret")
+    transport = FakeTransport(
+        seen("r1"), rights(), LOCAL, Reply(status=status, text=""), seen(None), projects, page
+    )
+
+    deletion = delete(transport, holds)
+
+    assert (deletion.outcome, deletion.answered) == ("hidden", False)
 
 
 def test_a_member_may_not_delete_what_another_created(holds: HoldRegister) -> None:
@@ -422,7 +441,11 @@ def test_a_team_admin_may_delete_every_run(holds: HoldRegister) -> None:
 
 def test_where_the_role_is_not_said_the_server_decides(holds: HoldRegister) -> None:
     transport = FakeTransport(
-        seen("r1", owner="grace"), rights(admin=False), LOCAL, error_reply("permission denied", status=403)
+        seen("r1", owner="grace"),
+        rights(admin=False),
+        LOCAL,
+        error_reply("permission denied", status=403),
+        seen("r1"),
     )
 
     with pytest.raises(PermissionDenied):

@@ -15,6 +15,7 @@ from wbgql.deletes import iter_outputs
 from wbgql.errors import Held, Kept, NotFound, PartialError, RequestError, ResponseError, UsageError
 from wbgql.holds import HoldRegister
 from wbgql.paths import RunPath
+from wbgql.session import Session
 from wbgql.settings import Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,7 +31,8 @@ def proxy(local_server) -> Iterator[FaultProxy]:
 @pytest.fixture
 def client(local_server, proxy: FaultProxy, tmp_path: Path) -> Client:
     settings = Settings(base_url=proxy.base_url, api_key=local_server.api_key)
-    return Client(settings=settings, holds=HoldRegister(tmp_path / "holds.json"))
+    session = Session.open(settings, sleep=lambda _seconds: None)
+    return Client(settings=settings, session=session, holds=HoldRegister(tmp_path / "holds.json"))
 
 
 def hold(client: Client, kind: str, value: str) -> None:

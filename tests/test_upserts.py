@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
@@ -12,6 +13,7 @@ from tests.fakes import FakeTransport
 from wbgql.errors import (
     NotFound,
     PartialError,
+    ResponseError,
     ServerUnavailable,
     StillLogging,
     UnknownKeyWarning,
@@ -31,6 +33,12 @@ from wbgql.upserts import (
 )
 
 PATH = RunPath("acme", "vision", "r1")
+NAMED = {"id": "S-r1", "entity": "acme", "project": "vision", "name": "r1"}
+
+
+def patient(transport: FakeTransport) -> Session:
+    """A session that waits no time between its reads."""
+    return Session(transport, sleep=lambda _seconds: None)
 
 
 def run(
@@ -64,8 +72,11 @@ def run(
 MISSING: dict[str, Any] = {"project": {"run": None}}
 
 
-def done(*, inserted: bool = False) -> dict[str, Any]:
-    return {"upsertBucket": {"inserted": inserted, "run": {"id": "S-r1", "name": "r1"}}}
+def done(
+    *, inserted: bool = False, id: str = "S-r1", name: str = "r1", project: str | None = "vision"
+) -> dict[str, Any]:
+    home = project and {"name": project, "entity": {"name": "acme"}}
+    return {"upsertBucket": {"inserted": inserted, "run": {"id": id, "name": name, "project": home}}}
 
 
 def test_a_new_run_is_named_by_its_path() -> None:
@@ -97,7 +108,7 @@ def test_an_existing_run_is_named_by_its_storage_id_and_only_changes_travel() ->
     upsert = upsert_run(Session(transport), PATH, notes="seen")
 
     assert not upsert.inserted
-    assert transport.sent[1] == ("UpsertRun", {"id": "S-r1", "notes": "seen"})
+    assert transport.sent[1] == ("UpsertRun", NAMED | {"notes": "seen"})
 
 
 def test_config_keys_are_set_and_the_rest_is_sent_along_untouched() -> None:
@@ -131,18 +142,18 @@ def test_setting_nan_is_checked_against_the_string_it_is_stored_as() -> None:
 def test_tags_are_added_and_removed_in_place() -> None:
     transport = FakeTransport(run(tags=["a", "b"]), done(), run(tags=["a", "b", "c"]))
     assert add_tags(Session(transport), PATH, "b", "c").tags == ("a", "b", "c")
-    assert transport.sent[1][1] == {"id": "S-r1", "tags": ["a", "b", "c"]}
+    assert transport.sent[1][1] == NAMED | {"tags": ["a", "b", "c"]}
 
     transport = FakeTransport(run(tags=["a", "b"]), done(), run(tags=["b"]))
     assert remove_tags(Session(transport), PATH, "a", "zzz").tags == ("b",)
-    assert transport.sent[1][1] == {"id": "S-r1", "tags": ["b"]}
+    assert transport.sent[1][1] == NAMED | {"tags": ["b"]}
 
 
 def test_the_last_tag_can_be_removed() -> None:
     transport = FakeTransport(run(tags=["a"]), done(), run(tags=[]))
 
     assert set_tags(Session(transport), PATH, []).tags == ()
-    assert transport.sent[1][1] == {"id": "S-r1", "tags": []}
+    assert transport.sent[1][1] == NAMED | {"tags": []}
 
 
 def test_tags_that_are_as_asked_send_no_mutation() -> None:
@@ -165,12 +176,55 @@ def test_a_run_that_is_still_logged_is_refused_unless_forced(state: str) -> None
 
 
 def test_a_change_that_did_not_stay_is_told() -> None:
-    transport = FakeTransport(run(), done(), run(tags=["other"], config={"lr": {"value": 9}}))
+    after = run(tags=["other"], config={"lr": {"value": 9}}, notes="new")
+    transport = FakeTransport(run(), done(), after, after, after)
 
-    with pytest.raises(PartialError, match=r'tags, config\["lr"\]') as caught:
-        upsert_run(Session(transport), PATH, tags=["x"], config={"lr": 1})
+    with pytest.raises(PartialError, match=r'tags, config\["lr"\]; notes was applied') as caught:
+        upsert_run(patient(transport), PATH, tags=["x"], config={"lr": 1}, notes="new")
 
-    assert caught.value.failed == ("tags", 'config["lr"]')
+    assert (caught.value.done, caught.value.failed) == (("notes",), ("tags", 'config["lr"]'))
+
+
+def test_a_change_that_a_replica_shows_late_is_no_failure() -> None:
+    transport = FakeTransport(run(), done(), run(), run(tags=["x"]))
+
+    assert set_tags(patient(transport), PATH, ["x"]).tags == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        (done(inserted=True, id="2", name="S-r1"), "acme/vision/S-r1"),
+        (done(inserted=True, id="2", name="S-r1", project="default"), "acme/default/S-r1"),
+        (done(inserted=True, id="2", name="S-r1", project=None), "S-r1"),
+        (done(id="2", project=None), "r1"),
+    ],
+)
+def test_a_server_that_writes_to_another_run_is_an_error_that_names_it(answer: Any, where: str) -> None:
+    transport = FakeTransport(run(), answer, run(), run(), run())
+
+    with pytest.raises(PartialError, match=f"wrote to run '{where}'.*shows: nothing was changed") as caught:
+        set_tags(patient(transport), PATH, ["x"])
+
+    assert (caught.value.done, caught.value.failed) == ((where,), ("acme/vision/r1",))
+    assert sends(transport) == 1
+
+
+def test_a_storage_id_that_names_another_run_is_refused() -> None:
+    other = base64.b64encode(b"Run:v1:r2:vision:acme").decode()
+    transport = FakeTransport(run(id=other))
+
+    with pytest.raises(UsageError, match="names 'acme/vision/r2'"):
+        set_tags(Session(transport), PATH, ["x"])
+    assert sends(transport) == 0
+
+
+def test_a_run_that_was_replaced_meanwhile_is_not_taken_for_the_one_that_was_changed() -> None:
+    transport = FakeTransport(run(), done(), run(id="S-other", tags=["x"]))
+
+    with pytest.raises(ResponseError, match="another storage id") as caught:
+        set_tags(patient(transport), PATH, ["x"])
+    assert caught.value.maybe_applied
 
 
 def test_a_server_that_reorders_tags_is_no_failure() -> None:
@@ -221,27 +275,28 @@ def test_a_change_whose_answer_was_lost_is_read_and_not_sent_again() -> None:
 
 
 def test_a_change_that_was_surely_not_applied_is_sent_once_more() -> None:
-    taken = FakeTransport(run(), LOST, run(), done(), run(tags=["x"]))
-    never = FakeTransport(run(), LOST, run(), LOST, run())
+    taken = FakeTransport(run(), LOST, *[run()] * 3, done(), run(tags=["x"]))
+    never = FakeTransport(run(), LOST, *[run()] * 3, LOST, *[run()] * 3)
 
-    assert set_tags(Session(taken), PATH, ["x"]).tags == ("x",)
-    with pytest.raises(ServerUnavailable, match="bad gateway"):
-        set_tags(Session(never), PATH, ["x"])
+    assert set_tags(patient(taken), PATH, ["x"]).tags == ("x",)
+    with pytest.raises(ServerUnavailable, match="bad gateway") as caught:
+        set_tags(patient(never), PATH, ["x"])
+    assert caught.value.__notes__ == ["a read after it shows that the server did not apply it"]
     assert (sends(taken), sends(never)) == (2, 2)
 
 
 def test_a_run_that_was_not_made_is_made_by_the_second_request() -> None:
-    transport = FakeTransport(MISSING, LOST, MISSING, done(inserted=True), run(displayName="base"))
+    transport = FakeTransport(MISSING, LOST, *[MISSING] * 3, done(inserted=True), run(displayName="base"))
 
-    assert upsert_run(Session(transport), PATH, display_name="base").inserted
+    assert upsert_run(patient(transport), PATH, display_name="base").inserted
     assert sends(transport) == 2
 
 
 def test_what_another_wrote_meanwhile_is_never_overwritten_by_a_second_request() -> None:
-    transport = FakeTransport(run(), LOST, run(tags=["theirs"], notes="x"))
+    transport = FakeTransport(run(), LOST, *[run(tags=["theirs"], notes="x")] * 3)
 
     with pytest.raises(PartialError, match="tags"):
-        upsert_run(Session(transport), PATH, tags=["x"], notes="x")
+        upsert_run(patient(transport), PATH, tags=["x"], notes="x")
     assert sends(transport) == 1
 
 
@@ -327,19 +382,19 @@ def test_the_last_key_can_be_removed() -> None:
 
 def test_a_key_that_is_still_there_after_its_removal_is_an_error() -> None:
     before = {"person": {"value": None}}
-    transport = FakeTransport(run(config=before), done(), run(config=before))
+    transport = FakeTransport(run(config=before), done(), *[run(config=before)] * 3)
 
     with pytest.raises(PartialError, match=r'config\["person"\]'):
-        unset_config(Session(transport), PATH, "person")
+        unset_config(patient(transport), PATH, "person")
 
 
 def test_null_is_a_value_and_not_a_removal() -> None:
     stored = FakeTransport(run(), done(), run(config={"x": {"value": None}}))
     assert set_config(Session(stored), PATH, {"x": None}).config == {"x": None}
 
-    dropped = FakeTransport(run(), done(), run())
+    dropped = FakeTransport(run(), done(), *[run()] * 3)
     with pytest.raises(PartialError):
-        set_config(Session(dropped), PATH, {"x": None})
+        set_config(patient(dropped), PATH, {"x": None})
 
 
 def test_a_key_to_remove_that_is_not_there_names_near_ones() -> None:
@@ -362,11 +417,11 @@ def test_an_empty_text_clears_an_attribute_whatever_the_server_makes_of_it() -> 
         )
         upsert_run(Session(transport), PATH, group="", notes="", job_type="", display_name="")
         cleared = {"group": "", "notes": "", "jobType": "", "displayName": ""}
-        assert transport.sent[1][1] == {"id": "S-r1", **cleared}
+        assert transport.sent[1][1] == NAMED | cleared
 
-    kept = FakeTransport(run(group="g"), done(), run(group="g"))
+    kept = FakeTransport(run(group="g"), done(), *[run(group="g")] * 3)
     with pytest.raises(PartialError, match="group"):
-        upsert_run(Session(kept), PATH, group="")
+        upsert_run(patient(kept), PATH, group="")
 
 
 @pytest.mark.parametrize(
@@ -409,9 +464,9 @@ def test_values_are_compared_as_they_are_stored() -> None:
 
     set_config(Session(transport), PATH, {"m": {1: (1, 2)}, "flag": True})
 
-    changed = FakeTransport(run(), done(), run(config={"flag": {"value": 1}}))
+    changed = FakeTransport(run(), done(), *[run(config={"flag": {"value": 1}})] * 3)
     with pytest.raises(PartialError):
-        set_config(Session(changed), PATH, {"flag": True})
+        set_config(patient(changed), PATH, {"flag": True})
 
 
 def test_an_upsert_says_what_it_changed() -> None:

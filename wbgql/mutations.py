@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from wbgql.documents import Operation
-from wbgql.errors import RateLimited, RequestError, ResponseError, ResultError, ServerUnavailable
+from wbgql.errors import (
+    AuthenticationError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestError,
+    ResultError,
+    SchemaMismatch,
+    ServerUnavailable,
+    UsageError,
+    WbgqlError,
+)
+from wbgql.paths import RunPath
+from wbgql.scalars import parse_run_storage_id
 from wbgql.session import Session
+
+_REREAD_AFTER_S = (0.5, 2.5)  # replicas lag
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one mutation: its answer, or the error that says nothing of what the server did."""
+
+    answer: Any
+    lost: RequestError | None
 
 
 def send_once(
@@ -16,14 +40,16 @@ def send_once(
     variables: dict[str, Any],
     *,
     guard: Callable[[], object] | None = None,
-) -> RequestError | None:
-    """Send a mutation. Return the error if the mutation may have been applied all the same.
+) -> Sent:
+    """Send a mutation. What is no good answer is `lost`: only an independent read tells what was done.
 
-    Only an answer whose status refuses (3xx, 4xx), or whose error says what was refused, counts as a refusal
-    and is raised. A 200 that is no GraphQL answer, or that has errors of no known kind, proves nothing.
+    A 4xx, a redirect and a 200 that is no GraphQL answer may come from a proxy, after the server did the
+    work. An answer without its payload, or whose `success` is not true, proves nothing either.
     Only HTTP 429 lets the session send the mutation again, after the wait that the server asks for; one that
-    destroys needs a `guard` for that, which is called before each attempt and may raise. An answer without
-    its payload, or whose `success` is not true, proves nothing either.
+    destroys needs a `guard` for that, which is called before each attempt and may raise.
+
+    Raises:
+        RequestError: the mutation did not reach the server, or HTTP 429 refused it.
     """
     try:
         if guard is None:
@@ -33,18 +59,61 @@ def send_once(
     except ServerUnavailable as error:
         if not error.sent:
             raise
-        return error
+        return Sent(None, error)
     except RateLimited as error:
         if error.refused:
             raise
-        return error
-    except ResultError as error:
-        return error
-    except ResponseError as error:
-        if error.status is not None and 300 <= error.status < 500:
+        return Sent(None, error)
+    except RequestError as error:
+        if error.operation is None:  # no access token was given out, so nothing was sent
             raise
-        return error
-    return _without_success(operation, answer)
+        return Sent(None, error)
+    return Sent(answer, _without_success(operation, answer))
+
+
+def refuses(lost: RequestError | None) -> bool:
+    """Whether an answer says that the server refused: if a read agrees, nothing is sent again."""
+    if isinstance(lost, (AuthenticationError, PermissionDenied, NotFound, SchemaMismatch)):
+        return True
+    return lost is not None and lost.status is not None and 300 <= lost.status < 500
+
+
+def reread_after_s(lost: RequestError | None) -> tuple[float, ...]:
+    """Return the seconds to wait before each further read, while reads do not show what was sent.
+
+    None where the server itself says that it refused, so that one read is enough.
+    """
+    return () if lost is not None and lost.errors and refuses(lost) else _REREAD_AFTER_S
+
+
+def not_applied(lost: RequestError) -> RequestError:
+    """Return the error with a note that a read showed the change not applied."""
+    lost.add_note("a read after it shows that the server did not apply it")
+    return lost
+
+
+def not_known(error: WbgqlError, what: str, lost: RequestError | None) -> WbgqlError:
+    """Return the error of a read that was to tell what became of `what`, marked `maybe_applied`."""
+    error.maybe_applied = True
+    answered = "the server acknowledged it" if lost is None else f"its answer was: {lost}"
+    error.add_note(f"{what} was sent and may have been applied: {answered}; look before you repeat it")
+    return error
+
+
+def check_storage_id(path: RunPath, storage_id: str) -> None:
+    """Refuse a storage id that names another run than `path`; an id of another form says nothing.
+
+    Mutations name a run by its storage id alone.
+
+    Raises:
+        UsageError: the id names another run.
+    """
+    spelt = parse_run_storage_id(storage_id)
+    if spelt is not None and RunPath(*spelt) != path:
+        raise UsageError(
+            f"the server gave run {str(path)!r} a storage id that names {'/'.join(spelt)!r}: a mutation "
+            "would reach that run. Nothing was done; report it to those who run the server"
+        )
 
 
 def _without_success(operation: Operation[Any], answer: Any) -> ResultError | None:

@@ -101,7 +101,7 @@ class Session:
 
     `missing`: what the server's schema was found to lack, as `Run.storageBytes` or `Run.config(keys:)`.
     Operations that can do without (`@optional`) are sent without; their results hold `NOT_FETCHED` there.
-    `address`: the server's, for messages.
+    `address`: the server's, for messages. `sleep` is for callers that read again, because replicas lag.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Session:
         self._policy = policy or RetryPolicy()
         self._clock = clock
         self._now = now
-        self._sleep = sleep
+        self.sleep = sleep
         self._uniform = uniform
         self.on_retry = on_retry
         self._decides = False
@@ -315,7 +315,7 @@ class Session:
                     raise
                 if self.on_retry is not None:
                     self.on_retry(error, attempt, delay)
-            self._sleep(delay)
+            self.sleep(delay)
             self._count(retries=1)
             attempt += 1
 

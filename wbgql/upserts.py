@@ -10,18 +10,37 @@ from typing import Any
 from wbgql.cautions import warn
 from wbgql.documents import Operation, Result
 from wbgql.edits import ABSENT, Change, Edits, KeyPath, Values
-from wbgql.errors import NotFound, PartialError, StillLogging, UnknownKeyWarning, UsageError
+from wbgql.errors import (
+    NotFound,
+    PartialError,
+    RequestError,
+    ResponseError,
+    StillLogging,
+    UnknownKeyWarning,
+    UsageError,
+    WbgqlError,
+)
 from wbgql.expressions import check_state
-from wbgql.mutations import send_once
+from wbgql.mutations import check_storage_id, not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import RunPath
 from wbgql.runs import LOGGING_STATES, Run, get_run
 from wbgql.scalars import dump_json, parse_json
 from wbgql.session import Session
 
 
+class _Entity(Result, frozen=True):
+    name: str
+
+
+class _Project(Result, frozen=True):
+    name: str
+    entity: _Entity | None
+
+
 class _Bucket(Result, frozen=True):
     id: str
     name: str
+    project: _Project | None
 
 
 class _Upserted(Result, frozen=True):
@@ -33,7 +52,7 @@ class _UpsertRun(Result, frozen=True):
     upsert_bucket: _Upserted | None
 
 
-UPSERT_RUN = Operation("UpsertRun", _UpsertRun)
+UPSERT_RUN = Operation("UpsertRun", _UpsertRun, names="own")
 OPERATIONS: tuple[Operation[Any], ...] = (UPSERT_RUN,)
 
 # GraphQL's name of each attribute that an upsert can set.
@@ -112,13 +131,16 @@ class Draft:
     changes: tuple[Change, ...]
 
     def send(self) -> Upsert:
-        """Send the change once, and read the run again. Two requests.
+        """Send the change once, and read the run again. Two requests; up to two more while a replica lags.
 
-        If the answer is lost, the run is read, and the change is sent once more only if the read shows that
-        it was not applied.
+        If the answer is no acknowledgement, the reads tell what was done, and the change is sent once more
+        only if they show that nothing of it was applied.
 
         Raises:
-            PartialError: the server acknowledged, but a re-read shows other values.
+            PartialError: the server wrote to another run, or the reads show other values. `.done` names what
+                was applied, `.failed` what was not.
+            RequestError: the reads show that the change was not applied. With `.maybe_applied`: no read could
+                tell.
         """
         variables: dict[str, Any] = {
             _ATTRIBUTES[name]: value for name, value in self.wanted.attributes.items()
@@ -129,32 +151,81 @@ class Draft:
             variables["config"] = dump_json(_wrapped(self.before, config))
         if summary:
             variables["summary"] = dump_json(_without_absent({**_values(self.before, "summary"), **summary}))
-        # The storage id spells out entity and project: with it the server takes no other names.
-        names = {"id": self.before.storage_id} if self.before else _names(self.path)
+        # W&B's servers take the storage id where there is one. openwandb 0.5.25 reads it as a name, and
+        # makes a run of that name unless the names come along (measured 2026-12). The SDK sends both too.
+        names = _names(self.path) | ({"id": self.before.storage_id} if self.before else {})
         had_to_change = self._differences(self.before, expected)
-        attempts = 0
-        while True:
-            attempts += 1
-            lost = send_once(self.session, UPSERT_RUN, names | variables)
-            after = (
-                _get_or_none(self.session, self.path)
-                if lost is not None
-                else get_run(self.session, self.path, exact=True)
-            )
-            if after is not None and self.before is None:
-                self.session.changes.note(made=after.storage_id)
-            left = self._differences(after, expected)
+        for is_last in (False, True):
+            sent = send_once(self.session, UPSERT_RUN, names | variables)
+            try:
+                after, left = self._read_after(expected, reread_after_s(sent.lost))
+            except WbgqlError as error:
+                not_known(error, f"the change of run {str(self.path)!r}", sent.lost)
+                raise
+            self._refuse_stray(sent.answer, after, [name for name in had_to_change if name not in left])
             if after is not None and not left:
-                return Upsert(run=after, inserted=self.before is None, changes=self.changes)
-            if lost is None or (after is not None and left != had_to_change):
-                raise PartialError(
-                    f"run {str(self.path)!r}: the server took the change, but a re-read shows another value "
-                    f"of {', '.join(left)}; something else writes to this run, or the server does not store "
-                    "the value; read it again before repeating",
-                    failed=left,
+                made = self.before is None
+                return Upsert(run=after, inserted=made, changes=self.changes)
+            if after is not None and (sent.lost is None or left != had_to_change):
+                raise self._other_values(sent.lost, left, [one for one in had_to_change if one not in left])
+            if sent.lost is None:
+                raise not_applied(NotFound.run(self.path, operation=UPSERT_RUN.name))
+            if is_last or refuses(sent.lost):
+                raise not_applied(sent.lost)
+        raise AssertionError  # pragma: no cover - the last round returns or raises
+
+    def _read_after(
+        self, expected: list[dict[str, Any]], waits_s: tuple[float, ...]
+    ) -> tuple[Run | None, list[str]]:
+        """Read the run, and again after each wait until it is as wanted; return it and what it lacks."""
+        for wait_s in (*waits_s, None):
+            after = _get_or_none(self.session, self.path)
+            left = self._differences(after, expected)
+            if after is not None and self.before is not None and after.storage_id != self.before.storage_id:
+                raise ResponseError(
+                    f"run {str(self.path)!r} has another storage id than before the change: another "
+                    "run was made or moved here meanwhile",
+                    operation=UPSERT_RUN.name,
                 )
-            if attempts == 2:
-                raise lost
+            if wait_s is None or (after is not None and not left):
+                break
+            self.session.sleep(wait_s)
+        if after is not None and self.before is None:
+            self.session.changes.note(made=after.storage_id)
+        return after, left
+
+    def _refuse_stray(self, answer: _UpsertRun | None, after: Run | None, applied: list[str]) -> None:
+        """Raise if the server's answer is about another run than the one that was meant."""
+        payload = answer.upsert_bucket if answer is not None else None
+        bucket = payload.run if payload is not None else None
+        if bucket is None:
+            return
+        home = bucket.project
+        known = self.before or after
+        if home is not None and home.entity is not None:
+            where = f"{home.entity.name}/{home.name}/{bucket.name}"
+            meant = where == str(self.path)
+        else:
+            where = bucket.name
+            meant = where == self.path.run_id and (known is None or known.storage_id == bucket.id)
+        if not meant:
+            raise PartialError(
+                f"run {str(self.path)!r}: the server wrote to run {where!r} (storage id {bucket.id!r}) "
+                "instead, and may have made it just now: look at it, and delete it if it is not yours. A "
+                f"read of {str(self.path)!r} shows: {_named(applied, 'was changed', 'nothing was changed')}",
+                done=[where],
+                failed=[str(self.path)],
+            )
+
+    def _other_values(self, lost: RequestError | None, left: list[str], applied: list[str]) -> PartialError:
+        took = "the server took the change" if lost is None else f"the server did not acknowledge ({lost})"
+        return PartialError(
+            f"run {str(self.path)!r}: {took}, and a re-read shows another value of {', '.join(left)}; "
+            f"{_named(applied, 'was applied', 'nothing was applied')}. Another process may write to this "
+            "run, or the server does not store the value; read it again before repeating",
+            done=applied,
+            failed=left,
+        )
 
     def _differences(self, run: Run | None, expected: list[dict[str, Any]]) -> list[str]:
         """Name what a run does not have as it is wanted; nothing of a run that is not there."""
@@ -183,6 +254,8 @@ def draft_upsert(session: Session, path: RunPath, wanted: Wanted, *, force: bool
 
 
 def _draft(session: Session, path: RunPath, before: Run | None, wanted: Wanted, *, force: bool) -> Draft:
+    if before is not None:
+        check_storage_id(path, before.storage_id)
     if before is not None and before.state in LOGGING_STATES and not force:
         raise StillLogging(
             f"run {str(path)!r} is {before.state}: the SDK that logs it overwrites config, summary and tags "
@@ -334,6 +407,10 @@ def _set_tags(session: Session, run: Run, tags: list[str], *, force: bool) -> Ru
     if tags == list(run.tags):
         return run
     return _draft(session, run.path, run, Wanted(tags=tags), force=force).send().run
+
+
+def _named(names: list[str], done: str, nothing: str) -> str:
+    return f"{', '.join(names)} {done}" if names else nothing
 
 
 def _names(path: RunPath) -> dict[str, str]:

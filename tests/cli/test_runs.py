@@ -202,7 +202,7 @@ def test_global_options_work_before_and_after_the_command(command, before) -> No
 def test_update_sets_values_and_prints_the_run_as_read_back(command) -> None:
     before = run("a", config='{"old": {"value": 1}}', summaryMetrics="{}", notes=None)
     after = run("a", config='{"old": {"value": 1}, "lr": {"value": 0.1}}', summaryMetrics="{}", notes="n")
-    changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a"}}}
+    changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a", "project": None}}}
     got = command(
         "runs", "update", "acme/vision/a", "--notes", "n", "--set-config", "lr=0.1",
         answers=[one_run(before), changed, one_run(after)],
@@ -217,7 +217,7 @@ def test_update_sets_values_and_prints_the_run_as_read_back(command) -> None:
 def test_update_removes_keys_and_clears_attributes(command) -> None:
     before = run("a", group="g", config='{"person": {"value": "x"}, "m": {"value": {"a": 1, "b": 2}}}')
     after = run("a", config='{"m": {"value": {"b": 3}}}')
-    changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a"}}}
+    changed = {"upsertBucket": {"inserted": False, "run": {"id": "storage-a", "name": "a", "project": None}}}
     got = command(
         "runs", "update", "acme/vision/a", "--unset-config", "person", "--unset-config", 'm["a"]',
         "--set-config", 'm["b"]=3', "--unset-group",
@@ -225,7 +225,8 @@ def test_update_removes_keys_and_clears_attributes(command) -> None:
     )  # fmt: skip
 
     assert got.code == 0
-    assert got.sent[1][1] == {"id": "storage-a", "group": "", "config": '{"m":{"value":{"b":3}}}'}
+    sent = {name: got.sent[1][1][name] for name in ("id", "name", "group", "config")}
+    assert sent == {"id": "storage-a", "name": "a", "group": "", "config": '{"m":{"value":{"b":3}}}'}
     assert got.err.splitlines()[:4] == [
         'group: "g" -> ""',
         'config["m"]["b"]: 2 -> 3',
@@ -262,7 +263,7 @@ def test_update_refuses_to_drop_keys_of_an_object(command) -> None:
 
 
 def test_update_takes_the_state_of_a_run_that_it_creates(command) -> None:
-    made = {"upsertBucket": {"inserted": True, "run": {"id": "storage-a", "name": "a"}}}
+    made = {"upsertBucket": {"inserted": True, "run": {"id": "storage-a", "name": "a", "project": None}}}
     asked = ("runs", "update", "acme/vision/a", "--create")
     finished = command(*asked, "--state", "finished", answers=[one_run(None), made, one_run(run("a"))])
     running = command(*asked, answers=[one_run(None), made, one_run(run("a", state="running"))])

@@ -11,12 +11,11 @@ import msgspec
 from wbgql.artifacts import Artifact, ArtifactPath, CreatedByRun, CreatedByUser, is_number
 from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
-from wbgql.deletes.sending import REREAD_AFTER_S
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, Kept, NotFound, NotVisible, ResponseError, UsageError, WbgqlError
 from wbgql.holds import HoldRegister, HoldTarget
 from wbgql.limiting import Limits
-from wbgql.mutations import send_once
+from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.projects import project_number
@@ -359,8 +358,8 @@ def delete_artifact(
         NotVisible: its project is missing or not visible; nothing was done.
         Held, Kept: see `check_version`; nothing was done.
         UsageError: what the id or path names is not what was found before; nothing was done.
-        RequestError: the answer was lost twice, and the version is still there. With `.maybe_applied`: the
-            deletion was sent, and the version could not be looked up.
+        RequestError: the server refused, or the answer was lost twice, and the version is still there. With
+            `.maybe_applied`: the deletion was sent, and the version could not be looked up.
         ResponseError: the server acknowledged, yet the version is still there.
     """
     before = _look_before(session, target)
@@ -376,12 +375,11 @@ def delete_artifact(
 
     variables = {"id": before.id, "deleteAliases": bool(before.alias_names)}
     for is_last in (False, True):
-        lost = send_once(session, DELETE_ARTIFACT, variables, guard=guard)
+        lost = send_once(session, DELETE_ARTIFACT, variables, guard=guard).lost
         try:
-            state = _look_after(session, before, sleep)
+            state = _look_after(session, before, reread_after_s(lost), sleep)
         except WbgqlError as error:
-            error.maybe_applied = True
-            error.add_note(f"the deletion of {before.path!r} was sent and may have been applied")
+            not_known(error, f"the deletion of {before.path!r}", lost)
             raise
         if state in (None, "DELETED"):
             break
@@ -390,8 +388,8 @@ def delete_artifact(
                 f"the server acknowledged the deletion of artifact {before.path!r}, which is still {state}",
                 operation=DELETE_ARTIFACT.name,
             )
-        if is_last:
-            raise lost
+        if is_last or refuses(lost):
+            raise not_applied(lost)
     return ArtifactDeletion(
         path=before.path, outcome="deleted", id=before.id, state=state, answered=lost is None
     )
@@ -487,14 +485,16 @@ def _look_before(session: Session, target: Target) -> FoundVersion:
     return found
 
 
-def _look_after(session: Session, before: FoundVersion, sleep: Callable[[float], None]) -> str | None:
-    """Read a version's state up to three times over three seconds while it is still there; None for null.
+def _look_after(
+    session: Session, before: FoundVersion, waits_s: Sequence[float], sleep: Callable[[float], None]
+) -> str | None:
+    """Read a version's state, and again after each wait while it is still there; None for null.
 
     Raises:
         NotVisible: null, and its project is not visible either: nothing can be said.
     """
     home = before.artifact_sequence.project
-    for wait_s in (*REREAD_AFTER_S, None):
+    for wait_s in (*waits_s, None):
         seen = _look_up(session, before, home)
         state = seen.artifact.state if seen.artifact else None
         if state == "DELETED":

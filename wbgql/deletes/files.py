@@ -14,7 +14,7 @@ from wbgql.errors import NotFound, PartialError, RequestError, UsageError, Wbgql
 from wbgql.files import File, iter_files
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
-from wbgql.mutations import send_once
+from wbgql.mutations import not_known, refuses, reread_after_s, send_once
 from wbgql.paths import RunPath
 from wbgql.projects import get_project
 from wbgql.session import Session
@@ -126,12 +126,15 @@ def _delete_batch(
     attempts = 0
     while True:
         attempts += 1
-        lost = send_once(session, DELETE_FILES, variables, guard=guard)
+        lost = send_once(session, DELETE_FILES, variables, guard=guard).lost
         try:
-            left = {file.name for file in iter_files(session, path, exact=True)} & set(names)
+            for wait_s in (*reread_after_s(lost), None):
+                left = {file.name for file in iter_files(session, path, exact=True)} & set(names)
+                if wait_s is None or not left:
+                    break
+                session.sleep(wait_s)
         except WbgqlError as error:
-            error.maybe_applied = True
-            error.add_note(f"the deletion of files of {str(path)!r} was sent and may have been applied")
+            not_known(error, f"the deletion of files of {str(path)!r}", lost)
             raise
-        if lost is None or attempts == 2 or left != set(names):
+        if lost is None or attempts == 2 or refuses(lost) or left != set(names):
             return left, lost

@@ -11,12 +11,12 @@ import msgspec
 
 from wbgql.deletes.artifacts import ArtifactDeletion
 from wbgql.deletes.elsewhere import Elsewhere, search_elsewhere
-from wbgql.deletes.sending import REREAD_AFTER_S, LookUp, look_up
+from wbgql.deletes.sending import LookUp, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, ResponseError, WbgqlError
 from wbgql.gate import Gate
 from wbgql.holds import HoldRegister
-from wbgql.mutations import send_once
+from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.session import Session
 
@@ -108,8 +108,8 @@ def delete_run(
         PermissionDenied, StillLogging, Held: the gate; nothing was done.
         RateLimited: the server refused the mutation, and asks to wait too long; nothing was done.
         NotVisible: the project is missing or not visible; nothing was done.
-        ServerUnavailable, ResponseError, ResultError: the answer was lost twice, and the run is still there.
-            With `.maybe_applied`: the deletion was sent, and the run could not be looked up.
+        RequestError: the server refused, or the answer was lost twice, and the run is still there. With
+            `.maybe_applied`: the deletion was sent, and the run could not be looked up.
         ResponseError: the server acknowledged, yet the run is still visible.
     """
     gate = gate or Gate(session, holds)
@@ -129,13 +129,12 @@ def delete_run(
     guard = _but_first(pass_gate_again)
     for is_last in (False, True):
         sent_at = now()
-        lost = send_once(session, DELETE_RUN, {"id": storage_id}, guard=guard)
+        lost = send_once(session, DELETE_RUN, {"id": storage_id}, guard=guard).lost
         try:
-            after = _look_patiently(session, path, sleep)
+            after = _look_patiently(session, path, reread_after_s(lost), sleep)
             control = _prove_hidden(path, before, after) if after.run is None else None
         except WbgqlError as error:
-            error.maybe_applied = True
-            error.add_note(f"the deletion of {str(path)!r} was sent and may have been applied")
+            not_known(error, f"the deletion of {str(path)!r}", lost)
             raise
         if after.run is None:
             break
@@ -144,8 +143,8 @@ def delete_run(
                 f"the server acknowledged the deletion of {str(path)!r}, but the run is still visible",
                 operation=DELETE_RUN.name,
             )
-        if is_last:
-            raise lost
+        if is_last or refuses(lost):
+            raise not_applied(lost)
     deletion = Deletion(
         path=str(path),
         outcome="hidden",
@@ -217,10 +216,12 @@ def _absent(path: RunPath, seen: LookUp) -> Deletion:
     return Deletion(path=str(path), outcome=outcome, control=control)
 
 
-def _look_patiently(session: Session, path: RunPath, sleep: Callable[[float], None]) -> LookUp:
-    """Look up to three times over three seconds while the run is still there."""
+def _look_patiently(
+    session: Session, path: RunPath, waits_s: Sequence[float], sleep: Callable[[float], None]
+) -> LookUp:
+    """Look the run up, and again after each wait while it is still there."""
     after = look_up(session, path)
-    for wait_s in REREAD_AFTER_S:
+    for wait_s in waits_s:
         if after.run is None:
             break
         sleep(wait_s)

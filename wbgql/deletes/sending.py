@@ -9,13 +9,10 @@ import msgspec
 
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, UsageError
+from wbgql.mutations import check_storage_id
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import DecidingRun, RunNode
-from wbgql.scalars import parse_run_storage_id
 from wbgql.session import Session
-
-REREAD_AFTER_S = (0.5, 2.5)
-"""Seconds to wait before each further read of what should have changed, because replicas lag."""
 
 
 class _Name(Result, frozen=True):
@@ -130,10 +127,5 @@ def _check_names(found: LookUp | _LookUpManyProject, run: RunNode | None, path: 
         raise UsageError(
             f"the server resolved {str(path)!r} to {str(real)!r}; use that path. Nothing was done"
         )
-    # Mutations name the run by its storage id alone. An id of another form says nothing.
-    spelt = None if run is None else parse_run_storage_id(run.id)
-    if spelt is not None and RunPath(*spelt) != path:
-        raise UsageError(
-            f"the server gave run {str(path)!r} a storage id that names {'/'.join(spelt)!r}: a mutation "
-            "would reach that run. Nothing was done; report it to those who run the server"
-        )
+    if run is not None:
+        check_storage_id(path, run.id)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from wbgql.deletes.sending import REREAD_AFTER_S
 from wbgql.documents import Operation, Result
-from wbgql.errors import PartialError, RequestError, UsageError
-from wbgql.mutations import send_once
+from wbgql.errors import PartialError, RequestError, UsageError, WbgqlError
+from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath
 from wbgql.runs import list_run_ids
 from wbgql.scalars import dump_json
@@ -55,8 +54,9 @@ def undelete_runs(
     `{"$or": [...]}` and obeyed `{"name": "<id>"}`.
 
     Raises:
-        PartialError: runs that were not asked for came back; `.done` are those asked for, `.failed`
-            the others.
+        PartialError: runs that were not asked for came back, or the server refused after some ids;
+            `.done` are the runs asked for that came back, `.failed` the others.
+        RequestError: a read shows that none came back. With `.maybe_applied`: no read could tell.
         NotFound: the project is missing or not visible.
     """
     if isinstance(run_ids, str):
@@ -65,48 +65,69 @@ def undelete_runs(
     if not wanted:
         raise UsageError("name at least one run id to bring back")
     before = list_run_ids(session, path)
-    lost, hidden = None, [run_id for run_id in wanted if run_id not in before]
-    restored, after = [], before
+    hidden = [run_id for run_id in wanted if run_id not in before]
+    lost: RequestError | None = None
+    restored: list[str] = []
+    after: Collection[str] = before
     for number, run_id in enumerate(hidden):
-        named = {"entity": path.entity, "project": path.project}
         try:
-            failure = send_once(session, UNDELETE_RUNS, {**named, "filters": dump_json({"name": run_id})})
+            filters = dump_json({"name": run_id})
+            variables = {"entity": path.entity, "project": path.project, "filters": filters}
+            failure = send_once(session, UNDELETE_RUNS, variables).lost
+            refused = failure if refuses(failure) else None
         except RequestError as error:
             if number == 0:
                 raise
-            after = list_run_ids(session, path)
-            raise PartialError(
-                f"{number} of {len(hidden)} ids were sent, then the server refused: {error}",
-                done=[one for one in hidden if one in after],
-                failed=[one for one in hidden if one not in after],
-            ) from error
+            failure = refused = error
         lost = lost or failure
-        if number not in (0, len(hidden) - 1):
+        if number not in (0, len(hidden) - 1) and refused is None:
             continue
-        after = _list_patiently(session, path, run_id, sleep)
+        after = _read_after(session, path, before, hidden[: number + 1], failure, sleep)
         restored = [one for one in hidden if one in after]
-        others = sorted(after.keys() - before.keys() - set(hidden[: number + 1]))
-        if others:
+        if refused is not None and run_id not in after:
+            if not restored:
+                raise not_applied(refused)
             raise PartialError(
-                f"{len(others)} runs came back that were not asked for (or were made meanwhile): "
-                f"{', '.join(others)}; restored as asked: {', '.join(restored) or 'none'}; no other mutation "
-                "was sent",
+                f"{number} of {len(hidden)} ids were sent, then the server refused: {refused}",
                 done=restored,
-                failed=others,
-            )
+                failed=[one for one in hidden if one not in after],
+            ) from refused
     if lost is not None and not restored:
-        raise lost
+        raise not_applied(lost)
     return Undeletion(restored=restored, not_restored=[run_id for run_id in wanted if run_id not in after])
 
 
-def _list_patiently(
-    session: Session, path: ProjectPath, run_id: str, sleep: Callable[[float], None]
-) -> dict[str, str]:
-    """List the ids of a project again while one that was restored is not among them."""
-    after = list_run_ids(session, path)
-    for wait_s in REREAD_AFTER_S:
-        if run_id in after:
-            break
-        sleep(wait_s)
+def _read_after(
+    session: Session,
+    path: ProjectPath,
+    before: Collection[str],
+    sent: list[str],
+    failure: RequestError | None,
+    sleep: Callable[[float], None],
+) -> Collection[str]:
+    """List the ids of the project, again while the last one sent is not among them.
+
+    Raises:
+        PartialError: others than those that were sent came back.
+    """
+    try:
         after = list_run_ids(session, path)
+        for wait_s in reread_after_s(failure):
+            if sent[-1] in after:
+                break
+            sleep(wait_s)
+            after = list_run_ids(session, path)
+    except WbgqlError as error:
+        not_known(error, f"the undelete of {', '.join(sent)}", failure)
+        raise
+    others = sorted(set(after) - set(before) - set(sent))
+    if others:
+        restored = [one for one in sent if one in after]
+        raise PartialError(
+            f"{len(others)} runs came back that were not asked for (or were made meanwhile): "
+            f"{', '.join(others)}; restored as asked: {', '.join(restored) or 'none'}; no other mutation "
+            "was sent",
+            done=restored,
+            failed=others,
+        )
     return after

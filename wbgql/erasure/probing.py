@@ -161,7 +161,7 @@ class Probe:
     def _second_delete(self) -> None:
         path = self._runs[0]
         self._check_holds(path)
-        lost = send_once(self._session, DELETE_RUN, {"id": self._ids[path]})
+        lost = send_once(self._session, DELETE_RUN, {"id": self._ids[path]}).lost
         self._say("second_delete", "ok" if lost is None else f"error {_code(lost)}")
 
     def _id_refused(self) -> None:

@@ -16,13 +16,11 @@ from wbgql.errors import (
     PermissionDenied,
     RateLimited,
     RequestError,
-    ServerUnavailable,
 )
-from wbgql.mutations import send_once
+from wbgql.mutations import reread_after_s, send_once
 
 _SENDS = 2  # one, and one more after a look has shown that the first was not applied
 _REFUSALS = 5  # by 429: each waits as the server asks
-_REREAD_AFTER_S = (0.5, 2.5)  # replicas lag
 
 
 class Found(Enum):
@@ -63,7 +61,7 @@ def destroy(
         work.intend(action, owner, tags)
         lost = send(work, *request)
         refused = refusal(lost)
-        found = look() if refused is not None else look_patiently(work, look)
+        found = look_patiently(work, look, lost)
         if found is Found.GONE:
             return Ending(gone) if lost is None else Ending("gone_after_attempt", "answer_lost")
         if found is Found.UNKNOWN:
@@ -85,10 +83,13 @@ def destroy(
             return Ending("failed", "not_applied")
 
 
-def look_patiently(work: Work, look: Callable[[], Found]) -> Found:
-    """Look up to three times over three seconds while the thing is still there."""
+def look_patiently(work: Work, look: Callable[[], Found], lost: RequestError | None = None) -> Found:
+    """Look up to three times over three seconds while the thing is still there.
+
+    Once only, if the answer `lost` says that the server refused.
+    """
     found = look()
-    for wait_s in _REREAD_AFTER_S:
+    for wait_s in reread_after_s(lost):
         if found is not Found.THERE:
             break
         work.wait(wait_s)
@@ -97,17 +98,19 @@ def look_patiently(work: Work, look: Callable[[], Found]) -> Found:
 
 
 def send(work: Work, operation: Operation[Any], variables: dict[str, Any]) -> RequestError | None:
-    """Send it once. Return what kept us from a good answer; a look says what was done."""
+    """Send it once. Return what kept us from a good answer; a look says what was done.
+
+    Raises:
+        AuthenticationError: the key is refused.
+        ServerUnavailable: it did not reach the server.
+    """
     try:
-        return send_once(work.session, operation, variables)
-    except AuthenticationError:
-        raise
-    except ServerUnavailable as error:
-        if not error.sent:
-            raise
+        lost = send_once(work.session, operation, variables).lost
+    except RateLimited as error:
         return error
-    except RequestError as error:
-        return error
+    if isinstance(lost, AuthenticationError):
+        raise lost
+    return lost
 
 
 def refusal(lost: RequestError | None) -> Ending | None:
