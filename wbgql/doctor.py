@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from wbgql.documents import Documents
 from wbgql.errors import RequestError, WbgqlError
 from wbgql.extras import installed_version
-from wbgql.settings import Settings, insecure_transport_warning, tls_verification
+from wbgql.settings import SHOWN, Settings, insecure_transport_warning, tls_verification
 from wbgql.transport import ObservedTransport, Reply
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_viewer
 
@@ -29,15 +29,6 @@ Level = Literal["ok", "note", "problem"]
 _SAMPLES = 5
 _SKEW_S = 30
 _CERTIFICATE_DAYS = 21
-_SECRET_FREE = (
-    "base_url",
-    "entity",
-    "project",
-    "timeout_s",
-    "ca_bundle",
-    "verify_tls",
-    "identity_token_file",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +121,10 @@ def make_report(done: Examination) -> dict[str, Any]:
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
-    for name in _SECRET_FREE:
-        value = getattr(settings, name)
+    for name in SHOWN:
+        value, origin = getattr(settings, name), settings.origin.get(name, "the caller")
         if value is not None:
-            yield Finding(name, "ok", f"{value} (from {settings.origin.get(name, 'the caller')})")
-    if settings.identity_token_file is None:
-        origin = settings.origin.get("api_key", "the caller")
-        yield Finding("api_key", "ok", f"from {origin}")
+            yield Finding(name, "ok", f"from {origin}" if name == "api_key" else f"{value} (from {origin})")
     warning = insecure_transport_warning(settings)
     if warning is not None:
         yield Finding("transport", "problem", warning, "use https")

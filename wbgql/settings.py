@@ -47,6 +47,18 @@ _MAX_PROJECT_LENGTH = 128
 # requests reads the first two, OpenSSL and the SDK's own process the third.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
+# What may be shown of the settings, but for the value of the key.
+SHOWN = (
+    "base_url",
+    "api_key",
+    "identity_token_file",
+    "entity",
+    "project",
+    "timeout_s",
+    "ca_bundle",
+    "verify_tls",
+)
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 

@@ -9,21 +9,11 @@ import click
 
 from wbgql.cli.app import App, examples, global_options, host_of
 from wbgql.cli.output import object_options, write_object
+from wbgql.settings import SHOWN
 
 if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.viewer import Viewer
-
-_SETTINGS = (
-    "base_url",
-    "api_key",
-    "identity_token_file",
-    "entity",
-    "project",
-    "timeout_s",
-    "ca_bundle",
-    "verify_tls",
-)
 
 
 @click.command(
@@ -48,7 +38,7 @@ def _record(client: Client, viewer: Viewer) -> dict[str, Any]:
         "teams": viewer.team_names,
         "admin": bool(viewer.admin),
         "host": host_of(client),
-        "settings": {name: _setting(client, name) for name in _SETTINGS},
+        "settings": {name: _setting(client, name) for name in SHOWN},
     }
 
 
