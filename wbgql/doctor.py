@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from wbgql.documents import Documents
 from wbgql.errors import RequestError, WbgqlError
 from wbgql.extras import installed_version
-from wbgql.settings import SHOWN, Settings, insecure_transport_warning, tls_verification
+from wbgql.settings import CLOUD_HOSTS, SHOWN, Settings, insecure_transport_warning, tls_verification
 from wbgql.transport import ObservedTransport, Reply
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_viewer
 
@@ -273,7 +273,7 @@ def _kind(settings: Settings, deployment_id: str | None) -> tuple[str, str]:
     host = urlsplit(settings.base_url).hostname or ""
     if deployment_id == LOCAL_DEPLOYMENT:
         return "local", "the server calls itself so"
-    if settings.deployment == "api.wandb.ai":
+    if host in CLOUD_HOSTS:
         return "SaaS", "the address is W&B's own"
     if host.endswith(".wandb.io"):
         return "Dedicated Cloud", "the address ends in .wandb.io"

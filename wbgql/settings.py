@@ -29,6 +29,9 @@ DEFAULT_BASE_URL = "https://api.wandb.ai"
 _FORGE_BASE_URL = "https://api.forge.coreweave.com"
 DEFAULT_TIMEOUT_S = 30.0
 
+# The hosts of W&B's own multi-tenant server.
+CLOUD_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
+
 # Hosts that serve the same deployment: `wandb login` may have stored the key under either.
 # Source: wandb SDK 0.31.0 `sdk/lib/urls.py`, FORGE_HOSTS (2026-11).
 _SAME_DEPLOYMENT = {

@@ -20,8 +20,8 @@ from wbgql.downloads import Fetcher
 from wbgql.errors import NotFound, PermissionDenied, RequestError, ResponseError
 from wbgql.paths import ProjectPath
 from wbgql.scalars import parse_datetime
+from wbgql.settings import CLOUD_HOSTS
 
-_CLOUD = ("api.wandb.ai", "api.forge.coreweave.com")
 _CLOUD_DAYS = 7
 _MAX_PAGE = 1 << 26
 _DELETE, _DELETE_MANY = "run:delete", "run:delete_many"
@@ -97,7 +97,7 @@ def read_audit(
         RequestError: the server did not answer.
     """
     try:
-        if urlsplit(base_url).hostname not in _CLOUD:
+        if urlsplit(base_url).hostname not in CLOUD_HOSTS:
             days = (end.date() - start.date()).days + 1
             query = urlencode({"startDate": start.date().isoformat(), "numDays": days})
             # A host of its own may be the cloud's: it answers 404 here.
