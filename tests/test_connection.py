@@ -451,3 +451,15 @@ def test_whatever_a_loop_does_to_its_own_list_nothing_that_stays_is_missed(
 
     assert len(got) == len(set(got))
     assert set(LETTERS) - set(got) <= dropped
+
+
+def test_different_nodes_of_one_page_with_the_same_key_are_warned_of() -> None:
+    told: list[str] = []
+    fetch = Pages(page(["a1", "a2", "b1", "b1"]))
+
+    found = list(iter_nodes(fetch, key=lambda node: node[0], on_warning=told.append))
+
+    assert found == ["a1", "b1"]
+    assert len(told) == 1
+    assert "same id and differ" in told[0]
+    assert list(iter_nodes(Pages(page(["a1", "a1"])), key=lambda node: node[0])) == ["a1"]

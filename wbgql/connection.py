@@ -130,7 +130,7 @@ def iter_nodes(
     A page that a gateway or the server gave up on (502, 504, timeout, "deadline exceeded") is asked
     for again, half as large, down to 10. A cursor that repeats, or is missing where there should be more,
     ends the loop; as the list is then perhaps not complete, `on_warning` is called
-    (without it, `UnstableWarning` is issued).
+    (without it, `UnstableWarning` is issued). So it is if different nodes of one page have the same key.
 
     Rows that come as null are left out, since this key may not see them. So are, with `counted`,
     rows that the server's count of a list has and its pages do not. At the end of the list
@@ -327,6 +327,8 @@ def _read(
                 "it may not be complete"
             )
         total = counted
+        if key is not None and _contradicts(nodes, key):
+            warn("rows of one page have the same id and differ: only the first of each id is given")
         fresh = nodes if key is None or seen_keys is given.keys else _drop_seen(nodes, key, seen_keys)
         new = given.take(nodes)
         yield page, window.take(new)
@@ -369,6 +371,12 @@ def fetch_page(
         except ServerUnavailable as error:
             if not may_be_too_large(error) or not window.halve(first):
                 raise
+
+
+def _contradicts(nodes: list[T], key: Callable[[T], str]) -> bool:
+    """Whether nodes of one page have the same key and differ; a page that repeats a node does not."""
+    by_key: dict[str, T] = {}
+    return any(by_key.setdefault(key(node), node) != node for node in nodes)
 
 
 def _drop_seen(nodes: list[T], key: Callable[[T], str], seen: set[str]) -> list[T]:

@@ -13,7 +13,7 @@ import wbgql as wb
 from tests.caller import Caller
 from tests.fakes import FakeTransport, data_reply
 from wbgql.documents import Prepared
-from wbgql.errors import NotFound, ResultError, UsageError
+from wbgql.errors import NotFound, ResultError, SampledWarning, UsageError
 from wbgql.history import sample_history, scan_history
 from wbgql.paths import RunPath
 from wbgql.session import Session
@@ -132,13 +132,73 @@ def test_a_range_of_steps_brings_these_alone_and_claims_no_completeness(
     assert "range of steps" in (scan.coverage.note or "")
 
 
-def test_a_run_that_logged_nothing_is_whole_after_one_request(client: wb.Client, project: str) -> None:
+def test_that_a_run_logged_nothing_is_asked_and_not_only_counted(client: wb.Client, project: str) -> None:
     scan = client.scan_history(f"{project}/r1")
     before = client.stats.requests
 
     assert list(scan) == []
     assert scan.coverage.complete is True
-    assert client.stats.requests - before == 1
+    assert client.stats.requests - before == 2
+
+
+@pytest.mark.parametrize("count", [0, None])
+@pytest.mark.parametrize("last", [None, 1])
+def test_a_count_of_no_rows_is_not_believed(count: int | None, last: int | None) -> None:
+    first = [rows(0, 1)] if last is not None else []
+    transport = FakeTransport(bounds(count, last), *first, rows(2, 3) if first else rows(0, 1, 2, 3))
+    scan = scan_history(Session(transport), PATH)
+
+    assert [row["_step"] for row in scan] == [0, 1, 2, 3]
+    assert scan.coverage.complete is None
+    assert "count" in (scan.coverage.note or "")
+
+
+def test_a_range_is_read_past_a_summary_that_is_older_than_the_rows() -> None:
+    transport = FakeTransport(bounds(None, 3), rows(2, 3), rows(4, 5))
+
+    found = scan_history(Session(transport), PATH, min_step=2, max_step=6)
+
+    assert [row["_step"] for row in found] == [2, 3, 4, 5]
+
+
+def test_steps_as_texts_are_steps_and_rows_without_any_are_given_once() -> None:
+    odd = [json.dumps(row) for row in ({"_step": "0", "a": 1}, {"a": 2}, {"a": 2}, {"_step": None, "a": 3})]
+    answer = {"project": {"run": {"history": odd}}}
+    transport = FakeTransport(bounds(None, 0), answer, answer)
+
+    found = list(scan_history(Session(transport), PATH, keys=["a"]))
+
+    assert [row["a"] for row in found] == [1, 2, 2, 3]
+
+
+def test_a_run_whose_rows_have_no_step_is_not_read_key_by_key() -> None:
+    wide = {f"m{number}": number for number in range(60)}
+    odd = {
+        "project": {"run": {"history": [json.dumps({"_step": 5000, "a": 4}), json.dumps({"a": 5, "b": 6})]}}
+    }
+    apart = {"project": {"run": {"sampledHistory": [[{"_step": 5000}], [{"a": 5}], [{"b": 6}]]}}}
+    transport = FakeTransport(bounds(2000, 5000), rows(*range(900), a=1, b=2, **wide), apart, odd, odd, odd)
+
+    found = list(scan_history(Session(transport), PATH, keys=["a", "b"]))
+
+    assert sorted(map(str, found[900:])) == ["{'_step': 5000, 'a': 4}", "{'a': 5, 'b': 6}"]
+
+
+def test_rows_of_one_step_and_rows_of_none_are_not_merged() -> None:
+    a = [{"_step": 1, "a": 1}, {"_step": 1, "a": 2}, {"a": 3}]
+    b = [{"_step": "1", "b": 1}, {"b": 4}, {"_step": 2.5, "b": 5}]
+    transport = FakeTransport({"project": {"run": {"sampledHistory": [a, b]}}})
+
+    with pytest.warns(SampledWarning, match="3 sampled rows have no usable _step"):
+        found = sample_history(Session(transport), PATH, ["a", "b"])
+
+    assert found == [
+        {"_step": "1", "a": 1, "b": 1},
+        {"_step": 1, "a": 2},
+        {"a": 3},
+        {"b": 4},
+        {"_step": 2.5, "b": 5},
+    ]
 
 
 def test_rows_that_the_server_counts_and_does_not_bring_are_told_of() -> None:

@@ -24,8 +24,10 @@ from wbgql.history.rows import (
     make_exact_specs,
     merge_samples,
     pick_rows,
+    step_of,
     within,
 )
+from wbgql.history.sampling import warn_of_stepless
 from wbgql.history.scanning import HistoryScan
 from wbgql.paths import RunPath
 from wbgql.session import Session
@@ -84,6 +86,7 @@ def sample_blocks(
             continue
         on_lists(node.sampled_history)
         rows = merge_samples(node.sampled_history)
+        warn_of_stepless(rows, entry.run)
         entry.rows = len(rows)
         yield entry.run, rows
 
@@ -189,6 +192,8 @@ class SmallScan:
             return None
         if by_key:
             rows = merge_samples(node.sampled_history)
+            if any(step_of(row) is None for row in rows):
+                return None  # what belongs to one row cannot be told
         else:
             rows = decode_rows(node.history, operation=SCAN_RUNS_HISTORY.name)
         if len(rows) > _SMALL_ROWS or (self._is_whole and len(rows) < (node.history_line_count or 0)):

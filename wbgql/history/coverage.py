@@ -40,6 +40,8 @@ class HistoryCoverage:
             self.note = "a range of steps: rows outside of it are not counted"
         elif self.expected is None:
             self.note = "the server does not count this run's rows"
+        elif self.rows > self.expected == 0:
+            self.note = f"the server counts no rows of this run, and {self.rows} came: its count is wrong"
         elif self.rows < self.expected:
             self.complete = False
             self.note = (

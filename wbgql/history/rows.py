@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +14,7 @@ Row: TypeAlias = dict[str, Any]
 """What was logged at one step, under the keys it was logged by; `_step` among them."""
 
 STEP = "_step"
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 MAX_STEP = 2**62
 """Above any step that is logged, and one that GraphQL's `Int64` holds."""
 TIMESTAMP = "_timestamp"
@@ -70,9 +73,16 @@ def decode_row(text: str, *, operation: str) -> Row:
 
 
 def step_of(row: Row) -> int | None:
-    """The step of a row, None where it has none that a server could be asked for."""
+    """The step of a row, None where it has none that a server could be asked for.
+
+    A whole number that came as a text counts as a step.
+    """
     step = row.get(STEP)
-    return int(step) if isinstance(step, (int, float)) and abs(step) < MAX_STEP else None
+    if isinstance(step, str) and _WHOLE_NUMBER.fullmatch(step):
+        step = int(step)
+    if isinstance(step, bool) or not isinstance(step, (int, float)) or not abs(step) < MAX_STEP:
+        return None
+    return int(step) if step == int(step) else None
 
 
 def cut(row: Row, keys: Sequence[str]) -> Row:
@@ -158,15 +168,25 @@ def make_exact_specs(
 def merge_samples(lists: Iterable[Iterable[Row]]) -> list[Row]:
     """Join the answers to several specs into one row per step, in order of steps.
 
-    NaN and infinities, which these rows carry as texts, become floats; a metric logged as the text
-    "NaN" cannot be told apart from them.
+    If one answer has several rows of a step, the first of each answer are joined, then the second, and so
+    on. Rows without a step come last, each by itself: nothing says which of them belong together.
+
+    NaN and infinities, which these rows carry as texts, become floats; a metric logged as the text "NaN"
+    cannot be told apart from them.
     """
-    steps: dict[int | None, Row] = {}
+    joined: dict[tuple[int, int], Row] = {}
+    stepless: list[Row] = []
     for rows in lists:
+        seen: Counter[int] = Counter()
         for row in rows:
             values = {key: _restored(value) for key, value in row.items()}
-            steps.setdefault(step_of(row), {}).update(values)
-    return [steps[step] for step in sorted(steps, key=lambda step: (step is None, step or 0))]
+            step = step_of(row)
+            if step is None:
+                stepless.append(values)
+                continue
+            joined.setdefault((step, seen[step]), {}).update(values)
+            seen[step] += 1
+    return [*(joined[place] for place in sorted(joined)), *stepless]
 
 
 def keys_with_gaps(lists: Sequence[Sequence[Row]], keys: Sequence[str], samples: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from wbgql.cautions import warn
 from wbgql.errors import SampledWarning, UsageError
 from wbgql.history.operations import SAMPLE_HISTORY, ask_run
-from wbgql.history.rows import Row, check_keys, keys_with_gaps, make_specs, merge_samples
+from wbgql.history.rows import Row, check_keys, keys_with_gaps, make_specs, merge_samples, step_of
 from wbgql.history.scanning import check_range
 from wbgql.paths import RunPath
 from wbgql.session import Session
@@ -43,7 +43,18 @@ def sample_history(
     lists = ask_run(session, SAMPLE_HISTORY, path, specs=specs).sampled_history
     if not together:
         warn_of_gaps(keys_with_gaps(lists, listed, samples), samples)
-    return merge_samples(lists)
+    rows = merge_samples(lists)
+    if not together:
+        warn_of_stepless(rows, path)
+    return rows
+
+
+def warn_of_stepless(rows: Sequence[Row], path: RunPath) -> None:
+    """Warn of rows without a step: the values that were sampled of one row cannot be joined."""
+    alone = sum(step_of(row) is None for row in rows)
+    if alone:
+        message = f"run {str(path)!r}: {alone} sampled rows have no usable _step, so each stands by itself"
+        warn(SampledWarning(message))
 
 
 def warn_of_gaps(keys: Sequence[str], samples: int) -> None:

@@ -27,6 +27,7 @@ from wbgql.history.rows import (
 from wbgql.history.windows import Windows
 from wbgql.lazy import Lazy, described
 from wbgql.paths import RunPath
+from wbgql.scalars import dump_json
 from wbgql.session import Session
 from wbgql.settings import Settings
 
@@ -49,7 +50,10 @@ class HistoryScan(Lazy):
     where an answer may have been thinned out. A row holds only what was logged at its step. With `keys`,
     rows come cut to these, and those with none of them are left out: the union, not the rows that hold
     all keys. Whole rows are read at first; where the keys are a small part of them, the rest is read key
-    by key. NaN and infinities come as floats.
+    by key. NaN and infinities come as floats. Rows without a usable `_step` are given too.
+
+    The run's own count ends the reading only if that many rows came: a count of 0, or none, is no proof
+    that there are none, and costs one more request.
 
     `source="exports"` reads the older part from the Parquet files that the server offers, if it does, and
     the rest from the server. `coverage` tells of the latest iteration.
@@ -85,6 +89,7 @@ class HistoryScan(Lazy):
         self._source = source
         self._downloader = downloader
         self._session = session
+        self._stepless: set[str] = set()
 
     def __repr__(self) -> str:
         return described(
@@ -107,18 +112,16 @@ class HistoryScan(Lazy):
         if self._source == "exports":
             yield from self._exported(windows, coverage)
         yield from self._windows(windows, coverage)
-        if self._may_go_on(coverage):
-            # A run that is being logged: its summary is older than its rows.
-            windows.extend(_LAST_STEP)
+        end = _LAST_STEP if self._max_step is None else self._max_step
+        if windows.stop < end and not self._has_all(coverage):
+            # The summary may be older than the rows, and a count of none, or none at all, proves nothing.
+            windows.extend(end)
             yield from self._windows(windows, coverage)
         coverage.close(whole_range=self._is_whole)
 
     @property
     def _is_whole(self) -> bool:
         return self._min_step <= 0 and self._max_step is None
-
-    def _may_go_on(self, coverage: HistoryCoverage) -> bool:
-        return self._is_whole and coverage.expected is not None and coverage.rows < coverage.expected
 
     def _first_window(self, coverage: HistoryCoverage) -> Windows:
         bounds = ask_run(self._session, GET_HISTORY_BOUNDS, self.path)
@@ -128,6 +131,7 @@ class HistoryScan(Lazy):
         stop = (coverage.expected or 0) if last is None else last + 1
         if self._max_step is not None:
             stop = self._max_step if last is None else min(stop, self._max_step)
+        self._stepless.clear()
         return Windows(self._min_step, stop, page_size=self._page_size, rows=coverage.expected)
 
     def _windows(self, windows: Windows, coverage: HistoryCoverage) -> Iterator[list[Row]]:
@@ -135,14 +139,30 @@ class HistoryScan(Lazy):
         while not windows.is_done and not self._has_all(coverage):
             start, end = windows.start, windows.end
             rows = within(self._by_key(start, end) if by_key else self._whole(start, end), start, end)
+            if by_key and any(step_of(row) is None for row in rows):
+                by_key = False  # what belongs to one row cannot be told
+                continue
             if not windows.accept(steps_of(rows)):
                 continue
+            rows = self._without_repeated(rows)
             coverage.rows += len(rows)
-            by_key = by_key or is_cheaper_by_key(rows, self._keys)
+            by_key = by_key or (not self._stepless and is_cheaper_by_key(rows, self._keys))
             yield pick_rows(rows, self._keys)
 
+    def _without_repeated(self, rows: list[Row]) -> list[Row]:
+        """Leave out rows without a step that an earlier window brought: a server gives them with each."""
+        known = frozenset(self._stepless)
+        kept = []
+        for row in rows:
+            text = dump_json(row) if step_of(row) is None else None
+            if text is not None:
+                self._stepless.add(text)
+            if text not in known:
+                kept.append(row)
+        return kept
+
     def _has_all(self, coverage: HistoryCoverage) -> bool:
-        return self._is_whole and coverage.rows == coverage.expected
+        return self._is_whole and 0 < coverage.rows == coverage.expected
 
     def _whole(self, start: int, end: int) -> list[Row]:
         answer = ask_run(
@@ -161,7 +181,7 @@ class HistoryScan(Lazy):
         exports = get_history_exports(self._session, self.path)
         if not exports.urls:
             return
-        stop = windows.stop if self._max_step is None else self._max_step
+        stop = _LAST_STEP if self._max_step is None else self._max_step
         if exports.live_steps:
             stop = min(stop, *exports.live_steps)
         pages = read_exports(
@@ -175,7 +195,7 @@ class HistoryScan(Lazy):
         for rows in pages:
             coverage.rows += len(rows)
             coverage.exported += len(rows)
-            windows.skip_to(max(steps_of(rows)) + 1)
+            windows.skip_to(max(steps_of(rows), default=-1) + 1)
             yield pick_rows(rows, self._keys)
 
 

@@ -50,8 +50,9 @@ class Windows:
         return True
 
     def extend(self, stop: int) -> None:
-        """Go on to another end: more is known to be there."""
+        """Go on to another end, in one window: if it holds many rows, `accept` narrows it."""
         self.stop = stop
+        self._rows = 0
         self._width = self._first_width()
 
     def skip_to(self, start: int) -> None:
