@@ -242,10 +242,12 @@ class _Given(Generic[T]):
         """Whether this client changed something since the list began."""
         return self.changes.count != self._since
 
-    def take(self, nodes: list[T]) -> list[T]:
+    def take(self, nodes: list[T], warn: Callable[[str], object]) -> list[T]:
         """Return those that were not given yet, and count them as given."""
         if self.key is None:
             return nodes
+        if _contradicts(nodes, self.key):
+            warn("rows of one page have the same id and differ: only the first of each id is given")
         new = _drop_seen(nodes, self.key, self.keys)
         if not self.is_changed:
             return new
@@ -327,10 +329,8 @@ def _read(
                 "it may not be complete"
             )
         total = counted
-        if key is not None and _contradicts(nodes, key):
-            warn("rows of one page have the same id and differ: only the first of each id is given")
         fresh = nodes if key is None or seen_keys is given.keys else _drop_seen(nodes, key, seen_keys)
-        new = given.take(nodes)
+        new = given.take(nodes, warn)
         yield page, window.take(new)
         if not page.page_info.has_next_page:
             if given.counted and whole and counted is not None and not given.is_changed:
