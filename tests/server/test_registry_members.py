@@ -67,11 +67,14 @@ class Scene:
         return {one["username"]: one["role"]["name"] for one in self.read(self.cleo)["members"]}
 
     def newcomer(self, role: str | None = None) -> Caller:
-        """Somebody who is in the organization if there is a role, and in no team."""
+        """A user of the organization, or without a role one whom cleo knows from elsewhere."""
         name = f"new-{secrets.token_hex(4)}"
         key = add_user(self.server.data, name)
         if role is not None:
             add_org(self.server.data, self.org, name, role)
+        else:
+            for member in (name, name_of(self.cleo)):
+                add_team(self.server.data, f"else-{name}", member=member)
         return Caller(self.server.base_url, key)
 
     def add(self, *people: Caller, by: Caller | None = None) -> requests.Response:
@@ -131,7 +134,8 @@ def test_who_makes_a_registry_is_its_admin_and_adds_and_removes_users(scene):
 
 def test_a_team_is_a_member_with_a_role_and_so_are_its_people(scene):
     outsider = scene.newcomer()
-    add_team(scene.server.data, f"far-{scene.team}", member=name_of(outsider))
+    for member in (outsider, scene.cleo):
+        add_team(scene.server.data, f"far-{scene.team}", member=name_of(member))
     (far,) = [
         one["id"]
         for edge in outsider.ask("{ viewer { teams { edges { node { id name } } } } }")["viewer"]["teams"][
@@ -179,7 +183,8 @@ def test_only_an_admin_of_a_registry_changes_its_members(scene):
 
     assert scene.add(scene.newcomer(), by=ann).status_code == 403
     scene.set_role(ann, "admin")
-    assert scene.add(scene.newcomer(), by=ann).status_code == 200
+    assert scene.add(scene.newcomer(), by=ann).status_code == 404
+    assert scene.add(scene.newcomer("viewer"), by=ann).status_code == 200
 
 
 def test_what_is_no_member_no_role_or_no_registry_is_refused(scene):

@@ -201,7 +201,7 @@ def test_an_admin_of_the_organization_administers_a_team_they_are_in(ada, local_
     add_team(local_server.data, team, org, name)
     guest = user(local_server, unique("guest"))
 
-    ada.ask(INVITE, input={"entityName": team, "username": name_of(guest)})
+    ada.ask(INVITE, input={"entityName": team, "email": f"{name_of(guest)}@localhost"})
 
     assert members(ada, team)[name_of(guest)]["role"] == "member"
 
@@ -209,7 +209,7 @@ def test_an_admin_of_the_organization_administers_a_team_they_are_in(ada, local_
 def test_who_is_taken_out_of_the_default_entity_goes_back_to_their_own(ada, local_server):
     team, bob = unique("team"), user(local_server, unique("bob"))
     ada.ask(TEAM, input={"teamName": team})
-    ada.ask(INVITE, input={"entityName": team, "username": name_of(bob)})
+    ada.ask(INVITE, input={"entityName": team, "email": f"{name_of(bob)}@localhost"})
     bob.ask(DEFAULT_ENTITY, entity=team)
 
     ada.ask(REMOVE, input={"entityName": team, "id": members(ada, team)[name_of(bob)]["id"]})

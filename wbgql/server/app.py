@@ -263,11 +263,11 @@ class Server:
         viewer = self.viewer(request)
         async with self.place(viewer):
             body = await _body(request, MAX_GRAPHQL_BYTES)
-            answer = await self.in_thread(request, self._graphql, request, viewer, body)
+            answer = await self.in_thread(request, self._graphql, request, body)
         return _json(answer.body, answer.status)
 
-    def _graphql(self, request: Request, viewer: Viewer, body: bytes) -> Answer:
-        with self.context(request, viewer) as context:
+    def _graphql(self, request: Request, body: bytes) -> Answer:
+        with self.context(request) as context:
             given = bodies.decode(_graphql_decoder, body, "a GraphQL request")
             moves.finish_due(self.backend)
             runs.mark_silent(context)
@@ -280,12 +280,15 @@ class Server:
                 return self.api.execute(replace(context, db=db), given.query, variables, given.operationName)
 
     @contextlib.contextmanager
-    def context(self, request: Request, viewer: Viewer) -> Iterator[Context]:
-        """What a request of an authenticated caller works with."""
+    def context(self, request: Request) -> Iterator[Context]:
+        """What a request of an authenticated caller works with.
+
+        The caller is looked up once more: a key may have ended while the body came or the request waited.
+        """
         with self.backend.store.read() as db:
             yield Context(
                 backend=self.backend,
-                viewer=viewer,
+                viewer=authenticate(db, request),
                 base_url=str(request.base_url).rstrip("/"),
                 db=db,
                 shared=request.headers.get("x-wandb-use-async-filestream") == "true",
@@ -295,20 +298,20 @@ class Server:
         viewer = self.viewer(request)
         async with self.place(viewer):
             body = await _body(request, MAX_STREAM_BYTES)
-            return _json(await self.in_thread(request, self._file_stream, request, viewer, body))
+            return _json(await self.in_thread(request, self._file_stream, request, body))
 
-    def _file_stream(self, request: Request, viewer: Viewer, body: bytes) -> dict[str, Any]:
-        with self.context(request, viewer) as context:
+    def _file_stream(self, request: Request, body: bytes) -> dict[str, Any]:
+        with self.context(request) as context:
             path = (request.path_params["entity"], request.path_params["project"], request.path_params["run"])
             client = request.headers.get("x-wandb-async-client-id") if context.shared else None
             return filestream.receive(context, path, filestream.decode(body), client)
 
     async def run_file(self, request: Request) -> Response:
         viewer = self.viewer(request)
-        return _content(self.backend, await self.perform(request, viewer, self._run_file, request, viewer))
+        return _content(self.backend, await self.perform(request, viewer, self._run_file, request))
 
-    def _run_file(self, request: Request, viewer: Viewer) -> Row:
-        with self.context(request, viewer) as context:
+    def _run_file(self, request: Request) -> Row:
+        with self.context(request) as context:
             given = request.path_params
             project = projects.find_project(context, given["entity"], given["project"])
             run = runs.find_run(context, project, given["run"]) if project else None
@@ -319,36 +322,36 @@ class Server:
 
     async def artifact_file(self, request: Request) -> Response:
         viewer = self.viewer(request)
-        found = await self.perform(request, viewer, self._artifact_file, request, viewer)
+        found = await self.perform(request, viewer, self._artifact_file, request)
         return _content(self.backend, found)
 
-    def _artifact_file(self, request: Request, viewer: Viewer) -> Row:
-        with self.context(request, viewer) as context:
+    def _artifact_file(self, request: Request) -> Row:
+        with self.context(request) as context:
             given = request.path_params
             path = (given["entity"], given["project"], given["collection"])
             return artifacts_uploads.find_content_by_path(context, *path, given["md5"])
 
     async def audit_logs(self, request: Request) -> Response:
         viewer = self.viewer(request)
-        found = await self.perform(request, viewer, self._audit_logs, request, viewer)
+        found = await self.perform(request, viewer, self._audit_logs, request)
         if isinstance(found, dict):
             return _json(found)
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in found)
         return Response(lines, media_type="application/x-ndjson")
 
-    def _audit_logs(self, request: Request, viewer: Viewer) -> list[Row] | Row:
-        with self.context(request, viewer) as context:
+    def _audit_logs(self, request: Request) -> list[Row] | Row:
+        with self.context(request) as context:
             if not context.viewer.admin:
                 raise PermissionDenied("permission denied: the audit log is for admins", status=403)
             return audit.answer(context, dict(request.query_params))
 
     async def deleted_runs(self, request: Request) -> Response:
         viewer = self.viewer(request)
-        return _json(await self.perform(request, viewer, self._deleted_runs, request, viewer))
+        return _json(await self.perform(request, viewer, self._deleted_runs, request))
 
-    def _deleted_runs(self, request: Request, viewer: Viewer) -> Row:
+    def _deleted_runs(self, request: Request) -> Row:
         """The runs of a project that the caller may restore. W&B's servers have no such endpoint."""
-        with self.context(request, viewer) as context:
+        with self.context(request) as context:
             given = request.path_params
             project = projects.find_project(context, given["entity"], given["project"])
             if project is None:

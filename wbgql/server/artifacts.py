@@ -15,7 +15,7 @@ from wbgql.server.artifacts_fields import COLLECTION_FIELDS, VERSION_FIELDS
 from wbgql.server.backend import Context
 from wbgql.server.projects import make_id, parse_id
 from wbgql.server.run_pages import parse_filters
-from wbgql.server.store import Row, row, rows
+from wbgql.server.store import Connection, Row, row, rows
 from wbgql.server.where import compile_order, compile_where
 
 SEQUENCE, PORTFOLIO = "ArtifactSequence", "ArtifactPortfolio"
@@ -274,14 +274,35 @@ def find_version_by_id(context: Context, storage_id: str | None) -> Row:
     return found
 
 
+_LINKS_AT_HOME = """
+SELECT DISTINCT members.collection_id FROM artifacts
+    JOIN artifact_collections AS homes ON homes.id = artifacts.sequence_id
+    JOIN projects AS home_projects ON home_projects.id = homes.project_id
+    JOIN entities AS home ON home.id = home_projects.entity_id
+    JOIN artifact_members AS members ON members.artifact_id = artifacts.id
+    JOIN artifact_collections AS collections ON collections.id = members.collection_id
+    JOIN projects ON projects.id = collections.project_id JOIN entities ON entities.id = projects.entity_id
+WHERE artifacts.id = ? AND (entities.id = home.id
+    OR (entities.kind = 'organization' AND entities.organization_id = home.organization_id))
+"""
+
+
+def links_at_home(db: Connection, version_pk: int) -> list[int]:
+    """The collections of a version in its own entity, and in the registries of its organization.
+
+    Only these links give others a view of the version, or keep it from being deleted. Links into any other
+    entity do not: there, somebody else decides who is an admin, and who may look.
+    """
+    return [pk for (pk,) in db.execute(_LINKS_AT_HOME, (version_pk,))]
+
+
 def is_version_visible(context: Context, version: Row) -> bool:
-    """Whether the viewer may see a version: where it was logged, or where it is linked."""
+    """Whether the viewer may see a version: where it was logged, or at one of `links_at_home`."""
     if is_collection_visible(context, version["sequencePk"]):
         return True
     key = ("linked", version["pk"])
     if key not in context.memo:
-        linked = "SELECT collection_id FROM artifact_members WHERE artifact_id = ?"
-        pks = [pk for (pk,) in context.db.execute(linked, (version["pk"],))]
+        pks = links_at_home(context.db, version["pk"])
         context.memo[key] = any(is_collection_visible(context, pk) for pk in pks)
     return bool(context.memo[key])
 

@@ -29,6 +29,7 @@ from wbgql.server.artifacts_logging import (
     create_collection,
     find_client_id,
     find_or_create_type,
+    refuse_system_type,
 )
 from wbgql.server.artifacts_uploads import require_writer
 from wbgql.server.backend import Context
@@ -157,11 +158,13 @@ def link(context: Context, fields: dict[str, Any]) -> Row:
     The portfolio is made if it is new, and so is its project.
 
     Raises:
-        NotFound, PermissionDenied: the version or the target project is not visible or not writable.
+        NotFound, PermissionDenied: the version's own project or the target is not visible or not writable.
         UsageError: the target is a sequence, or holds another type.
     """
     with writing(context) as now:
         version = _committed(now, fields.get("artifactID") or _id_of_client(now, fields.get("clientID")))
+        # A link gives others a view of the version, and keeps its time to live from ending it.
+        require_writer(now, version)
         portfolio = _portfolio(now, version, fields)
         sql = "SELECT max(version) FROM artifact_members WHERE collection_id = ? AND artifact_id = ?"
         number = now.db.execute(sql, (portfolio["pk"], version["pk"])).get
@@ -275,12 +278,13 @@ def make_collection(context: Context, fields: dict[str, Any], kind: str) -> Row:
     """
     with writing(context) as now:
         project = writable_project(now, fields["entityName"], fields["projectName"])
-        types = {one["id"]: one["pk"] for one in artifacts.list_types(now, project)}
+        types = {one["id"]: one for one in artifacts.list_types(now, project)}
         if fields["artifactTypeID"] not in types:
             raise NotFound(f"artifact type {fields['artifactTypeID']!r} not found", status=404)
+        refuse_system_type(types[fields["artifactTypeID"]]["name"])
         found = artifacts.find_collection(now, project, fields["name"])
         if found is None:
-            type_pk = types[fields["artifactTypeID"]]
+            type_pk = types[fields["artifactTypeID"]]["pk"]
             found = create_collection(now, project, kind, fields["name"], type_pk, fields.get("description"))
         if found["__typename"] != kind:
             raise UsageError(f"artifact collection name is taken: {fields['name']!r}")
@@ -293,6 +297,7 @@ def make_type(context: Context, fields: dict[str, Any]) -> Row:
     Raises:
         NotFound, PermissionDenied: the project is not visible or not writable.
     """
+    refuse_system_type(fields["name"])
     with writing(context) as now:
         project = writable_project(now, fields["entityName"], fields["projectName"])
         find_or_create_type(now, project, fields["name"], fields.get("description"))
@@ -316,6 +321,7 @@ def update_collection(context: Context, storage_id: str, name: str | None, descr
         if other is not None and other["pk"] != collection["pk"]:
             raise UsageError(f"artifact collection name is taken: {name!r}")
         if name != collection["name"]:
+            system_artifacts.refuse_change(collection, "renaming")
             artifacts_protection.require_right_to_change(now, collection)
         now.db.execute(
             "UPDATE artifact_collections SET name = ?, description = coalesce(?, description), updated_at = ?"
@@ -339,6 +345,8 @@ def move_sequence(context: Context, storage_id: str, type_name: str) -> Row:
                 f"artifact collection {collection['name']!r} holds links, its type cannot change"
             )
         if type_name != collection["defaultArtifactType"]["name"]:
+            system_artifacts.refuse_change(collection, "changing the type of")
+            refuse_system_type(type_name)
             artifacts_protection.require_right_to_change(now, collection)
         type_pk = find_or_create_type(now, {"pk": collection["projectPk"]}, type_name)
         now.db.execute(

@@ -141,6 +141,8 @@ def _borrow(now: Context, version: Row, entry: Entry) -> None:
         birth = artifacts.find_version_by_id(now, entry.birth_id)
     except NotFound as error:
         raise _not_uploaded(entry) from error
+    if birth["state"] != "COMMITTED":
+        raise _not_uploaded(entry)
     now.db.execute(
         "UPDATE artifact_files SET content_id = (SELECT content_id FROM artifact_files WHERE artifact_id = ?"
         " AND digest = ? AND content_id IS NOT NULL LIMIT 1) WHERE artifact_id = ? AND name = ?",

@@ -140,11 +140,21 @@ def _hide(now: Context, pks: list[int]) -> None:
         _hide_version(now.db, pk, now.backend.now(), secret, now.viewer.username, "artifact:delete")
 
 
+# Found by its digest, a content that was deleted would come back in another version, and outlive the purge.
+_RETIRE = """
+UPDATE artifact_contents SET digest = 'deleted:' || id
+WHERE id IN (SELECT content_id FROM artifact_files WHERE artifact_id = ?) AND NOT EXISTS (
+    SELECT 1 FROM artifact_files AS files JOIN artifacts ON artifacts.id = files.artifact_id
+    WHERE files.content_id = artifact_contents.id AND artifacts.state <> 'DELETED')
+"""
+
+
 def _hide_version(db: Connection, pk: int, at: str, secret: bytes, actor: str, action: str) -> None:
     for named in rows(db, f"{_NAMED} WHERE artifacts.id = ?", (pk,)):
         _audit(db, at, actor, action, named, make_subject(secret, named["projectPk"], _subject(named)))
     db.execute("UPDATE artifacts SET state = 'DELETED', deleted_at = ? WHERE id = ?", (at, pk))
     db.execute("DELETE FROM artifact_aliases WHERE artifact_id = ?", (pk,))
+    db.execute(_RETIRE, (pk,))
     move_latest(db, _column(db, "SELECT collection_id FROM artifact_members WHERE artifact_id = ?", (pk,)))
 
 
@@ -191,30 +201,38 @@ def _expire(store: Store, at: str) -> None:
     """Delete what outlived its `ttlDurationSeconds`, counted from creation.
 
     Source: W&B docs, artifact TTL: linked versions and those W&B makes itself do not expire (2026-11).
-    Nor do those with a protected alias: anyone who may write may set a time to live.
+    Links count as `artifacts.links_at_home` says. Nor do those with a protected alias expire: anyone who may
+    write may set a time to live.
     """
     sql = (
         "SELECT artifacts.id FROM artifacts JOIN artifact_collections c ON c.id = sequence_id"
         " JOIN artifact_types t ON t.id = c.type_id WHERE ttl_s > 0 AND state = 'COMMITTED'"
         " AND unixepoch(artifacts.created_at) + ttl_s <= unixepoch(?)"
         " AND t.name NOT IN ('run_table', 'code', 'job') AND t.name NOT LIKE 'wandb-%'"
-        " AND NOT EXISTS (SELECT 1 FROM artifact_members m WHERE m.artifact_id = artifacts.id"
-        " AND m.collection_id <> sequence_id)"
     )
     with store.read() as db:
-        if not _column(db, sql, (at,)):
+        if not any(_may_expire(db, pk) for pk in _column(db, sql, (at,))):
             return
     with store.write() as db:
         for pk in _column(db, sql, (at,)):
-            if not artifacts_protection.is_protected(db, pk):
+            if _may_expire(db, pk):
                 _hide_version(db, pk, at, store.keyring.subjects, "retention", "artifact:expire")
+
+
+def _may_expire(db: Connection, pk: int) -> bool:
+    return len(artifacts.links_at_home(db, pk)) == 1 and not artifacts_protection.is_protected(db, pk)
 
 
 _DELETED = (
     "artifacts.deleted_at <= :cutoff OR (artifacts.state = 'PENDING' AND artifacts.created_at <= :abandoned)"
 )
 # Row numbers of runs are never used again, so one that is missing belonged to a run that was purged.
-_ORPHANED = f"({_IS_SYSTEM} AND artifacts.run_id NOT IN (SELECT id FROM runs))"  # noqa: S608
+_ORPHANED = (
+    f"({_IS_SYSTEM} AND artifacts.run_id NOT IN (SELECT id FROM runs) AND NOT EXISTS ("  # noqa: S608
+    "SELECT 1 FROM artifact_aliases AS held JOIN artifact_collections AS c ON c.id = held.collection_id"
+    " JOIN projects AS p ON p.id = c.project_id JOIN protected_aliases USING (entity_id, alias)"
+    " WHERE held.artifact_id = artifacts.id))"
+)
 
 
 def _batches(store: Store, where: str, params: Row) -> Iterator[list[Row]]:

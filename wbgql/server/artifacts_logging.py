@@ -33,8 +33,7 @@ def create(context: Context, fields: dict[str, Any]) -> Row:
         UsageError: the collection holds another type, or a name or alias cannot be one.
         NotFound, PermissionDenied: see `runs.find_run_by_path`.
     """
-    if fields["artifactTypeName"] in SYSTEM_TYPES:
-        raise UsageError(f"artifact type {fields['artifactTypeName']!r} is reserved for the server")
+    refuse_system_type(fields["artifactTypeName"])
     with writing(context) as now:
         run = _run(now, fields)
         if run is None:
@@ -53,6 +52,16 @@ def create(context: Context, fields: dict[str, Any]) -> Row:
     found = artifacts.find_version(context, pk)
     assert found is not None
     return found
+
+
+def refuse_system_type(name: str) -> None:
+    """Keep users from making what the server keeps from being deleted.
+
+    Raises:
+        UsageError: the type is one of the server's own.
+    """
+    if name in SYSTEM_TYPES:
+        raise UsageError(f"artifact type {name!r} is reserved for the server")
 
 
 def _run(now: Context, fields: dict[str, Any]) -> Row | None:

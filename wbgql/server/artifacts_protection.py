@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from wbgql.errors import NotFound, PermissionDenied
-from wbgql.server import accounts, projects
+from wbgql.server import accounts, artifacts, projects
 from wbgql.server.artifacts_aliases import check_alias
 from wbgql.server.backend import Context
 from wbgql.server.store import Connection, Row, rows
@@ -55,7 +55,7 @@ def refuse_protected(db: Connection, version_pk: int) -> None:
     Raises:
         PermissionDenied: with the alias and the collection it is in.
     """
-    held = rows(db, f"{_HELD} WHERE aliases.artifact_id = ? ORDER BY aliases.id", (version_pk,))
+    held = _protection_of(db, version_pk)
     if held:
         names = ", ".join(f"{one['collection']}:{one['alias']}" for one in held)
         raise PermissionDenied(
@@ -65,8 +65,14 @@ def refuse_protected(db: Connection, version_pk: int) -> None:
 
 
 def is_protected(db: Connection, version_pk: int) -> bool:
-    """Whether a version has a protected alias somewhere."""
-    return bool(rows(db, f"{_HELD} WHERE aliases.artifact_id = ? LIMIT 1", (version_pk,)))
+    """Whether a version has a protected alias, in its own entity or a registry of its organization."""
+    return bool(_protection_of(db, version_pk))
+
+
+def _protection_of(db: Connection, version_pk: int) -> list[Row]:
+    found = rows(db, f"{_HELD} WHERE aliases.artifact_id = ? ORDER BY aliases.id", (version_pk,))
+    at_home = artifacts.links_at_home(db, version_pk) if found else []
+    return [one for one in found if one["collectionPk"] in at_home]
 
 
 def require_right_to_change(now: Context, collection: Row, version_pk: int | None = None) -> None:

@@ -54,8 +54,8 @@ CREATE INDEX artifact_client_ids_sequence ON artifact_client_ids (sequence_id);
 """
 
 # Contents are known by their digest within one project, so that versions share them: `digest` is what
-# `digests.content_key` gives. A row of `artifact_files` made before the commit keeps a content alive while
-# the rest is uploaded.
+# `digests.content_key` gives, or `deleted:` and the row number once only deleted versions hold it. A row of
+# `artifact_files` made before the commit keeps a content alive while the rest is uploaded.
 CONTENTS = """
 CREATE TABLE artifact_manifests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, artifact_id INTEGER NOT NULL, type TEXT NOT NULL,

@@ -13,7 +13,7 @@ from wbgql.server.artifacts_manifests import check_path
 from wbgql.server.backend import Backend, Context
 from wbgql.server.blobs import Blob
 from wbgql.server.projects import make_id, parse_id
-from wbgql.server.store import Connection, Row, row
+from wbgql.server.store import Connection, Row, row, rows
 
 CONTENT, MANIFEST = "artifact-file", "artifact-manifest"
 """Kinds of the URLs through which contents and manifests come and go."""
@@ -175,7 +175,8 @@ def store_content(backend: Backend, content_pk: int, blob: Blob) -> None:
         ResponseError: the version was deleted and purged meanwhile (status 410).
     """
     with backend.store.read() as db:
-        key = db.execute("SELECT digest FROM artifact_contents WHERE id = ?", (content_pk,)).get
+        sql = "SELECT digest FROM artifact_contents WHERE id = ? AND digest NOT LIKE 'deleted:%'"
+        key = db.execute(sql, (content_pk,)).get
     _check_digest(backend, blob, key)
     with backend.store.write() as db:
         db.execute(
@@ -288,9 +289,19 @@ def find_content_by_path(
         digest = base64.b64encode(bytes.fromhex(hex_digest)).decode()
     except ValueError:
         digest = ""
-    members = "files.artifact_id IN (SELECT artifact_id FROM artifact_members WHERE collection_id = ?)"
-    params = (found["pk"] if found else -1, digest)
-    return _found(row(context.db, f"{_DOWNLOAD} {members} AND files.digest = ? LIMIT 1", params))
+    sql = (
+        "SELECT DISTINCT members.artifact_id FROM artifact_members AS members JOIN artifact_files AS files"
+        " ON files.artifact_id = members.artifact_id WHERE collection_id = ? AND files.digest = ?"
+    )
+    holders = rows(context.db, sql, (found["pk"] if found else -1, digest))
+    seen = (one["artifact_id"] for one in holders if _is_visible(context, one["artifact_id"]))
+    here = "files.artifact_id = ? AND files.digest = ? LIMIT 1"
+    return _found(row(context.db, f"{_DOWNLOAD} {here}", (next(seen, -1), digest)))
+
+
+def _is_visible(context: Context, pk: int) -> bool:
+    version = artifacts.find_version(context, pk)
+    return version is not None and artifacts.is_version_visible(context, version)
 
 
 def _found(content: Row | None) -> Row:

@@ -87,7 +87,8 @@ def invite(context: Context, entity: str, user: str, role: str) -> Row:
 
     Raises:
         PermissionDenied: the viewer is not an admin of the team.
-        NotFound: no such team or user: nobody is invited by mail here.
+        NotFound: no such team, or no user of this address, or of this name whom the viewer knows. There is
+            no mail.
         ResponseError: a member already (status 409).
         ConfigError: no such role.
     """
@@ -95,6 +96,9 @@ def invite(context: Context, entity: str, user: str, role: str) -> Row:
     with context.store.write() as db:
         team = _require_team(context, db, entity)
         pk = _require_user(db, user)
+        if not context.knows(pk) and user != context.users[pk]["email"]:
+            # Members read each other's address, and nobody asked this user. Who writes it knows it already.
+            raise NotFound(f"user {user!r} not found", status=404)
         db.execute("INSERT INTO team_members VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (team, pk, role))
         if not db.changes():
             raise ResponseError(f"user {user!r} is a member of {entity!r} already", status=TAKEN)
@@ -115,6 +119,11 @@ def remove_member(context: Context, entity: str, user_id: str | None) -> bool:
         team = _require_team(context, db, entity, unless=pk)
         db.execute("DELETE FROM team_members WHERE entity_id = ? AND user_id = ?", (team, pk))
         removed = db.changes() > 0
+        db.execute(
+            "DELETE FROM project_members WHERE user_id = ? AND project_id IN"
+            " (SELECT id FROM projects WHERE entity_id = ?)",
+            (pk, team),
+        )
         db.execute(
             "UPDATE users SET default_entity_id = NULL WHERE default_entity_id = ? AND id = ?", (team, pk)
         )

@@ -7,11 +7,8 @@ Source: wandb SDK 0.31.0 `apis/public/registries/_members.py` and its system tes
 
 from __future__ import annotations
 
-from typing import Any
-
 from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.server import projects
-from wbgql.server.accounts import REGISTRY_PREFIX
 from wbgql.server.backend import Context
 from wbgql.server.projects import parse_id
 from wbgql.server.store import Connection, Row, rows
@@ -45,14 +42,14 @@ def add(context: Context, project_id: str, users: list[str], teams: list[str]) -
     """Make users and teams members. Who is one already keeps the role. Safe to repeat.
 
     Raises:
-        NotFound: no such registry, user or team.
+        NotFound: no such registry, or no user or team of that id whom the viewer may know of.
         PermissionDenied: the viewer is not its admin.
     """
     with context.store.write() as db:
-        pk = _managed(context, project_id)["pk"]
-        for table, column, member in _members(db, users, teams):
+        registry = _managed(context, project_id)
+        for table, column, member in _members(context, db, registry, users, teams):
             sql = f"INSERT INTO {table} (project_id, {column}, role) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
-            db.execute(sql, (pk, member, NEW))
+            db.execute(sql, (registry["pk"], member, NEW))
 
 
 def remove(context: Context, project_id: str, users: list[str], teams: list[str]) -> None:
@@ -62,9 +59,9 @@ def remove(context: Context, project_id: str, users: list[str], teams: list[str]
         As `add`.
     """
     with context.store.write() as db:
-        pk = _managed(context, project_id)["pk"]
-        for table, column, member in _members(db, users, teams):
-            db.execute(f"DELETE FROM {table} WHERE project_id = ? AND {column} = ?", (pk, member))  # noqa: S608
+        registry = _managed(context, project_id)
+        for table, column, member in _members(context, db, registry, users, teams):
+            db.execute(f"DELETE FROM {table} WHERE project_id = ? AND {column} = ?", (registry["pk"], member))  # noqa: S608
 
 
 def set_role(
@@ -80,17 +77,18 @@ def set_role(
     if role not in ROLES:
         raise UsageError(f"no such role: {role!r}, choose one of {', '.join(ROLES)}")
     with context.store.write() as db:
-        pk = _managed(context, project_id)["pk"]
-        ((table, column, member),) = _members(db, [user] if user else [], [team] if team else [])
+        registry = _managed(context, project_id)
+        users, teams = [user] if user else [], [team] if team else []
+        ((table, column, member),) = _members(context, db, registry, users, teams)
         sql = f"UPDATE {table} SET role = ? WHERE project_id = ? AND {column} = ?"  # noqa: S608
-        db.execute(sql, (role, pk, member))
+        db.execute(sql, (role, registry["pk"], member))
         if not db.changes():
             raise NotFound(f"{user or team!r} is no member of the registry, add it first", status=404)
 
 
 def _managed(context: Context, project_id: str) -> Row:
     project = projects.find_project_by_id(context, project_id)
-    if not project["name"].startswith(REGISTRY_PREFIX):
+    if not projects.is_registry(project):
         raise UsageError(
             f"members are kept for registries only: {project['entityName']}/{project['name']} is none,"
             " use `wbgql server project restrict`"
@@ -100,13 +98,34 @@ def _managed(context: Context, project_id: str) -> Row:
     return project
 
 
-def _members(db: Connection, users: list[str], teams: list[str]) -> list[tuple[str, str, int]]:
-    found = [(*_USERS, _existing(db, "User", "users", one)) for one in users]
-    return found + [(*_TEAMS, _existing(db, "Entity", "entities", one)) for one in teams]
+def _members(
+    context: Context, db: Connection, registry: Row, users: list[str], teams: list[str]
+) -> list[tuple[str, str, int]]:
+    """The members that are named, if the viewer may know of them or they are members already."""
+    found = []
+    for kind, (table, column), named in (("User", _USERS, users), ("Entity", _TEAMS, teams)):
+        for storage_id in named:
+            pk = parse_id(kind, storage_id)
+            sql = f"SELECT 1 FROM {table} WHERE project_id = ? AND {column} = ?"  # noqa: S608
+            is_member = db.execute(sql, (registry["pk"], pk)).get is not None
+            if not is_member and not (_knows_user if kind == "User" else _knows_team)(
+                context, db, registry, pk
+            ):
+                raise NotFound(f"{kind.lower()} {storage_id!r} not found", status=404)
+            found.append((table, column, pk))
+    return found
 
 
-def _existing(db: Connection, kind: str, table: str, storage_id: Any) -> int:
-    pk = parse_id(kind, storage_id)
-    if db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (pk,)).get is None:  # noqa: S608
-        raise NotFound(f"{kind.lower()} {storage_id!r} not found", status=404)
-    return pk
+def _knows_user(context: Context, db: Connection, _registry: Row, pk: int) -> bool:
+    return db.execute("SELECT 1 FROM users WHERE id = ?", (pk,)).get is not None and context.knows(pk)
+
+
+def _knows_team(context: Context, db: Connection, registry: Row, pk: int) -> bool:
+    """Teams of the registry's own organization, and those that the viewer is in."""
+    sql = (
+        "SELECT teams.organization_id IS NOT NULL AND teams.organization_id = own.organization_id"
+        " FROM entities AS teams JOIN entities AS own ON own.id = ?"
+        " WHERE teams.id = ? AND teams.kind = 'team'"
+    )
+    in_organization = db.execute(sql, (registry["entityPk"], pk)).get
+    return in_organization is not None and (bool(in_organization) or context.role(pk) is not None)

@@ -24,7 +24,7 @@ _NODE = """
 SELECT projects.id AS pk, projects.name AS name, entities.name AS entityName, projects.entity_id AS entityPk,
     projects.description AS description, projects.access AS access, projects.user_id AS userPk,
     projects.views AS views, projects.created_at AS createdAt, projects.updated_at AS updatedAt,
-    projects.any_type AS anyType
+    projects.any_type AS anyType, entities.kind AS entityKind
 FROM projects JOIN entities ON entities.id = projects.entity_id
 """
 
@@ -90,8 +90,13 @@ def find_project_by_pk(context: Context, pk: int) -> Row | None:
     return to_node(found) if found is not None and is_visible(context, found) else None
 
 
-def rename(db: Connection, project: Row, name: str) -> None:
-    """Give a project another name.
+def is_registry(project: Row) -> bool:
+    """Whether a project is a registry: it belongs to an organization, and its name begins as theirs do."""
+    return bool(project["entityKind"] == "organization" and project["name"].startswith(REGISTRY_PREFIX))
+
+
+def rename(context: Context, db: Connection, project: Row, name: str) -> None:
+    """Give a project another name. One that becomes a registry begins with the viewer as its only member.
 
     Raises:
         UsageError: the name is malformed, or another project of the entity has it.
@@ -102,6 +107,8 @@ def rename(db: Connection, project: Row, name: str) -> None:
     if row(db, "SELECT 1 FROM projects WHERE entity_id = ? AND name = ?", (project["entityPk"], name)):
         raise UsageError(f"project name is taken: {name!r}")
     db.execute("UPDATE projects SET name = ? WHERE id = ?", (name, project["pk"]))
+    if not is_registry(project):
+        _begin_registry(context, db, project | {"name": name})
 
 
 def find_project_by_id(context: Context, project_id: str) -> Row:
@@ -183,7 +190,7 @@ UNION ALL SELECT project_teams.role FROM project_teams JOIN team_members USING (
 
 
 def _registry_role(context: Context, db: Connection, project: Row) -> str | None:
-    if not project["name"].startswith(REGISTRY_PREFIX):
+    if not is_registry(project):
         return None
     found = {role for (role,) in db.execute(_ROLES_THERE, (project["pk"], context.viewer.user_id))}
     best = next((role for role in accounts.WRITERS if role in found), None)
@@ -279,17 +286,25 @@ def find_or_create(
 
 
 def _revived(context: Context, db: Connection, project: Row) -> Row:
-    """The node of a project that is there, or is from now on; a registry begins with its maker again."""
-    sql = "UPDATE projects SET deleted_at = NULL, any_type = iif(name GLOB ?, 1, any_type) WHERE id = ?"
-    db.execute(f"{sql} AND deleted_at IS NOT NULL", (f"{REGISTRY_PREFIX}*", project["pk"]))
+    """The node of a project that is there, or that begins anew: nothing of a deleted one comes back."""
+    now = context.backend.now()
+    db.execute(
+        "UPDATE projects SET deleted_at = NULL, access = 'PRIVATE', description = NULL, views = NULL,"
+        " any_type = 1, user_id = ?, created_at = ?, updated_at = ? WHERE id = ? AND deleted_at IS NOT NULL",
+        (context.viewer.user_id, now, now, project["pk"]),
+    )
     if not db.changes():
         return to_node(project)
+    for table in ("project_members", "project_teams"):
+        db.execute(f"DELETE FROM {table} WHERE project_id = ?", (project["pk"],))  # noqa: S608
     _begin_registry(context, db, project)
-    return to_node(project | {"anyType": 1})
+    made = row(db, f"{_NODE} WHERE projects.id = ?", (project["pk"],))
+    assert made is not None
+    return to_node(made)
 
 
 def _begin_registry(context: Context, db: Connection, project: Row) -> None:
-    if not project["name"].startswith(REGISTRY_PREFIX):
+    if not is_registry(project):
         return
     for table in ("project_members", "project_teams"):
         db.execute(f"DELETE FROM {table} WHERE project_id = ?", (project["pk"],))  # noqa: S608

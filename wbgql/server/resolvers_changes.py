@@ -19,7 +19,7 @@ from wbgql.server import (
     run_pages,
     runs,
 )
-from wbgql.server.artifacts_logging import find_or_create_type
+from wbgql.server.artifacts_logging import find_or_create_type, refuse_system_type
 from wbgql.server.backend import Context
 from wbgql.server.likeness import ALL
 from wbgql.server.registry import Info, Resolvers
@@ -192,6 +192,7 @@ def upsert_model(context: Context, given: Row) -> Row:
             if given.get(name) is not None:
                 db.execute(f"UPDATE projects SET {column} = ? WHERE id = ?", (given[name], project["pk"]))  # noqa: S608
         for kind in given.get("artifactTypes") or []:
+            refuse_system_type(kind["name"])
             find_or_create_type(replace(context, db=db), project, kind["name"])
     found = projects.find_project_by_pk(context, project["pk"])
     return {"project": found, "model": found, "inserted": inserted, "entityName": project["entityName"]}
@@ -209,7 +210,7 @@ def rename_project(context: Context, given: Row) -> Row:
 def _rename(context: Context, db: Connection, project: Row, name: str) -> None:
     projects.require_owner(context, db, project)
     artifacts_protection.require_right_to_rename_project(replace(context, db=db), project)
-    projects.rename(db, project, name)
+    projects.rename(context, db, project, name)
 
 
 @mutation("deleteModel")

@@ -64,7 +64,12 @@ def update_project_team_member(context: Context, given: Row) -> Row:
 @field("Project", "members")
 def members_of_project(project: Row, info: Info) -> list[Row]:
     return [
-        member | {"role": {"name": member["roleName"]}, "projectRoleIsInherited": False}
+        member
+        | {
+            "role": {"name": member["roleName"]},
+            "projectRoleIsInherited": False,
+            "email": member["email"] if info.context.knows(member["pk"]) else "",
+        }
         for member in project_members.list_users(info.context, project)
     ]
 

@@ -150,13 +150,25 @@ def purge(store: Store, contents: Blobs, *, now: datetime, periods: Periods) -> 
     count = sum(_purge_batch(store, batch, to_text(now)) for batch in _expired(store, cutoff))
     versions = artifacts_deletion.purge(store, now=now, periods=periods)
     files, left_over = _remove_orphans(store, contents)
-    if not count and not versions and not left_over:
+    blanked = _blank_projects(store, cutoff)
+    if not (count or versions or left_over or blanked):
         return PurgeReport()
     with store.write() as db:
         run_indexes.drop_field_indexes(db)
         db.execute("DELETE FROM settings WHERE key = 'purge_unfinished'")
     complete = store.compact()
     return PurgeReport(count, files, max(0, before - _size(store.data)), complete, versions)
+
+
+def _blank_projects(store: Store, cutoff: str) -> bool:
+    """Remove what deleted projects said of themselves; return whether there was anything."""
+    with store.write() as db:
+        db.execute(
+            "UPDATE projects SET description = NULL, views = NULL"
+            " WHERE deleted_at <= ? AND (description IS NOT NULL OR views IS NOT NULL)",
+            (cutoff,),
+        )
+        return db.changes() > 0
 
 
 def _expired(store: Store, cutoff: str) -> Iterator[list[Row]]:

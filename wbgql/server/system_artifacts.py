@@ -38,7 +38,9 @@ def collection_name(run: str) -> str:
 
 
 def refuse_change(collection: Row, what: str) -> None:
-    """Refuse to delete a system artifact, or to give it a time to live. Which status W&B gives is not known.
+    """Refuse to delete or rename a system artifact, or to give it another type or a time to live.
+
+    Which status W&B gives is not known.
 
     Raises:
         UsageError: the collection is one of theirs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wbgql.server import artifacts_tables
 
-VERSION = 9
+VERSION = 10
 """Kept in `PRAGMA user_version`; a store with a higher one is refused, an older one is migrated."""
 
 ACCOUNTS = """
