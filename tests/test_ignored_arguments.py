@@ -208,3 +208,43 @@ def test_one_row_that_came_late_is_no_other_order() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", IgnoredWarning)
         select(Deaf("order", "+created_at", *runs), order=+ACC).ids()
+
+
+def climbing(count: int = 40) -> list[dict[str, Any]]:
+    """Runs whose `acc` grows with their creation, so that an ignored order may fit."""
+    return [make_run(number, summary={"acc": number, "word": f"w{number:02}"}) for number in range(count)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+@pytest.mark.parametrize("order", [+ACC, +wb.summary["word"]])
+def test_an_order_that_fits_by_chance_is_asked_the_other_way_round(order: Any, limit: int) -> None:
+    with pytest.warns(IgnoredWarning, match="gives 'r0' first whether"):
+        select(Deaf("order", "+created_at", *climbing()), order=order, limit=limit).ids()
+
+
+@pytest.mark.parametrize("order", [+ACC, -ACC])
+def test_a_server_that_sorts_is_asked_the_other_way_round_once(order: Any) -> None:
+    transport = RunsTransport(*climbing())
+    session = Session(transport)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IgnoredWarning)
+        for limit in (1, 3):
+            RunSelection(session, ProjectPath("acme", "vision"), now=NOW, order=order, limit=limit).ids()
+
+    assert transport.names_sent().count("ListRuns") == 3
+
+
+def test_an_order_that_cannot_be_chance_costs_no_request() -> None:
+    transport = RunsTransport(*some_runs())
+
+    select(transport, order=-ACC, limit=10).ids()
+
+    assert transport.names_sent().count("ListRuns") == 1
+
+
+def test_equal_and_absent_values_say_nothing_of_the_order() -> None:
+    runs = [make_run(number, summary={"acc": 1} if number % 2 else {}) for number in range(9)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IgnoredWarning)
+        select(Deaf("order", "+created_at", *runs), order=+ACC, limit=3).ids()

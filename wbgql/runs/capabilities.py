@@ -14,12 +14,14 @@ _KEYS = frozenset({"Run.config(keys:)", "Run.summaryMetrics(keys:)"})
 class Capabilities:
     """`missing`: what the schema was found to lack, as the session has it. `asked`: keys were asked for.
 
-    `ignores_keys`: the schema has `keys`, and the server sends other keys all the same.
+    `ignores_keys`: the schema has `keys`, and the server sends other keys all the same. `orders`: by what
+    the server was seen to sort, as far as it had to be asked.
     """
 
     missing: set[str] = field(default_factory=set)
     asked: bool = False
     ignores_keys: bool = False
+    orders: set[str] = field(default_factory=set)
 
     @property
     def projects(self) -> bool:

@@ -26,6 +26,7 @@ Document = Mapping[str, Any]
 _LOOKED_AT = 20
 # Out of order by chance, by a value that moved or a row that came late: up to one pair in so many.
 _PAIRS_FOR_A_SLIP = 4
+_VALUES_FOR_AN_ORDER = 4
 _INSTANTS = ("createdAt", "heartbeatAt", "updatedAt")
 _MOMENT = timedelta(microseconds=999_999)
 
@@ -67,6 +68,37 @@ class Evidence:
         if self._order.descending:
             pairs = [(second, first) for first, second in pairs]
         return sum(first > second for first, second in pairs) * _PAIRS_FOR_A_SLIP > len(pairs)
+
+    def shows_order(self, nodes: Sequence[RunNode], project: ProjectPath) -> bool:
+        """Whether runs that come in order could hardly do so by chance.
+
+        They could if few values differ, or if the runs also stand in the order of their creation, which a
+        server that ignores orders gives.
+        """
+        if self._order is None or not _travels(self._order.path, self._projection):
+            return False
+        field, looked_at = Field(self._order.path), _spread(nodes)
+        try:
+            values = {_sortable(Run(node, project, self._projection)[field]) for node in looked_at} - {None}
+        except NotServed:
+            return False
+        if field.path.section == "run" and field.path.key == "createdAt":
+            return len(values) > 1
+        created = [node.created_at or "" for node in looked_at]
+        return len(values) >= _VALUES_FOR_AN_ORDER and created not in (sorted(created), sorted(created)[::-1])
+
+    def is_first_both_ways(
+        self, nodes: Sequence[RunNode], others: Sequence[RunNode], project: ProjectPath
+    ) -> bool:
+        """Whether one run comes first in both directions although another run has another value."""
+        if self._order is None or not nodes or not others or nodes[0].id != others[0].id:
+            return False
+        field = Field(self._order.path)
+        try:
+            values = [Run(node, project, self._projection)[field] for node in (*nodes, *others)]
+        except NotServed:
+            return False
+        return values[0] is not None and any(value not in (None, values[0]) for value in values)
 
 
 def _spread(nodes: Sequence[RunNode]) -> Sequence[RunNode]:

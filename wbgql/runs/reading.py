@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wbgql.cautions import warn
@@ -18,6 +19,7 @@ from wbgql.errors import (
     ResultError,
     ServerUnavailable,
 )
+from wbgql.expressions import compile_order
 from wbgql.paths import ProjectPath
 from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
@@ -92,6 +94,8 @@ class PageReader:
         self._notice_lacking_fields(nodes)
         self._notice_unasked_keys(nodes)
         self._notice_ignored(nodes)
+        if len(nodes) == self.read and page.page_info.has_next_page:
+            self._prove_order(nodes)
         return page
 
     def count(self, filters: dict[str, Any] | None = None) -> int:
@@ -135,7 +139,14 @@ class PageReader:
         return project
 
     def _page(
-        self, first: int, after: str | None, filters: dict[str, Any], total: bool, *, once: bool = False
+        self,
+        first: int,
+        after: str | None,
+        filters: dict[str, Any],
+        total: bool,
+        *,
+        once: bool = False,
+        order: str | None = None,
     ) -> Connection[RunNode]:
         execute = self.session.execute_once if once else self.session.execute
         project = execute(
@@ -143,7 +154,7 @@ class PageReader:
             entity=self.path.entity,
             project=self.path.project,
             filters=dump_json(filters),
-            order=self.question.order_text,
+            order=self.question.order_text if order is None else order,
             first=first,
             after=after,
             withTotal=total,
@@ -229,6 +240,41 @@ class PageReader:
             return
         self._told = True
         warn(IgnoredWarning(message))
+
+    def _prove_order(self, nodes: list[RunNode]) -> None:
+        """Warn where the first runs of a limited list fit the order, and the server ignores it all the same.
+
+        At most one small request for each key and session: the same list in the other direction begins with
+        another run.
+        """
+        question, order = self.question, self.question.order
+        if order is None or question.sorts_here or question.limit is None or self._told or not nodes:
+            return
+        key = str(order.path)
+        if key in self.capabilities.orders:
+            return
+        if not self._evidence.shows_order(nodes, self.path):
+            backwards = compile_order(replace(order, descending=not order.descending))
+            try:
+                page = self._page(2, None, question.filters, False, order=backwards)
+            except RequestError as error:
+                warn(
+                    IgnoredWarning(
+                        f"{str(self.path)!r}: the order {question.order_text!r} is unchecked: {error}"
+                    )
+                )
+                return
+            if self._evidence.is_first_both_ways(nodes, page.nodes, self.path):
+                self._told = True
+                warn(
+                    IgnoredWarning(
+                        f"{str(self.path)!r}: the server gives {nodes[0].name!r} first whether asked to sort by"
+                        f" {question.order_text!r} or by {backwards!r}: it ignores the order, so that with a"
+                        " limit these may not be the first runs"
+                    )
+                )
+                return
+        self.capabilities.orders.add(key)
 
     def _notice_lacking_fields(self, nodes: list[RunNode]) -> None:
         """Warn once of selected attributes that the server's schema lacks: in a table they look like null."""
