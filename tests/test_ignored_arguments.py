@@ -218,7 +218,7 @@ def climbing(count: int = 40) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("limit", [1, 2, 10])
 @pytest.mark.parametrize("order", [+ACC, +wb.summary["word"]])
 def test_an_order_that_fits_by_chance_is_asked_the_other_way_round(order: Any, limit: int) -> None:
-    with pytest.warns(IgnoredWarning, match="gives 'r0' first whether"):
+    with pytest.warns(IgnoredWarning, match="gives 'r0' first, asked"):
         select(Deaf("order", "+created_at", *climbing()), order=order, limit=limit).ids()
 
 

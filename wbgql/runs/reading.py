@@ -268,8 +268,8 @@ class PageReader:
                 self._told = True
                 warn(
                     IgnoredWarning(
-                        f"{str(self.path)!r}: the server gives {nodes[0].name!r} first whether asked to sort by"
-                        f" {question.order_text!r} or by {backwards!r}: it ignores the order, so that with a"
+                        f"{str(self.path)!r}: the server gives {nodes[0].name!r} first, asked to sort by"
+                        f" {question.order_text!r} and by {backwards!r}: it ignores the order, so that with a"
                         " limit these may not be the first runs"
                     )
                 )
