@@ -231,6 +231,19 @@ def test_a_500_that_passes_is_not_seen_and_one_that_stays_is_sent_three_times(do
     assert sum(staying.clock.sleeps) <= 5
 
 
+def test_a_500_is_repeated_within_five_seconds_or_not_at_all(documents: Documents) -> None:
+    asks_to_wait = error_reply("boom", status=500)
+    slow = Setup(documents, replace(asks_to_wait, headers={"retry-after": "60"}), ADA)
+    with pytest.raises(ServerUnavailable):
+        slow.session.execute(GET, id="1")
+    assert (len(slow.transport.sent), slow.clock.sleeps) == (1, [])
+
+    short = Setup(documents, *[replace(asks_to_wait, headers={"retry-after": "3"})] * 3)
+    with pytest.raises(ServerUnavailable):
+        short.session.execute(GET, id="1")
+    assert (len(short.transport.sent), short.clock.sleeps) == (2, [3.0])
+
+
 def test_a_question_that_may_fail_is_sent_once(documents: Documents) -> None:
     it = Setup(documents, Reply(status=503))
 
@@ -246,7 +259,7 @@ def test_a_rate_limit_from_within_a_mutation_proves_nothing(documents: Documents
     with pytest.raises(RateLimited):
         it.session.execute(SET, id="1")
     assert len(it.transport.sent) == 1
-    lost = send_once(Setup(documents, Reply(errors=[error])).session, SET, {"id": "1"})
+    lost = send_once(Setup(documents, Reply(errors=[error])).session, SET, {"id": "1"}).lost
     assert isinstance(lost, RateLimited)
     with pytest.raises(RateLimited):
         send_once(

@@ -53,9 +53,10 @@ OnRetry = Callable[[RequestError, int, float], object]
 _PASSING = frozenset({408, 502, 503, 504, *range(520, 530)})
 
 # Other answers of 500 and above are the server's own fault, which mostly passes, or that of the request (a
-# filter that the server fails on): a read is repeated twice at most, 1.5 s later at most.
+# filter that the server fails on): a read is repeated at most twice, within five seconds.
 # Source: wandb/wandb issues 5372, 4694, 7267 (500s that passed) and 6435 (one that did not), 2024 to 2026.
 _FAULT_RETRIES = 2
+_FAULT_RETRIES_WITHIN_S = 5.0
 _NOT_A_FAULT = 501
 
 # A request that is wrong, whatever the status; the same one would fail again.
@@ -311,7 +312,7 @@ class Session:
                     raise
                 elapsed = self._clock() - started
                 delay = self._policy.delay_s(error, attempt, elapsed, self._uniform)
-                if delay is None:
+                if delay is None or (_is_fault(error.status) and elapsed + delay > _FAULT_RETRIES_WITHIN_S):
                     raise
                 if self.on_retry is not None:
                     self.on_retry(error, attempt, delay)
