@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.caller import Caller
 from tests.security.conftest import Team
@@ -68,6 +70,67 @@ def test_a_member_cannot_empty_the_run_of_another(team: Team) -> None:
 def test_a_member_may_go_on_with_the_run_of_another(team: Team) -> None:
     assert team.log(team.bob, '{"_step": 1, "x": 2}', '{"_step": 2, "x": 3}', offset=1).status_code == 200
     assert len(team.ann.run("p", "r1", team.name)["history"]) == 3
+
+
+def test_a_member_takes_nothing_from_the_run_of_another(team: Team) -> None:
+    given = {"config": '{"lr":{"value":1}}', "summaryMetrics": '{"acc":0.9}'}
+    assert team.upsert(team.ann, jobProgram=None, **given).status_code == 200
+    assert stream(team, team.ann, "output.log", "one", "two").status_code == 200
+
+    for name, empty in (("config", "{}"), ("config", '{"lr":{"value":null}}'), ("summaryMetrics", "{}")):
+        assert team.upsert(team.bob, jobProgram=None, **{name: empty}).status_code == 403
+    assert stream(team, team.bob, "output.log", "", "", "three").status_code == 200
+    assert stream(team, team.bob, "wandb-summary.json", '{"acc":null,"more":1}').status_code == 200
+    more = '{"lr":{"value":1},"new":{"value":2}}'
+    assert team.upsert(team.bob, jobProgram=None, config=more).status_code == 200
+
+    run = team.ann.run("p", "r1", team.name)
+    assert json.loads(run["config"]) == json.loads(more)
+    assert json.loads(run["summaryMetrics"]) == {"acc": 0.9, "more": 1}
+    assert console(team) == ["one", "two", "three"]
+    assert team.upsert(team.boss, jobProgram=None, config="{}").status_code == 200
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_member_gives_no_other_value_for_a_step_of_another(team: Team, shared: bool) -> None:
+    headers = {"x-wandb-use-async-filestream": "true", "x-wandb-async-client-id": "bob"} if shared else {}
+    offset = 0 if shared else 2
+    tries = [(offset, '{"_step":0,"x":666}'), (offset, '{"_step":1,"x":null}')]
+    tries += [] if shared else [(offset, '{"_step":1,"y":5}'), (2**31 - 2, '{"_step":2,"x":3}')]
+    for place, row in tries:
+        answer = stream(team, team.bob, "wandb-history.jsonl", row, offset=place, headers=headers)
+        assert answer.status_code == 403
+    more = '{"_step":1,"y":5}' if shared else '{"_step":1,"x":2,"y":5}'
+    rows = (more, '{"_step":2,"x":3}')
+    assert stream(team, team.bob, "wandb-history.jsonl", *rows, offset=offset, headers=headers).ok
+
+    history = [json.loads(row) for row in team.ann.run("p", "r1", team.name)["history"]]
+    assert history == [{"_step": 0, "x": 1}, {"_step": 1, "x": 2, "y": 5}, {"_step": 2, "x": 3}]
+    assert team.log(team.ann, '{"_step":3,"x":4}', offset=2 if shared else 4).ok
+
+
+def test_a_restart_that_the_owner_announced_is_not_begun_by_another(team: Team) -> None:
+    assert team.upsert(team.ann).status_code == 200
+
+    assert team.log(team.bob, '{"_step": 0, "x": 1}').status_code == 200
+
+    assert len(team.ann.run("p", "r1", team.name)["history"]) == 2
+
+
+def stream(
+    team: Team, who: Caller, name: str, *content: str, offset: int = 0, headers: dict[str, str] | None = None
+) -> requests.Response:
+    files = {name: {"offset": offset, "content": list(content)}}
+    return who.stream("p", "r1", team.name, files=files, headers=headers or {})
+
+
+def console(team: Team) -> list[str]:
+    document = """
+    query L($e: String!) { project(entityName: $e, name: "p") { run(name: "r1") {
+      logLines(first: 100) { edges { node { line } } } } } }
+    """
+    edges = team.ann.ask(document, e=team.name)["project"]["run"]["logLines"]["edges"]
+    return [edge["node"]["line"].split(" ")[-1].strip() for edge in edges]
 
 
 @pytest.mark.parametrize("access", ["USER_READ", "ENTITY_READ", "USER_WRITE"])

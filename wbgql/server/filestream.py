@@ -60,18 +60,19 @@ def receive(
     Raises:
         ResponseError: the run is deleted (status 410), which ends the SDK's stream.
         NotFound, PermissionDenied: see `runs.find_run_by_path`; also if rows would take the place of others
-            in a run that is not the viewer's.
+            in a run that is not the viewer's. Of such a run, lines of the console and keys of the summary
+            stay.
     """
     # The run is looked up with the connection that writes: any other has to read the file anew after a write.
     with writing(context) as now:
         run = runs.find_run_by_path(now, *path)
         writer = lines.writer_number(now.db, run["pk"], client)
+        may_destroy = now.may_destroy(now.db, run["pk"])
         for name, chunk in request.files.items():
-            is_logged = name in (lines.HISTORY, lines.EVENTS)
-            if is_logged and lines.differs(now.db, run["pk"], name, writer, chunk.offset, chunk.content):
-                # Rows are lost if others take their place.
-                now.require_owner(now.db, run["pk"])
-            _store_chunk(now, run, writer, name, chunk)
+            if not may_destroy:
+                lines.check(name, chunk.offset, chunk.content)
+                _refuse_loss(now, run, writer, name, chunk)
+            _store_chunk(now, run, writer, name, chunk, may_destroy=may_destroy)
         _set_state(now, run, request)
     if request.complete:
         # Before the answer: a server that dies here is asked again by the SDK.
@@ -79,16 +80,34 @@ def receive(
     return {"stopped": True} if run["stopped"] else {}
 
 
-def _store_chunk(now: Context, run: Row, writer: int, name: str, chunk: Chunk) -> None:
+def _refuse_loss(now: Context, run: Row, writer: int, name: str, chunk: Chunk) -> None:
+    """Refuse a chunk that would take rows from a run, as it is stored or as it is read.
+
+    Raises:
+        PermissionDenied: it takes the place of other rows, gives another value for a step that was logged, or
+            leaves a gap, after which the owner could not go on.
+    """
+    db, pk = now.db, run["pk"]
+    if name not in (lines.HISTORY, lines.EVENTS):
+        return
+    has_gap = not writer and chunk.offset > run[runs.LINE_COUNTS[name]]
+    is_read_instead = name == lines.HISTORY and lines.contradicts(db, pk, writer, chunk.offset, chunk.content)
+    if has_gap or is_read_instead or lines.differs(db, pk, name, writer, chunk.offset, chunk.content):
+        now.require_owner(db, pk)
+
+
+def _store_chunk(now: Context, run: Row, writer: int, name: str, chunk: Chunk, *, may_destroy: bool) -> None:
     if not chunk.content:
         return
     db = now.db
     if name == SUMMARY:
-        runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=writer > 0))
+        merged = writer > 0 or not may_destroy
+        runs.set_summary(db, run["pk"], _summary(db, run["pk"], chunk.content[-1], merged=merged))
         return
     lines.check(name, chunk.offset, chunk.content)
-    is_restart = not writer and runs.start_over(db, run["pk"], name, chunk.offset)
-    lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content)
+    is_restart = may_destroy and not writer and runs.start_over(db, run["pk"], name, chunk.offset)
+    keeps = name == lines.CONSOLE and not may_destroy
+    lines.write(db, run["pk"], name, writer, chunk.offset, chunk.content, keeps=keeps)
     if name == lines.HISTORY:
         if is_restart and run["historyLineCount"] > chunk.offset:
             retention.audit(now, db, "run:start_over", run["project"], run["name"])
@@ -99,9 +118,11 @@ def _store_chunk(now: Context, run: Row, writer: int, name: str, chunk: Chunk) -
 
 
 def _summary(db: Connection, pk: int, text: str, *, merged: bool) -> str:
-    """What a chunk makes of the summary: it is complete, but in shared mode only as its writer knows it."""
+    """What a chunk makes of the summary: it is complete, or `merged` as its writer may not know all of it."""
     old = db.execute("SELECT summary FROM run_texts WHERE run_id = ?", (pk,)).get if merged else None
-    return text if old is None else _dump(lines.parse_row(old) | run_values.parse_object(text, "summary"))
+    if old is None:
+        return text
+    return _dump(run_values.merge(lines.parse_row(old), run_values.parse_object(text, "summary")))
 
 
 def _merge_system_metrics(db: Connection, pk: int, content: list[str]) -> None:

@@ -46,8 +46,20 @@ def check(stream: str, offset: int, content: Sequence[str]) -> None:
             raise UsageError(f"line {number} of {stream} has no step: its _step is {step!r:.40}")
 
 
-def write(db: Connection, pk: int, stream: str, writer: int, offset: int, content: Sequence[str]) -> None:
-    """Put `content` at line `offset`, over what is there: a chunk sent twice changes nothing."""
+def write(
+    db: Connection,
+    pk: int,
+    stream: str,
+    writer: int,
+    offset: int,
+    content: Sequence[str],
+    *,
+    keeps: bool = False,
+) -> None:
+    """Put `content` at line `offset`: a chunk sent twice changes nothing.
+
+    It goes over what is there; if it `keeps`, lines that are there stay as they are.
+    """
     if not content:
         return
     column = _COUNT_COLUMNS.get(stream)
@@ -60,8 +72,9 @@ def write(db: Connection, pk: int, stream: str, writer: int, offset: int, conten
             ((pk, writer, number, step_of(line), line) for number, line in numbered),
         )
     else:
+        known = "IGNORE" if keeps else "REPLACE"
         db.executemany(
-            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+            f"INSERT OR {known} INTO lines VALUES (?, ?, ?, ?, ?)",  # noqa: S608
             ((pk, stream, writer, number, line) for number, line in numbered),
         )
 
@@ -77,6 +90,31 @@ def differs(db: Connection, pk: int, stream: str, writer: int, offset: int, cont
         )
         params = (*params, stream)
     return any(content[number - offset] != line for number, line in db.execute(sql, params))
+
+
+def contradicts(db: Connection, pk: int, writer: int, offset: int, content: Sequence[str]) -> bool:
+    """Whether a run, as it is read, would have other values at steps that it has already.
+
+    Of one writer's rows of a step the last is read, with those of other writers as one row. What stands at
+    the same places does not count: see `differs`.
+    """
+    sql = "SELECT writer, number, row FROM history WHERE run_id = ? AND step = ?"
+    for number, line in enumerate(content, offset):
+        values = parse_row(line)
+        step = step_in(values)
+        known = () if step is None else db.execute(sql, (pk, step)).fetchall()
+        for other_writer, other_number, text in known:
+            if (other_writer, other_number) == (writer, number):
+                continue
+            logged = parse_row(str(text))
+            hidden = logged.keys() if other_writer == writer else values.keys() & logged.keys()
+            if any(
+                key not in values or run_values.is_other(logged[key], values[key])
+                for key in hidden
+                if not key.startswith("_")
+            ):
+                return True
+    return False
 
 
 def cut(db: Connection, pk: int, stream: str, number: int) -> None:

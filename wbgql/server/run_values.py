@@ -35,6 +35,25 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     return value
 
 
+def is_other(old: Any, new: Any) -> bool:
+    """Whether a value is not the same; NaN is the same as NaN."""
+    return json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
+
+
+def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Add keys to config or summary without losing one: what is null in `new` stays as it was."""
+    return old | {key: value for key, value in new.items() if unwrap(value) is not None or key not in old}
+
+
+def loses_keys(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether `new` lacks a key of `old`, or has null for it. The SDK's notes under `_wandb` do not count."""
+    return any(
+        unwrap(new.get(key)) is None and unwrap(value) is not None
+        for key, value in old.items()
+        if key != "_wandb"
+    )
+
+
 def config_values(config: dict[str, Any]) -> str:
     """The JSON text that filters on `config.*` read: no `{"value": ...}` wrapper, no NaN."""
     return _storable({key: unwrap(item) for key, item in config.items()})

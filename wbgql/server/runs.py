@@ -54,7 +54,7 @@ NODE_KEYS = ("pk", "projectPk", "name", "userPk")
 """What every node has, whatever is asked of it."""
 
 
-_COUNTS = {
+LINE_COUNTS = {
     lines.HISTORY: "historyLineCount",
     lines.EVENTS: "eventsLineCount",
     lines.CONSOLE: "logLineCount",
@@ -184,6 +184,7 @@ def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
         NotFound, PermissionDenied, UsageError: see `find_run_by_id`, `projects.find_or_create`; also where
             the run is a fork of one that is missing or has not come to the step.
         ResponseError: the run, or the one it is a fork of, was deleted (status 410).
+        PermissionDenied: the run is another's, and keys of its config or summary would be lost.
     """
     restart: dict[str, int] = {}
     with context.store.write() as db:
@@ -205,7 +206,7 @@ def upsert(context: Context, fields: dict[str, Any]) -> tuple[Row, bool]:
     values = row(context.db, f"SELECT {NODE_SQL} FROM runs WHERE id = ?", (pk,))  # noqa: S608
     assert values is not None
     node = to_node(values, project, context.users)
-    return node | {_COUNTS[stream]: line for stream, line in restart.items()}, inserted
+    return node | {LINE_COUNTS[stream]: line for stream, line in restart.items()}, inserted
 
 
 def _find_or_insert(
@@ -306,10 +307,29 @@ def _apply(context: Context, db: Connection, pk: int, fields: dict[str, Any]) ->
         changes["tags"] = json.dumps([tag for tag in fields["tags"] if tag is not None], ensure_ascii=False)
     assignments = ", ".join(f"{column} = ?" for column in changes)
     db.execute(f"UPDATE runs SET {assignments} WHERE id = ?", (*changes.values(), pk))  # noqa: S608
+    keeps = not context.may_destroy(db, pk)
     if fields.get("config") is not None:
-        set_config(db, pk, fields["config"])
+        set_config(db, pk, _kept(context, db, pk, "config", fields["config"]) if keeps else fields["config"])
     if fields.get("summaryMetrics") is not None:
-        set_summary(db, pk, fields["summaryMetrics"])
+        text = fields["summaryMetrics"]
+        set_summary(db, pk, _kept(context, db, pk, "summary", text) if keeps else text)
+
+
+def _kept(context: Context, db: Connection, pk: int, column: str, text: str) -> str:
+    """The config or summary that a sender makes of a run that is not theirs: none of its keys is lost.
+
+    A writer in shared mode knows its own keys alone, so the others stay.
+
+    Raises:
+        PermissionDenied: keys are missing or null, and the sender does not write in shared mode.
+    """
+    old_text = db.execute(f"SELECT {column} FROM run_texts WHERE run_id = ?", (pk,)).get  # noqa: S608
+    old, new = lines.parse_row(old_text or "{}"), run_values.parse_object(text, column)
+    if not run_values.loses_keys(old, new):
+        return text
+    if not context.shared:
+        context.require_owner(db, pk)
+    return json.dumps(run_values.merge(old, new))
 
 
 def set_config(db: Connection, pk: int, text: str) -> None:
