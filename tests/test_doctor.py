@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.cli.real_command import RealCommand
 from tests.fakes import error_reply
+from tests.test_live_schema import ForeignServer, lacking
 from wbgql.doctor import Examination, examine
 from wbgql.documents import Prepared, load_documents
 from wbgql.errors import ServerUnavailable
@@ -106,6 +107,7 @@ def test_whatever_fails_is_a_finding(failure: Reply | Exception) -> None:
 
     assert "key" in {finding.check for finding in done.problems}
     assert "proxy" in levels(done)
+    assert [finding for finding in done.findings if finding.level != "ok" and not finding.do] == []
 
 
 def test_a_proxy_address_that_cannot_be_read_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +146,52 @@ def test_the_report_is_private_new_and_tells_no_names(local_server: RunningServe
     assert again.code != 0
     assert set(found["operations"]) == set(load_documents().names)
     assert found["deployment"] == "local"
-    for secret in (local_server.base_url, "127.0.0.1", local_server.api_key, "admin"):
+    assert "host" not in found
+    assert {"Run.tags", "Run.config(keys:)", "DeleteRunInput.id"} <= set(found["present"])
+    assert found["absent"] == []
+    for secret in (local_server.base_url, "127.0.0.1", local_server.api_key, '"admin"', str(tmp_path)):
         assert secret not in text
+
+
+def test_the_report_names_what_the_schema_lacks_and_the_host_if_asked(tmp_path: Path) -> None:
+    server = ForeignServer(lacking("Run", "storageBytes", "tags"), introspects=True)
+    hidden = ForeignServer(lacking("Run", "storageBytes", "tags"), introspects=False)
+    reports = []
+    for number, one in enumerate((server, hidden)):
+        path = tmp_path / f"{number}.json"
+        Command(tmp_path, server=one)("doctor", "--report", str(path), "--with-host")
+        reports.append(json.loads(path.read_text()))
+
+    for report in reports:
+        assert report["absent"] == ["Run.storageBytes", "Run.tags"]
+        assert report["host"] == "api.wandb.ai"
+        assert "Run.name" in report["present"]
+        assert not set(report["absent"]) & set(report["present"])
+
+
+def test_no_word_of_a_server_gets_into_the_report(tmp_path: Path) -> None:
+    class Talkative(ForeignServer):
+        def send(self, prepared: Prepared, variables: Mapping[str, Any]) -> Reply:
+            if "__schema" not in prepared.text and "wbgqlAsks" not in prepared.text:
+                return error_reply("ada@acme.example may not: key s3cret", status=403)
+            reply = super().send(prepared, variables)
+            name = "Cannot query field 'ada' on type 'Acme'."
+            return Reply(status=400, errors=[*(reply.errors or ()), {"message": name}])
+
+    path = tmp_path / "report.json"
+    outcome = Command(tmp_path, server=Talkative(lacking(), introspects=False))(
+        "doctor", "--json", "--report", str(path)
+    )
+
+    text = path.read_text()
+    assert outcome.code == 3
+    for secret in ("ada", "acme", "Acme", "s3cret", "api.wandb.ai"):
+        assert secret not in text
+    assert outcome.err.index('"format"') < outcome.err.index("written to")
+
+
+def test_with_host_without_a_report_is_a_usage_error(tmp_path: Path) -> None:
+    outcome = Command(tmp_path, server=Broken(Reply(status=403, text="no")))("doctor", "--with-host")
+
+    assert outcome.code == 2
+    assert "--report" in outcome.err

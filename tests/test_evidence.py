@@ -12,10 +12,11 @@ import msgspec
 import pytest
 from graphql import parse
 
-from tests.coordinates import coordinates_of, refusal
+from tests.coordinates import refusal
 from tests.sdk_documents import collect, package_dir
 from tests.test_documents import documents
 from wbgql.documents import Documents, load_documents
+from wbgql.documents.coordinates import coordinates_of
 from wbgql.resources import schema_file
 
 FILE = schema_file().with_name("evidence.toml")

@@ -76,7 +76,7 @@ def test_every_command_works_without_what_is_optional(
     outcome = run(LackingTransport(GqlTransport(settings), *optional), tmp_path, name, project)
 
     if name in CANNOT:
-        assert (outcome.code, CANNOT[name] in outcome.err) == (exit_codes.INTERNAL, True)
+        assert (outcome.code, CANNOT[name] in outcome.err) == (exit_codes.LACKING, True)
         return
     assert (outcome.code, outcome.out) == (exit_codes.OK, re.sub(SHOWS_LESS.get(name, "$^"), "", plain.out))
     assert SAYS.get(name, plain.err) in outcome.err
@@ -137,7 +137,7 @@ def test_what_a_command_cannot_do_without_is_named(
 
     outcome = Command(tmp_path, server=server)(*(part.format(path=project, hidden=hidden) for part in argv))
 
-    assert outcome.code == exit_codes.INTERNAL
+    assert outcome.code == exit_codes.LACKING
     assert f"has no {coordinate}, which this operation cannot do without" in outcome.err
     assert purpose in outcome.err
     with Client(settings=settings) as client:

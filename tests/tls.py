@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import select
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -133,6 +135,23 @@ def reply(body: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPR
         request.wfile.write(body)
 
     return answer
+
+
+def tunnel(request: BaseHTTPRequestHandler) -> None:
+    """Answer CONNECT as a proxy does: pass bytes to and from the server that it names."""
+    host, _, port = request.path.partition(":")
+    with socket.create_connection((host, int(port))) as server:
+        request.send_response(200)
+        request.end_headers()
+        client = request.connection
+        other = {client: server, server: client}
+        while True:
+            for ready in select.select([client, server], [], [], 5)[0] or [None]:
+                data = b"" if ready is None else ready.recv(1 << 16)
+                if not data:
+                    request.close_connection = True
+                    return
+                other[ready].sendall(data)
 
 
 def _name(text: str) -> x509.Name:

@@ -105,7 +105,7 @@ class Credentials:
                 body = response.raw.read(_MAX_BYTES, decode_content=True)
         except (requests.RequestException, OSError) as error:
             failure = explain_failure(error, where, self._settings)
-            message = f"exchanging the identity token at {where} failed: {failure.reason}"
+            message = f"exchanging the identity token at {where} failed: {failure}"
             raise ServerUnavailable(
                 message, timed_out=failure.timed_out, sent=False, passing=failure.passing
             ) from None  # the cause holds the request, and so the token

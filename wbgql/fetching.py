@@ -111,11 +111,11 @@ class HttpFetcher:
     def _make_error(self, where: str, error: Exception) -> RequestError:
         failure = explain_failure(error, where, self._settings)
         if failure.over_limit:
-            return ResponseError(failure.reason)
+            return ResponseError(str(failure))
         if failure.unusable or isinstance(error, ValueError):  # requests' words for an address it cannot use
-            return RequestError(f"{where} cannot be read: {failure.reason}")
+            return RequestError(f"{where} cannot be read: {failure}")
         return ServerUnavailable(
-            f"reading {where} failed: {failure.reason}", timed_out=failure.timed_out, passing=failure.passing
+            f"reading {where} failed: {failure}", timed_out=failure.timed_out, passing=failure.passing
         )
 
 
@@ -159,7 +159,7 @@ def _check(response: Response, where: str) -> None:
     if status == 200:
         return
     if status == 407:
-        raise RequestError(proxy_refusal(where), status=status)
+        raise RequestError(str(proxy_refusal(where)), status=status)
     if status in (404, 410):
         raise NotFound(f"{where} answers HTTP {status}: the content is gone", status=status)
     if status in (400, 401, 403):

@@ -23,7 +23,7 @@ _WRONG_NAMES = (62, 64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why there is no answer.
+    """Why there is no answer, and what to do about it where that is known.
 
     `timed_out` and `sent` are those of `ServerUnavailable`. `passing`: the same request may succeed later.
     `unusable`: the request itself cannot be sent, whatever the server does. `over_limit`: the answer is
@@ -31,11 +31,15 @@ class Failure:
     """
 
     reason: str
+    advice: str = ""
     timed_out: bool = False
     sent: bool = False
     passing: bool = True
     unusable: bool = False
     over_limit: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.advice}" if self.advice else self.reason
 
 
 def explain_failure(error: BaseException, where: str, settings: Settings) -> Failure:  # noqa: C901  # a list
@@ -66,31 +70,41 @@ def explain_failure(error: BaseException, where: str, settings: Settings) -> Fai
     if (status := _tunnel_status(chain)) is not None:
         return _refused_by_proxy(status, where)
     if is_any(exceptions.SSLError):
-        words = f"TLS with {where} failed: {reason.rstrip('.')}; {_tls_advice(chain, reason, settings)}"
-        return Failure(reason=words, passing=False)
+        return Failure(
+            reason=f"TLS with {where} failed: {reason.rstrip('.')}",
+            advice=_tls_advice(chain, reason, settings),
+            passing=False,
+        )
     if is_any(exceptions.ProxyError):
-        return Failure(reason=f"no way to {where} through the proxy: {reason}")
+        return Failure(
+            reason=f"no way to {where} through the proxy: {reason}",
+            advice="check HTTPS_PROXY and HTTP_PROXY, or name the server in NO_PROXY",
+        )
     if is_any(NewConnectionError):
-        return Failure(reason=f"cannot connect to {where}: {reason}")
+        return Failure(
+            reason=f"cannot connect to {where}: {reason}",
+            advice="check the host and the port of base_url; if this network needs a proxy, set HTTPS_PROXY",
+        )
     if is_any(exceptions.ContentDecodingError, DecodeError):
         return Failure(reason=f"the answer of {where} cannot be unpacked", sent=True)
     return Failure(reason=f"the connection to {where} broke before the answer was whole: {reason}", sent=True)
 
 
-def proxy_refusal(where: str) -> str:
+def proxy_refusal(where: str) -> Failure:
     """Return what an HTTP 407 says: the proxy, not the server, refused the request to `where`."""
-    return (
-        f"the proxy refused the request to {where}: 407 Proxy Authentication Required; {_PROXY_ADVICE}, "
-        "or name the server in NO_PROXY"
+    return Failure(
+        reason=f"the proxy refused the request to {where}: 407 Proxy Authentication Required",
+        advice=f"{_PROXY_ADVICE}, or name the server in NO_PROXY",
+        passing=False,
     )
 
 
 def _refused_by_proxy(status: int, where: str) -> Failure:
     if status == 407:
-        return Failure(reason=proxy_refusal(where), passing=False)
+        return proxy_refusal(where)
     return Failure(
-        reason=f"the proxy refused a tunnel to {where}: HTTP {status}; ask for access, or name "
-        "the server in NO_PROXY",
+        reason=f"the proxy refused a tunnel to {where}: HTTP {status}",
+        advice="ask for access, or name the server in NO_PROXY",
         passing=status == 429 or status >= 500,
     )
 

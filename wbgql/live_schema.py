@@ -24,6 +24,7 @@ from graphql import (
 )
 
 from wbgql.documents import Documents, Operation, Prepared
+from wbgql.documents.coordinates import coordinates_of, has_coordinate
 from wbgql.documents.result_types import Misfit, find_misfits
 from wbgql.errors import ResponseError, ResultError
 from wbgql.progress import NoProgress, Progress
@@ -47,7 +48,7 @@ class Finding:
 
     `without`: the optional parts that it is sent without. `reasons`: why it does not work, or was not
     checked, in the words of the validation. `unless`: what an answer may hold that ends it, a null for
-    example. `about`: what the operation is for.
+    example. `lacks`: the coordinates that the server was found to lack. `about`: what the operation is for.
     """
 
     operation: str
@@ -56,6 +57,7 @@ class Finding:
     without: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     about: str = ""
 
 
@@ -76,10 +78,15 @@ class CommandFinding:
 
 @dataclass(frozen=True, slots=True)
 class LiveCheck:
-    """What was found, in the order of the documents. `introspected`: the server gave its schema."""
+    """What was found, in the order of the documents. `introspected`: the server gave its schema.
+
+    `present` and `absent`: the coordinates of the operations that the schema has and lacks, as far as known.
+    """
 
     introspected: bool
     findings: tuple[Finding, ...]
+    present: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
 
     def named(self, outcome: Outcome) -> list[str]:
         """The names of the operations that came to this outcome."""
@@ -136,10 +143,28 @@ def check_live(
     """
     prepared = [documents.get(name) for name in documents.names]
     schema = _introspect(session)
-    if schema is None:
-        return LiveCheck(False, tuple(_by_refusals(session, prepared, progress or NoProgress())))
-    typed = {each.name: each for each in operations}
-    return LiveCheck(True, tuple(_by_schema(each, schema, typed.get(each.name)) for each in prepared))
+
+    def used_by(each: Prepared, without: Iterable[str] = ()) -> set[str]:
+        text = each.text if each.variants is None else each.variants.get({}, frozenset(without)).text
+        return coordinates_of(parse(text), documents.schema)
+
+    if schema is not None:
+        typed = {each.name: each for each in operations}
+        found = tuple(_by_schema(each, schema, typed.get(each.name)) for each in prepared)
+        every = frozenset().union(*map(used_by, prepared))
+        present = frozenset(each for each in every if has_coordinate(schema, each))
+        return LiveCheck(True, found, present, every - present)
+    found = tuple(_by_refusals(session, prepared, progress or NoProgress()))
+    # A server's words may name anything: only what the documents use is taken from them.
+    absent = frozenset().union(
+        *(used_by(each) & set(its.lacks) for each, its in zip(prepared, found, strict=True))
+    )
+    working = (
+        used_by(each, its.without)
+        for each, its in zip(prepared, found, strict=True)
+        if its.outcome in ("works", "works without")
+    )
+    return LiveCheck(False, found, frozenset().union(*working) - absent, absent)
 
 
 def _introspect(session: Session) -> GraphQLSchema | None:
@@ -223,6 +248,7 @@ def _finding(
     misfits_in: Callable[[str], list[Misfit]] = lambda _text: [],
 ) -> Finding:
     without: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
 
     def made(outcome: Outcome, reasons: Iterable[str] = (), unless: Iterable[str] = ()) -> Finding:
         return Finding(
@@ -232,6 +258,7 @@ def _finding(
             tuple(sorted(without)),
             tuple(reasons),
             tuple(unless),
+            tuple(sorted(without | needed)),
             prepared.about,
         )
 
@@ -246,6 +273,7 @@ def _finding(
             return made("works without" if without else "works", unless=unless)
         lacks = None if prepared.variants is None else prepared.variants.lacks(mistakes)
         if lacks is None or lacks.needed or lacks.optional <= without:
+            needed = frozenset() if lacks is None else lacks.needed
             return made("does not work", mistakes)
         without |= lacks.optional
 

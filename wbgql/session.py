@@ -541,7 +541,7 @@ def _message(reply: Reply) -> tuple[str, str | None]:
             "sign-in page stands before the server"
         ), None
     if reply.status == 407:
-        return proxy_refusal("the server"), None
+        return str(proxy_refusal("the server")), None
     text = repr(reply.text) if reply.text else None
     asked = "; is base_url a W&B server?" if reply.status < 300 else ""
     return f"HTTP {reply.status}, not a GraphQL answer{f': {text}' if text else ''}{asked}", text

@@ -230,12 +230,12 @@ def _make_failure(
     failure = explain_failure(error, repr(urlsplit(settings.base_url).netloc), settings)
     if failure.unusable:
         return ConfigError(
-            f"the address {settings.base_url!r}, a proxy or a header cannot be used: {failure.reason}"
+            f"the address {settings.base_url!r}, a proxy or a header cannot be used: {failure}"
         )
     if failure.over_limit:  # not tried again: it would be as long once more
-        return ResponseError(failure.reason, operation=operation, status=status)
+        return ResponseError(str(failure), operation=operation, status=status)
     return ServerUnavailable(
-        failure.reason,
+        str(failure),
         operation=operation,
         status=status,
         timed_out=failure.timed_out,
