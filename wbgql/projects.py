@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
-from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError, ResultError
+from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError, ResultError, SchemaMismatch
 from wbgql.expressions import FieldPath
 from wbgql.naming import report_other_path
 from wbgql.paths import ProjectPath
@@ -214,10 +214,15 @@ def _iter_listed(
         ).project
         if found is None:
             raise NotFound.project(path, operation=LIST_FIELDS.name)
+        if found.fields is NOT_FETCHED:
+            raise SchemaMismatch(
+                f"the server has no field for the keys of {str(path)!r}: its schema has no Project.fields",
+                coordinates=("Project.fields",),
+                operation=LIST_FIELDS.name,
+            )
         if not found.fields:
-            answer = "has no field for" if found.fields is NOT_FETCHED else "gives null for"
             raise ResponseError(
-                f"the server {answer} the keys of {str(path)!r}: it does not list them",
+                f"the server gives null for the keys of {str(path)!r}: it does not list them",
                 operation=LIST_FIELDS.name,
             )
         return found.fields

@@ -239,7 +239,7 @@ def test_an_upload_that_comes_after_the_deletion_leaves_nothing(tenants: Tenants
     ann.ask(DELETE_RUN, id=tenants.run_id("late", "r"))
 
     assert requests.put(url, data=b"late", timeout=10).status_code == 410
-    assert requests.put(declared["uploadUrl"], data=b"late", timeout=10).status_code == 200
+    assert requests.put(declared["uploadUrl"], data=b"late", timeout=10).status_code == 410
     assert ann.post(COMMIT, id=version["id"]).status_code == 410
 
     logger = ArtifactLogger(ann, "gone", entity="team")
