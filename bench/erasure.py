@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.erasure.fake_server import large_case
 from wbgql.erasure.applying import Ask, Options, apply
-from wbgql.erasure.limiting import Limits
+from wbgql.erasure.reading.limiting import Limits
 
 TARGET_MS = 5.0
 

@@ -10,12 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from wbgql.server import filestream, history, lines, projects, run_values
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
+from wbgql.server.lifecycle import filestream
+from wbgql.server.projects import rows as projects
+from wbgql.server.runs import history, lines
+from wbgql.server.runs import values as run_values
 from wbgql.server.settings import ServerSettings
-from wbgql.server.store import Connection, Row, row
-from wbgql.server.times import to_text
+from wbgql.server.store.database import Connection, Row, row
+from wbgql.server.store.times import to_text
 
 FIRST_INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 STATES = ("finished", "crashed", "failed", "killed")

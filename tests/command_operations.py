@@ -1,6 +1,6 @@
 """Derives which operations each command can send, from the types that mypy finds in the source.
 
-`python -m tests.command_operations` writes them to `wbgql/cli/command_operations.py`. A command can send what
+`python -m tests.command_operations` writes them to `wbgql/cli/shared/command_operations.py`. A command can send what
 its function leads to: each name and attribute stands for a function, a class, a constant, or the methods that
 it can be for a value of its type.
 """
@@ -34,7 +34,7 @@ Commands that never open a client are left out; `query` sends what its file hold
 """
 
 COMMAND_OPERATIONS: dict[str, tuple[str, ...]] = {'''
-_OPENS_A_CLIENT = "wbgql.cli.app.App.client"
+_OPENS_A_CLIENT = "wbgql.cli.shared.app.App.client"
 
 
 class Graph:

@@ -11,7 +11,7 @@ from tests.fakes import data_reply, error_reply
 from wbgql.documents import Prepared
 from wbgql.filters import filter_matches
 from wbgql.runs.ahead import offset_of, to_cursor
-from wbgql.transport import Reply
+from wbgql.wire.transport import Reply
 
 Change = Callable[["RunsTransport"], object]
 

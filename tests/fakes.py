@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from wbgql.documents import Prepared
-from wbgql.transport import GqlTransport, Reply, Transport
+from wbgql.wire.transport import GqlTransport, Reply, Transport
 
 Answer = Mapping[str, Any] | Reply | BaseException
 

@@ -10,8 +10,8 @@ from graphql import GraphQLSchema, build_schema, parse, validate
 
 from wbgql.documents import Prepared
 from wbgql.resources import schema_file
-from wbgql.server.lacking import take_out
-from wbgql.transport import Reply, Transport
+from wbgql.server.likeness.lacking import take_out
+from wbgql.wire.transport import Reply, Transport
 
 
 @cache

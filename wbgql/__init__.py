@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from wbgql.expressions import run as run
     from wbgql.expressions import step as step
     from wbgql.expressions import summary as summary
-    from wbgql.holds import HoldRegister as HoldRegister
     from wbgql.runs import Run as Run
     from wbgql.runs import RunSelection as RunSelection
-    from wbgql.session import Session as Session
+    from wbgql.safety.holds import HoldRegister as HoldRegister
     from wbgql.settings import Settings as Settings
     from wbgql.settings import default_settings as default_settings
+    from wbgql.wire.session import Session as Session
 
 _HOMES = {
     "WbgqlError": "errors",
@@ -50,10 +50,10 @@ _HOMES = {
     "run": "expressions",
     "step": "expressions",
     "summary": "expressions",
-    "HoldRegister": "holds",
+    "HoldRegister": "safety.holds",
     "Run": "runs",
     "RunSelection": "runs",
-    "Session": "session",
+    "Session": "wire.session",
 }
 
 __all__ = [

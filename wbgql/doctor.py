@@ -29,16 +29,16 @@ from wbgql.errors import (
     WbgqlError,
 )
 from wbgql.extras import installed_version
-from wbgql.http_failures import explain_failure, proxy_refusal
 from wbgql.progress import Progress
-from wbgql.retry import RetryPolicy
 from wbgql.settings import CLOUD_HOSTS, SHOWN, Settings, insecure_transport_warning, tls_verification
-from wbgql.transport import ObservedTransport, Reply
 from wbgql.viewer import LOCAL_DEPLOYMENT, Viewer, get_retention, get_rights, get_server_info, get_viewer
+from wbgql.wire.http_failures import explain_failure, proxy_refusal
+from wbgql.wire.retry import RetryPolicy
+from wbgql.wire.transport import ObservedTransport, Reply
 
 if TYPE_CHECKING:
     from wbgql.live_schema import LiveCheck
-    from wbgql.session import Session
+    from wbgql.wire.session import Session
 
 Level = Literal["ok", "note", "problem"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from wbgql.cautions import warn
-from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import CoverageWarning, NotFound, UsageError
 from wbgql.paths import HasPath, ProjectPath, RunPath
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import Begun, Connection, iter_nodes, iter_pages
+from wbgql.wire.session import Session
 
 # Runs a page and files of each that come with it.
 RUNS_PER_PAGE = 50

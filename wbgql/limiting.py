@@ -12,8 +12,8 @@ from typing import Any
 
 from wbgql.documents import Prepared
 from wbgql.errors import Paused, ServerUnavailable, UsageError
-from wbgql.retry import parse_retry_after
-from wbgql.transport import Reply, Transport
+from wbgql.wire.retry import parse_retry_after
+from wbgql.wire.transport import Reply, Transport
 
 _LOW = 0.1  # of what the server grants: below, what is left is spread over the time until it grants more
 _SOON_S = 5.0  # a wait that an item in work may still finish before the job stops

@@ -28,7 +28,7 @@ from wbgql.documents.coordinates import coordinates_of, has_coordinate
 from wbgql.documents.result_types import Misfit, find_misfits
 from wbgql.errors import ResponseError, ResultError
 from wbgql.progress import NoProgress, Progress
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 Outcome = Literal["works", "works without", "does not work", "not checked"]
 

@@ -11,7 +11,7 @@ from wbgql.documents import Operation, Prepared, Variable
 from wbgql.documents.effects import Call
 from wbgql.errors import NotApproved, UsageError
 from wbgql.scalars import parse_json
-from wbgql.session import Session, check_variables
+from wbgql.wire.session import Session, check_variables
 
 # GraphQL types whose values are text on the wire: `--var name=5` is then "5", not 5.
 _TEXT_TYPES = frozenset({"String", "ID", "JSONString", "DateTime"})

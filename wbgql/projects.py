@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.errors import NotFetched, NotFound, PermissionDenied, ResponseError, ResultError, SchemaMismatch
 from wbgql.expressions import FieldPath
 from wbgql.naming import report_other_path
 from wbgql.paths import ProjectPath
 from wbgql.scalars import parse_id
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 
 class Project(Result, frozen=True):

@@ -21,11 +21,11 @@ from wbgql.errors import (
     WbgqlError,
 )
 from wbgql.expressions import check_state
-from wbgql.mutations import check_storage_id, not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import RunPath
 from wbgql.runs import LOGGING_STATES, Run, get_run
 from wbgql.scalars import dump_json, parse_json
-from wbgql.session import Session
+from wbgql.wire.mutations import check_storage_id, not_applied, not_known, refuses, reread_after_s, send_once
+from wbgql.wire.session import Session
 
 
 class _Entity(Result, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 from wbgql.cautions import warn
 from wbgql.documents import NOT_FETCHED, Operation, Result
 from wbgql.errors import AuthenticationError, CoverageWarning, RequestError, ServerUnavailable
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 # The embedded server names itself so; only there is the unit of dataRetentionDuration known.
 LOCAL_DEPLOYMENT = "wbgql-local"

@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from tests.fakes import Answer, FakeTransport
-from wbgql.cli.app import App
-from wbgql.cli.command_operations import COMMAND_OPERATIONS
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.command_operations import COMMAND_OPERATIONS
 from wbgql.client import Client
 from wbgql.documents import Prepared
-from wbgql.holds import HoldRegister
-from wbgql.session import Session
+from wbgql.safety.holds import HoldRegister
 from wbgql.settings import Settings
-from wbgql.transport import Reply, Transport
+from wbgql.wire.session import Session
+from wbgql.wire.transport import Reply, Transport
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

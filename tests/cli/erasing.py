@@ -9,10 +9,10 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from tests.cli.conftest import Outcome
-from wbgql.cli.app import App
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
 from wbgql.client import Client
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
 

@@ -12,13 +12,13 @@ from typing import Any
 from click.testing import CliRunner
 
 from tests.cli.conftest import Outcome, Watched
-from wbgql.cli.app import App
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
 from wbgql.client import Client
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
-from wbgql.session import Session
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wbgql.cli.command_operations import COMMAND_OPERATIONS
+from wbgql.cli.shared.command_operations import COMMAND_OPERATIONS
 from wbgql.documents import load_documents
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.answers import DELETED, RETENTION, RIGHTS, UNDELETED, ids, run, seen, seen_many
 from tests.fakes import Reply, error_reply
-from wbgql.cli.id_lines import to_line
+from wbgql.cli.shared.id_lines import to_line
 
 HOST = ("--yes", "--host", "api.wandb.ai")
 # Announcing asks for the rights; so does the library's own gate, before it sends anything.

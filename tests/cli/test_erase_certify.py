@@ -12,9 +12,9 @@ import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import STRANGER, approvers_file
-from wbgql.erasure.approvals import append_approval
-from wbgql.erasure.keys import write_key
-from wbgql.erasure.plan_files import approvals_path
+from wbgql.erasure.case.files import approvals_path
+from wbgql.erasure.records.approvals import append_approval
+from wbgql.erasure.records.keys import write_key
 
 
 class Evidence:

@@ -16,7 +16,7 @@ from tests.caller import Caller
 from tests.cli.conftest import Outcome
 from tests.cli.real_command import RealCommand
 from tests.server.artifact_logger import ArtifactLogger
-from wbgql.erasure.case import open_case
+from wbgql.erasure.case.case import open_case
 from wbgql.server import purge, start
 
 USER, PROJECT = "canaryuser", "canaryproject"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.erasure.made_plans import OFFICER, OWNER, PLANNER, STRANGER, approvers_file, make_plan
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.keys import write_key
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.keys import write_key
 
 
 @pytest.fixture

@@ -16,17 +16,17 @@ from tests.cli.conftest import Command, Outcome
 from tests.cli.erasing import NOW, Erase
 from tests.erasure.planner import Team
 from tests.stored import World
-from wbgql.cli import exit_codes
+from wbgql.cli.shared import exit_codes
 from wbgql.erasure.applying.starting import check_plan
-from wbgql.erasure.approvals import read_approvers
-from wbgql.erasure.canonical import encode
+from wbgql.erasure.case.files import load_plan
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plan_files import load_plan
 from wbgql.erasure.planning import Ask, make_plan
-from wbgql.erasure.plans import Request
-from wbgql.erasure.profiles import Profile, parse_profile
-from wbgql.erasure.showing import write_out
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.planning.showing import write_out
+from wbgql.erasure.records.approvals import read_approvers
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.plan import Request
+from wbgql.erasure.records.profile import Profile, parse_profile
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.errors import NotApproved
 from wbgql.paths import parse_run_path
 from wbgql.server import RunningServer, audit_log

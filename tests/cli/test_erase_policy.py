@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.erasing import Erase
 from tests.stored import World
-from wbgql.cli import exit_codes
-from wbgql.erasure.plan_files import load_plan
+from wbgql.cli.shared import exit_codes
+from wbgql.erasure.case.files import load_plan
 from wbgql.server import RunningServer
 
 NOW = datetime.now(UTC).replace(microsecond=0)

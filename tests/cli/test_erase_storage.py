@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.caller import Caller
-from wbgql.cli.erase_storage import LocalStoreProbe
-from wbgql.erasure.storage_probes import Thing
+from wbgql.cli.erase.storage import LocalStoreProbe
+from wbgql.erasure.verifying.storage_probes import Thing
 from wbgql.paths import ProjectPath
 from wbgql.server import start
 

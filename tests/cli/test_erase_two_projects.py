@@ -14,8 +14,8 @@ from tests.cli.conftest import Outcome
 from tests.cli.erasing import Erase
 from tests.erasure.test_moved import move, undelete
 from tests.stored import World
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.keys import PrivateKey, write_key
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.keys import PrivateKey, write_key
 from wbgql.server import RunningServer, audit_requests
 
 FAST = ("--equal-reads", "1", "--patience", "0s")

@@ -15,9 +15,10 @@ import pytest
 from tests.cli.real_command import RealCommand
 from tests.erasure.applied import AppliedJob
 from tests.stored import World
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.case import Case
-from wbgql.server import RunningServer, stores
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.records.canonical import encode
+from wbgql.server import RunningServer
+from wbgql.server.operator import accounts as stores
 
 FAST = ("--equal-reads", "2", "--patience", "0s")
 _UNDELETE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wbgql import errors
-from wbgql.cli.exit_codes import CODES, code_of, table
+from wbgql.cli.shared.exit_codes import CODES, code_of, table
 from wbgql.runs import AmbiguousName
 
 ERRORS = [

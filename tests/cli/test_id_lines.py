@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.answers import run, runs
-from wbgql.cli.id_lines import from_line, to_line
+from wbgql.cli.shared.id_lines import from_line, to_line
 
 # What `wandb.init(id=)` takes. Source: wandb SDK 0.31.0 `sdk/wandb_settings.py`, `validate_run_id` (2026-11).
 RUN_IDS = st.text(min_size=1).filter(lambda text: text == text.strip() and not set(text) & set(":;,#?/'"))

@@ -10,15 +10,15 @@ from click.shell_completion import ShellComplete
 
 from tests.cli.answers import fields
 from tests.fakes import FakeTransport
-from wbgql.cli.app import App
-from wbgql.cli.bars import bar, write_counted
 from wbgql.cli.main import cli
-from wbgql.cli.output import Listing
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.bars import bar, write_counted
+from wbgql.cli.shared.output import Listing
 from wbgql.client import Client
 from wbgql.errors import ServerUnavailable
-from wbgql.holds import HoldRegister
-from wbgql.session import Session
+from wbgql.safety.holds import HoldRegister
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 KEYS = fields(
     "summary_metrics.val/acc", "summary_metrics.loss.min", "config.lr.value", "config.model.value.depth",

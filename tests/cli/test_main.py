@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wbgql.cli.app import App
-from wbgql.cli.exit_codes import table
 from wbgql.cli.main import main
-from wbgql.cli.terminal import printable
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.exit_codes import table
+from wbgql.cli.shared.terminal import printable
 from wbgql.errors import ConfigError
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 
 HOSTILE = [
     "",

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
+from tests.changes.test_deletes_parts import finished
 from tests.cli.conftest import Outcome
 from tests.stored import World
-from tests.test_deletes_parts import finished
-from wbgql.cli.app import App
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
 from wbgql.client import Client
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
 

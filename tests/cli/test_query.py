@@ -146,8 +146,8 @@ def test_the_library_refuses_what_destroys_as_well(command, write) -> None:
 
     from tests.fakes import FakeTransport
     from wbgql.client import Client
-    from wbgql.session import Session
     from wbgql.settings import Settings
+    from wbgql.wire.session import Session
 
     transport = FakeTransport()
     client = Client(settings=Settings(api_key="k" * 40), session=Session(transport), holds=command.register)

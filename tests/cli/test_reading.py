@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from tests.bulk import FIRST_INSTANT, BulkRun, load_runs, write_runs
 from tests.cli.conftest import Outcome
 from tests.stored import World
-from wbgql.cli.app import App
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
 from wbgql.client import Client
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer, start
 from wbgql.settings import Settings
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.answers import run, runs
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 
 COMMAND = "import sys; from wbgql.cli.main import main; sys.exit(main())"
 

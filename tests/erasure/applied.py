@@ -10,17 +10,17 @@ from typing import Any
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
 from tests.stored import World
-from wbgql.erasure.actions import Action, subject_of
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.case.files import save_case
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plan_files import save_case
-from wbgql.erasure.planning.facts import read_run_facts
-from wbgql.erasure.plans import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
-from wbgql.erasure.server_clocks import ServerClock
+from wbgql.erasure.reading.facts import read_run_facts
+from wbgql.erasure.reading.server_clocks import ServerClock
+from wbgql.erasure.records.actions import Action, subject_of
+from wbgql.erasure.records.plan import Clock, PlannedArtifact, PlannedFile, PlannedRun, Server
 from wbgql.erasure.verifying.job import Reader
 from wbgql.files import iter_files
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

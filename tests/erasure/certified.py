@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.erasure.made_plans import CASE_KEY, NOW, OFFICER, OWNER, approvers_file, make_plan
-from wbgql.erasure.approvals import Approval, make_approval
-from wbgql.erasure.bundles import bundle_path
-from wbgql.erasure.case import Case
-from wbgql.erasure.certifying import Given, Terms, certify
-from wbgql.erasure.keys import PrivateKey
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.case.files import save_case
+from wbgql.erasure.evidence.bundle import bundle_path
+from wbgql.erasure.evidence.certify import Given, Terms, certify
+from wbgql.erasure.evidence.population import Namer
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plan_files import save_case
-from wbgql.erasure.plans import Clock, Plan
-from wbgql.erasure.population import Namer
-from wbgql.erasure.verifications import Controls, Finding, Residual, Verification
+from wbgql.erasure.records.approvals import Approval, make_approval
+from wbgql.erasure.records.keys import PrivateKey
+from wbgql.erasure.records.plan import Clock, Plan
+from wbgql.erasure.records.verification import Controls, Finding, Residual, Verification
 from wbgql.erasure.verifying.judging import journal_body
 from wbgql.scalars import format_datetime
 

@@ -13,16 +13,16 @@ import msgspec
 from tests.erasure.plans import KEY, make_plan, planned_run
 from wbgql.client import Client
 from wbgql.documents import Prepared
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.planning.facts import RunFacts, RunState
-from wbgql.erasure.planning.fingerprints import fingerprint
-from wbgql.erasure.plans import PlannedRun, Server
-from wbgql.holds import HoldRegister
+from wbgql.erasure.reading.facts import RunFacts, RunState
+from wbgql.erasure.reading.fingerprints import fingerprint
+from wbgql.erasure.records.plan import PlannedRun, Server
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.safety.holds import HoldRegister
 from wbgql.settings import Settings
-from wbgql.transport import Reply
+from wbgql.wire.session import Session
+from wbgql.wire.transport import Reply
 
 URL = "http://127.0.0.1:1"
 _CREATED = "2026-01-01T00:00:00Z"

@@ -10,7 +10,7 @@ import msgspec
 
 from tests.fakes import page
 from wbgql.documents import Prepared
-from wbgql.transport import Reply
+from wbgql.wire.transport import Reply
 
 CONTROL = "stays"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from wbgql.erasure.approvals import Approver, ApproversFile
-from wbgql.erasure.keys import PrivateKey
-from wbgql.erasure.plans import (
+from wbgql.erasure.records.approvals import Approver, ApproversFile
+from wbgql.erasure.records.keys import PrivateKey
+from wbgql.erasure.records.plan import (
     Approvers,
     Caps,
     Clock,
@@ -26,7 +26,7 @@ from wbgql.erasure.plans import (
     Tool,
     make_totals,
 )
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.scalars import make_run_storage_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,11 +11,11 @@ from tests.caller import Caller
 from wbgql.client import Client
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.making import Surface, make_plan
-from wbgql.erasure.plans import Caps, Plan, PlannedArtifact, PlannedRun, Request
-from wbgql.erasure.subjects import CaseKey
-from wbgql.holds import HoldRegister
+from wbgql.erasure.records.plan import Caps, Plan, PlannedArtifact, PlannedRun, Request
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.paths import ProjectPath, parse_project_path
 from wbgql.runs import ProjectScope
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer, add_team, add_user
 from wbgql.settings import Settings
 

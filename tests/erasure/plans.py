@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from wbgql.erasure.plans import (
+from wbgql.erasure.records.plan import (
     Caps,
     Plan,
     PlannedArtifact,
@@ -19,7 +19,7 @@ from wbgql.erasure.plans import (
     Tool,
     make_totals,
 )
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.records.subjects import CaseKey
 
 KEY = CaseKey(bytes(range(32)))
 NOTHING = "sha256:" + "0" * 64

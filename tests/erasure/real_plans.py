@@ -8,12 +8,12 @@ from typing import Any
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact
 from tests.stored import World
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.case.files import save_case
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plan_files import save_case
-from wbgql.erasure.planning.facts import read_artifact_facts, read_run_facts
-from wbgql.erasure.planning.fingerprints import artifact_fingerprint, fingerprint
-from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedFile, PlannedRun, Server
+from wbgql.erasure.reading.facts import read_artifact_facts, read_run_facts
+from wbgql.erasure.reading.fingerprints import artifact_fingerprint, fingerprint
+from wbgql.erasure.records.plan import Plan, PlannedArtifact, PlannedFile, PlannedRun, Server
 from wbgql.files import iter_files
 from wbgql.paths import RunPath
 

@@ -12,11 +12,11 @@ from tests.erasure.real_plans import real_case, real_plan
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.applying import Applied, Ask, Options, apply
-from wbgql.erasure.case import Case
-from wbgql.erasure.journals import find_break
-from wbgql.erasure.plans import Plan, PlannedRun
-from wbgql.holds import HoldRegister
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.records.plan import Plan, PlannedRun
 from wbgql.limiting import Limits
+from wbgql.safety.holds import HoldRegister
 from wbgql.settings import Settings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)

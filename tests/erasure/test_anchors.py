@@ -12,13 +12,13 @@ import pytest
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import approvers_file, make_plan
 from tests.erasure.stages import Stage
-from wbgql.erasure.anchors import check_signed_end
-from wbgql.erasure.bundles import bundle_path
-from wbgql.erasure.case import Case
-from wbgql.erasure.certifying import Terms, certify
-from wbgql.erasure.closing import close
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.anchors import check_signed_end
+from wbgql.erasure.evidence.bundle import bundle_path
+from wbgql.erasure.evidence.certify import Terms, certify
+from wbgql.erasure.evidence.close import close
+from wbgql.erasure.evidence.standing import read_standing
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.standings import read_standing
 from wbgql.erasure.verifying.claims import read_claims
 from wbgql.errors import NotVerified, UsageError
 

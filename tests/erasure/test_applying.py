@@ -21,7 +21,7 @@ from tests.erasure.real_plans import real_artifact, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, kinds, outcomes
 from tests.server.artifact_logger import DELETE
 from wbgql.erasure.applying import Ask, Options, apply, preview, standing
-from wbgql.erasure.case import open_case
+from wbgql.erasure.case.case import open_case
 from wbgql.errors import Held, NotApproved, NotVisible, Paused, PermissionDenied, PlanChanged
 from wbgql.limiting import Limits
 from wbgql.paths import RunPath

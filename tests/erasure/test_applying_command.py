@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from tests.erasure.fault_proxy import Fault, always
 from tests.erasure.stages import Stage
-from wbgql.cli.app import App
 from wbgql.cli.main import main
+from wbgql.cli.shared.app import App
 from wbgql.client import Client
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
 from wbgql.erasure.verifying.job import Care, Reader
-from wbgql.erasure.watching import watch_once
+from wbgql.erasure.verifying.watching import watch_once
 
 
 @dataclass

@@ -19,8 +19,8 @@ from tests.erasure.fault_proxy import Fault, Request
 from tests.erasure.real_plans import real_artifact, real_run
 from tests.erasure.stages import Stage, kinds, outcomes
 from tests.erasure.zygote import Zygote
-from wbgql.erasure.actions import GONE
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.records.actions import GONE
 
 BOUNDARIES = [
     (operation, place)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.erasure.fake_server import large_case
 from wbgql.erasure.applying import Ask, Options, apply
-from wbgql.erasure.journals import find_break
+from wbgql.erasure.records.journal import find_break
 from wbgql.limiting import Limits
 
 FAST = Options(limits=Limits(rate=1e6), workers=2)

@@ -17,7 +17,7 @@ from tests.erasure.made_plans import (
     make_plan,
     planned_run,
 )
-from wbgql.erasure.approvals import (
+from wbgql.erasure.records.approvals import (
     Approval,
     Approver,
     ApproversFile,
@@ -27,7 +27,7 @@ from wbgql.erasure.approvals import (
     parse_approvers,
     read_approvals,
 )
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.records.plan import Plan
 from wbgql.errors import NotApproved, PlanChanged, StoreError, UsageError
 
 FILE = approvers_file()

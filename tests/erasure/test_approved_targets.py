@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from tests.erasure.plans import KEY, planned_artifact, planned_file
 from tests.erasure.real_plans import real_artifact, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, outcomes
-from wbgql.erasure.actions import NewAction
 from wbgql.erasure.applying import Ask, preview
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
 from wbgql.erasure.ledger.rows import action_row
-from wbgql.erasure.run_tags import RunTags
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.records.actions import NewAction
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.run_tags import RunTags
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.erasure.verifying.claims import read_claims
 from wbgql.errors import PlanChanged, StoreError
 

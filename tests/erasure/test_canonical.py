@@ -7,7 +7,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.erasure.canonical import digest, encode, is_digest
+from wbgql.erasure.records.canonical import digest, encode, is_digest
 from wbgql.errors import UsageError
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

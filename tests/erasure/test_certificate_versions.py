@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
-from wbgql.erasure.bundles import read_certificate
-from wbgql.erasure.certificates import parse_certificate, sign_certificate
-from wbgql.erasure.checking import Asked, check_bundle, read_trusted
+from wbgql.erasure.evidence.bundle import read_certificate
+from wbgql.erasure.evidence.certificate import parse_certificate, sign_certificate
+from wbgql.erasure.evidence.check import Asked, check_bundle, read_trusted
+from wbgql.erasure.evidence.wording import WORDS, facts_of, statement
 from wbgql.erasure.reports.rendering import read_contents, render
-from wbgql.erasure.wording import WORDS, facts_of, statement
 from wbgql.errors import NotVerified
 
 STORED = Path(__file__).parent / "certificates_1"

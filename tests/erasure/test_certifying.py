@@ -19,13 +19,13 @@ from tests.erasure.made_plans import (
     planned_artifact,
     planned_run,
 )
-from wbgql.erasure.approvals import Approval
-from wbgql.erasure.bundles import read_certificate, read_journal, read_population
-from wbgql.erasure.case import Case
-from wbgql.erasure.journals import find_break
-from wbgql.erasure.plans import ExcludedRun, NotRead, Rule
-from wbgql.erasure.standings import read_standing
-from wbgql.erasure.verifications import Finding, Residual
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.bundle import read_certificate, read_journal, read_population
+from wbgql.erasure.evidence.standing import read_standing
+from wbgql.erasure.records.approvals import Approval
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.records.plan import ExcludedRun, NotRead, Rule
+from wbgql.erasure.records.verification import Finding, Residual
 from wbgql.errors import NotApproved, NotVerified, PlanChanged, StoreError, UsageError
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import CASE_KEY, OFFICER, OWNER, PLANNER, STRANGER, approvers_file, make_plan
-from wbgql.erasure import canonical
-from wbgql.erasure.approvals import Approval, Approver
-from wbgql.erasure.bundles import read_certificate
-from wbgql.erasure.certificates import Certificate, sign_certificate
-from wbgql.erasure.checking import Asked, Report, check_bundle, read_approver_keys, read_trusted
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.evidence.bundle import read_certificate
+from wbgql.erasure.evidence.certificate import Certificate, sign_certificate
+from wbgql.erasure.evidence.check import Asked, Report, check_bundle, read_approver_keys, read_trusted
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.approvals import Approval, Approver
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.errors import NotVerified, StoreError, UsageError
 from wbgql.paths import RunPath
 
@@ -190,8 +190,8 @@ def test_no_trusted_key_no_good_certificate(bundle):
 def test_22_claims_that_the_journal_does_not_record_are_rejected_even_when_signed(bundle, stored):
     """Whoever holds the certifier's key cannot claim one run more: the chain has no outcome for it."""
     lines = (bundle / "population.csv").read_text().splitlines(keepends=True)
-    from wbgql.erasure.bundles import read_population
-    from wbgql.erasure.population import count_items, root_of
+    from wbgql.erasure.evidence.bundle import read_population
+    from wbgql.erasure.evidence.population import count_items, root_of
 
     lines[3] = lines[3].replace(stored.subject(1), "a" * 64)
     (bundle / "population.csv").write_text("".join(lines))

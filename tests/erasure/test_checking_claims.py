@@ -17,13 +17,13 @@ import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import CASE_KEY, clocks, make_plan, planned_artifact, planned_run
-from wbgql.erasure import canonical
-from wbgql.erasure.bundles import read_certificate, read_population, read_verifications
-from wbgql.erasure.certificates import Certificate, sign_certificate, summarize
-from wbgql.erasure.checking import Asked, Report, check_bundle
-from wbgql.erasure.plans import Clock, ExcludedRun, NotRead, Plan
-from wbgql.erasure.population import count_items, root_of, to_csv
-from wbgql.erasure.verifications import Controls, Finding, Residual, Verification
+from wbgql.erasure.evidence.bundle import read_certificate, read_population, read_verifications
+from wbgql.erasure.evidence.certificate import Certificate, sign_certificate, summarize
+from wbgql.erasure.evidence.check import Asked, Report, check_bundle
+from wbgql.erasure.evidence.population import count_items, root_of, to_csv
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.plan import Clock, ExcludedRun, NotRead, Plan
+from wbgql.erasure.records.verification import Controls, Finding, Residual, Verification
 from wbgql.paths import RunPath
 
 TRUSTED = frozenset([CERTIFIER.public])

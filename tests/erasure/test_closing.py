@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import CASE_KEY, OFFICER, STRANGER, clocks, make_plan
-from wbgql.erasure.approvals import append_approval
-from wbgql.erasure.bundles import bundle_path, read_closing, read_journal
-from wbgql.erasure.certificates import JournalNamed, Retention
-from wbgql.erasure.checking import Asked, Report, check_bundle
-from wbgql.erasure.closing import Step, close, destroy_file
-from wbgql.erasure.closings import SignedClosing, sign_closing
-from wbgql.erasure.journals import find_break
-from wbgql.erasure.keys import PrivateKey
-from wbgql.erasure.locks import hold_job
-from wbgql.erasure.plan_files import approvals_path, key_path
-from wbgql.erasure.verifications import Verification
+from wbgql.erasure.case.files import approvals_path, key_path
+from wbgql.erasure.case.locks import hold_job
+from wbgql.erasure.evidence.bundle import bundle_path, read_closing, read_journal
+from wbgql.erasure.evidence.certificate import JournalNamed, Retention
+from wbgql.erasure.evidence.check import Asked, Report, check_bundle
+from wbgql.erasure.evidence.close import Step, close, destroy_file
+from wbgql.erasure.evidence.closing_record import SignedClosing, sign_closing
+from wbgql.erasure.records.approvals import append_approval
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.records.keys import PrivateKey
+from wbgql.erasure.records.verification import Verification
 from wbgql.errors import Locked, NotVerified, ServerUnavailable, StoreError
 
 IDS = (b"r1", b"acme/vision", b"vision", b"subject:4711", b"anna", b"net:v0", b"paul")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.erasure.journals import Entry, Head, find_break, make_entry
+from wbgql.erasure.records.journal import Entry, Head, find_break, make_entry
 
 
 def _chain(length: int) -> list[Entry]:

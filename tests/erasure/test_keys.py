@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.erasure.made_plans import OFFICER, STRANGER
-from wbgql.erasure.keys import PrivateKey, PublicKey, read_key, read_public_keys, write_key
+from wbgql.erasure.records.keys import PrivateKey, PublicKey, read_key, read_public_keys, write_key
 from wbgql.errors import ExposedKeyWarning, NotApproved, StoreError, UsageError
 
 VALUE = {"plan": "sha256:1", "n": 3}

@@ -17,11 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.erasure.plans import make_plan, planned_artifact, planned_file, planned_run
 from tests.forked import call_all_forked, needs_fork
-from wbgql.erasure.case import open_case
-from wbgql.erasure.journals import find_break
+from wbgql.erasure.case.case import open_case
+from wbgql.erasure.case.files import create_case, load_key, load_plan, save_case
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.plan_files import create_case, load_key, load_plan, save_case
-from wbgql.erasure.run_tags import RunTags
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.records.run_tags import RunTags
 from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
 
 from .plans import KEY

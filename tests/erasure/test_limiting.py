@@ -7,10 +7,10 @@ from email.utils import formatdate
 import pytest
 
 from tests.fakes import FakeClock, FakeTransport, data_reply
-from wbgql.erasure.limiting import JobLimiter
+from wbgql.erasure.reading.limiting import JobLimiter
 from wbgql.errors import NotApproved, Paused, ServerUnavailable
 from wbgql.limiting import LimitedTransport, Limits
-from wbgql.transport import Reply
+from wbgql.wire.transport import Reply
 
 NOW = 1_800_000_000.0
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.erasure.stages import Stage
 from tests.forked import call_forked, needs_fork
+from wbgql.erasure.case.locks import Hold, hold_job
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.locks import Hold, hold_job
 from wbgql.errors import Locked
 
 Take = Callable[..., AbstractContextManager[Hold]]

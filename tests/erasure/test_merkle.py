@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.erasure.merkle import merkle_root
+from wbgql.erasure.records.merkle import merkle_root
 
 # Source: the test data of RFC 6962's reference implementation (google/certificate-transparency, 2013).
 LEAVES = [

@@ -14,11 +14,11 @@ from tests.erasure.plans import KEY
 from tests.erasure.stages import outcomes
 from tests.stored import World
 from wbgql.deletes import search_elsewhere
-from wbgql.erasure.case import Case
-from wbgql.erasure.standings import read_standing
-from wbgql.erasure.verifications import Verification
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.standing import read_standing
+from wbgql.erasure.records.verification import Verification
 from wbgql.erasure.verifying.job import Care, Reader, verify
-from wbgql.erasure.watching import Watched, watch_once
+from wbgql.erasure.verifying.watching import Watched, watch_once
 from wbgql.errors import AuthenticationError
 from wbgql.paths import ProjectPath, RunPath
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_file, planned_run
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.plan_checks import find_nonsense
-from wbgql.erasure.plan_files import load_plan, save_case
-from wbgql.erasure.plans import Caps, Clock, PlannedFile, Project, Server, parse_plan
+from wbgql.erasure.case.files import load_plan, save_case
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.plan import Caps, Clock, PlannedFile, Project, Server, parse_plan
+from wbgql.erasure.records.plan_reading import find_nonsense
 from wbgql.errors import PlanChanged, UsageError
 from wbgql.scalars import make_run_storage_id, parse_run_storage_id
-from wbgql.server.projects import make_id
+from wbgql.server.projects.rows import make_id
 
 _PROJECT = Project(path="admin", runs=1, matched=1, planned=1)
 

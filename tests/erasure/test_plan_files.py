@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.erasure.made_plans import make_plan
-from wbgql.erasure import canonical
+from wbgql.erasure.records import canonical
 
 _RUN = """
 import sys

@@ -13,13 +13,13 @@ from tests.caller import new_project
 from tests.erasure.planner import REQUEST, WIDE, Team, everything, plan_runs, run_of
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.canonical import digest, encode
 from wbgql.erasure.planning import Ask, make_plan
 from wbgql.erasure.planning.caps import Canaries
-from wbgql.erasure.planning.clocks import Declared, predict
-from wbgql.erasure.planning.facts import read_run_facts
-from wbgql.erasure.planning.fingerprints import is_run_as_planned
-from wbgql.erasure.plans import Caps, parse_plan
+from wbgql.erasure.reading.clocks import Declared, predict
+from wbgql.erasure.reading.facts import read_run_facts
+from wbgql.erasure.reading.fingerprints import is_run_as_planned
+from wbgql.erasure.records.canonical import digest, encode
+from wbgql.erasure.records.plan import Caps, parse_plan
 from wbgql.errors import (
     CapExceeded,
     CoverageWarning,
@@ -30,9 +30,9 @@ from wbgql.errors import (
     UsageError,
 )
 from wbgql.expressions import parse_expression
-from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath, parse_project_path
 from wbgql.runs import ProjectPattern
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
 

@@ -14,19 +14,19 @@ from tests.erasure.planner import artifact_of, plan_runs, run_of
 from tests.fakes import RewritingTransport
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.canonical import encode
+from wbgql.erasure.evidence.scoping import name_plan
 from wbgql.erasure.planning.decisions import Policy
-from wbgql.erasure.planning.facts import read_artifact_facts
-from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
 from wbgql.erasure.planning.surroundings import read_surroundings
-from wbgql.erasure.plans import Plan, parse_plan
-from wbgql.erasure.scoping import name_plan
-from wbgql.holds import HoldRegister
+from wbgql.erasure.reading.facts import read_artifact_facts
+from wbgql.erasure.reading.fingerprints import is_artifact_as_planned
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.plan import Plan, parse_plan
 from wbgql.paths import parse_project_path
 from wbgql.progress import NoProgress
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer, start
-from wbgql.session import Session
-from wbgql.transport import GqlTransport
+from wbgql.wire.session import Session
+from wbgql.wire.transport import GqlTransport
 
 LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
 MANY = 30

@@ -10,9 +10,9 @@ from tests.erasure.planner import plan_runs, run_of
 from tests.fakes import WithoutField
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.records.plan import Plan
 from wbgql.errors import SchemaMismatch
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 def plan_without(world: World, folder: Path, field: str) -> Plan:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stored import World
-from wbgql.erasure.planning.facts import (
+from wbgql.erasure.reading.facts import (
     ArtifactFacts,
     Output,
     RunFacts,
@@ -19,13 +19,13 @@ from wbgql.erasure.planning.facts import (
     read_artifact_facts,
     read_run_facts,
 )
-from wbgql.erasure.planning.fingerprints import (
+from wbgql.erasure.reading.fingerprints import (
     artifact_fingerprint,
     fingerprint,
     is_artifact_as_planned,
     is_run_as_planned,
 )
-from wbgql.erasure.plans import PlannedArtifact, PlannedRun
+from wbgql.erasure.records.plan import PlannedArtifact, PlannedRun
 from wbgql.errors import NotVisible
 from wbgql.paths import RunPath
 

@@ -16,9 +16,9 @@ from wbgql.errors import IgnoredWarning, NotFound, UnstablePopulation, UsageErro
 from wbgql.expressions import parse_expression
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress
-from wbgql.session import Session
-from wbgql.transport import Reply
 from wbgql.viewer import Rights
+from wbgql.wire.session import Session
+from wbgql.wire.transport import Reply
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 PATH = ProjectPath("acme", "vision")

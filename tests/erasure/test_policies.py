@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.erasure.policies import TAG_PREFIX, Marks, Rule, parse_policies, read_marks, sweep_expr
+from wbgql.erasure.policies.rules import TAG_PREFIX, Marks, Rule, parse_policies, read_marks, sweep_expr
 from wbgql.errors import UsageError
 
 NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)

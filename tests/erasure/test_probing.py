@@ -15,16 +15,16 @@ from tests.cli.real_command import RealCommand
 from tests.fakes import FakeTransport, data_reply, error_reply
 from wbgql.client import Client
 from wbgql.documents import Prepared
-from wbgql.erasure.canonical import encode
 from wbgql.erasure.probing import HeaderRecorder, Probe
-from wbgql.erasure.profiles import parse_profile
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.profile import parse_profile
 from wbgql.errors import Held, UsageError
-from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath
+from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
-from wbgql.session import Session
 from wbgql.settings import Settings
-from wbgql.transport import GqlTransport, Reply
+from wbgql.wire.session import Session
+from wbgql.wire.transport import GqlTransport, Reply
 
 
 @pytest.fixture

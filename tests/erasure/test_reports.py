@@ -15,11 +15,11 @@ import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import STRANGER, clocks, make_plan, planned_artifact, planned_run
-from wbgql.erasure.plans import Caps, ExcludedRun, NotRead, Request
+from wbgql.erasure.records.plan import Caps, ExcludedRun, NotRead, Request
+from wbgql.erasure.records.verification import Finding, Residual
 from wbgql.erasure.reports.contents import MAX_LISTED
 from wbgql.erasure.reports.rendering import FORMATS, read_contents, render
 from wbgql.erasure.reports.timeline import MAX_EVENTS, WIDTH, make_timeline
-from wbgql.erasure.verifications import Finding, Residual
 from wbgql.errors import NotVerified, StoreError, UsageError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.erasure.certified import CERTIFIER, HandMadeCase
 from tests.erasure.made_plans import BASE_URL, CASE_KEY, STRANGER
-from wbgql.erasure.returning import read_erased
+from wbgql.erasure.evidence.returned import read_erased
 from wbgql.errors import NotVerified
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.erasure.certified import make_verification
 from tests.erasure.made_plans import NOW, clocks, make_plan
-from wbgql.erasure.plans import Clock, Plan
-from wbgql.erasure.stages import STAGES, Evidence, Reached, Seen, binding_clock, reached_stage
-from wbgql.erasure.trails import Attestation
-from wbgql.erasure.verifications import Controls, Residual
-from wbgql.erasure.wording import NEWEST
+from wbgql.erasure.evidence.stages import STAGES, Evidence, Reached, Seen, binding_clock, reached_stage
+from wbgql.erasure.evidence.trail import Attestation
+from wbgql.erasure.evidence.wording import NEWEST
+from wbgql.erasure.records.plan import Clock, Plan
+from wbgql.erasure.records.verification import Controls, Residual
 from wbgql.scalars import format_datetime
 
 PLAN = make_plan()

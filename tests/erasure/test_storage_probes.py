@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from wbgql.erasure.storage_probes import FsspecProbe, Thing
+from wbgql.erasure.verifying.storage_probes import FsspecProbe, Thing
 from wbgql.errors import ConfigError, StoreError, UsageError
 from wbgql.paths import ProjectPath
 

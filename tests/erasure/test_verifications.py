@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.verifications import Controls, Finding, Verification
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.verification import Controls, Finding, Verification
 
 
 def _verification(**fields):

@@ -14,16 +14,16 @@ from tests.erasure.applied import AppliedJob, Time, clocked
 from tests.erasure.plans import KEY
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.case import Case
-from wbgql.erasure.journals import find_break
-from wbgql.erasure.server_clocks import ServerClock
-from wbgql.erasure.standings import read_standing
-from wbgql.erasure.verifications import Verification
+from wbgql.downloads.fetching import HttpFetcher
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.standing import read_standing
+from wbgql.erasure.reading.server_clocks import ServerClock
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.records.verification import Verification
 from wbgql.erasure.verifying.job import Care, Reader, is_due, next_due, verify
 from wbgql.errors import NotVerified, UsageError
-from wbgql.fetching import HttpFetcher
 from wbgql.paths import RunPath
-from wbgql.server import stores
+from wbgql.server.operator import accounts as stores
 from wbgql.settings import Settings
 
 _UNDELETE = """

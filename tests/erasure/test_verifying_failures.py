@@ -16,17 +16,17 @@ import pytest
 from tests.erasure.applied import AppliedJob, Time, clocked
 from tests.stored import World
 from wbgql.documents import Prepared
-from wbgql.erasure.case import Case
-from wbgql.erasure.certifying import read_standing
-from wbgql.erasure.verifications import Verification
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.certify import read_standing
+from wbgql.erasure.records.verification import Verification
 from wbgql.erasure.verifying.job import Care, Reader, next_due, verify
-from wbgql.erasure.watching import count_deletions, watch_once
+from wbgql.erasure.verifying.watching import count_deletions, watch_once
 from wbgql.paths import ProjectPath
 from wbgql.runs import list_run_ids
 from wbgql.server import start
-from wbgql.session import Session
 from wbgql.settings import Settings
-from wbgql.transport import GqlTransport, Reply
+from wbgql.wire.session import Session
+from wbgql.wire.transport import GqlTransport, Reply
 
 
 class Between:

@@ -9,7 +9,7 @@ from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.paths import ProjectPath
-from wbgql.server import stores
+from wbgql.server.operator import accounts as stores
 from wbgql.settings import Settings
 
 _DELETE = "mutation Delete($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"

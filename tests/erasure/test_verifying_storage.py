@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from tests.erasure.applied import AppliedJob, Time
-from wbgql.erasure.storage_probes import FsspecProbe, Sight, Sights, Thing
-from wbgql.erasure.verifications import Verification
+from wbgql.erasure.records.verification import Verification
 from wbgql.erasure.verifying.storage import verify_storage
+from wbgql.erasure.verifying.storage_probes import FsspecProbe, Sight, Sights, Thing
 
 
 class FakeProbe:

@@ -16,14 +16,14 @@ from tests.erasure.applied import START, AppliedJob, Time
 from tests.erasure.plans import KEY
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.audit_logs import Audit, read_audit
-from wbgql.erasure.case import Case
-from wbgql.erasure.journals import find_break
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.records.journal import find_break
+from wbgql.erasure.verifying.audit_logs import Audit, read_audit
 from wbgql.erasure.verifying.job import Care, Reader, verify
-from wbgql.erasure.watching import Watched, watch_once
+from wbgql.erasure.verifying.watching import Watched, watch_once
 from wbgql.errors import NotFound, PermissionDenied, RequestError, ResponseError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.server import stores
+from wbgql.server.operator import accounts as stores
 from wbgql.settings import Settings
 
 _UNDELETE = """

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.erasure.certified import HandMadeCase
 from tests.erasure.made_plans import clocks, make_plan, planned_artifact, planned_run
-from wbgql.erasure.plans import Clock, ExcludedRun, NotRead
-from wbgql.erasure.stages import STAGES
-from wbgql.erasure.verifications import Controls, Residual
-from wbgql.erasure.wording import NEWEST, WORDS, Facts, describe_clock, describe_span, statement
+from wbgql.erasure.evidence.stages import STAGES
+from wbgql.erasure.evidence.wording import NEWEST, WORDS, Facts, describe_clock, describe_span, statement
+from wbgql.erasure.records.plan import Clock, ExcludedRun, NotRead
+from wbgql.erasure.records.verification import Controls, Residual
 
 # What nobody can claim who only read answers of an API.
 _FINAL = r"permanent|irrevers|irrecover|for good|for ever|forever|destroy|wiped?\b|shred|purged?\b|sanitiz"
@@ -176,9 +176,9 @@ def test_limits_name_what_could_not_be_read_by_number_only(tmp_path):
 def test_every_code_has_words():
     from typing import get_args
 
-    from wbgql.erasure.plans import Exclusion, Reason
-    from wbgql.erasure.population import ItemOutcome
-    from wbgql.erasure.verifications import ResidualKind
+    from wbgql.erasure.evidence.population import ItemOutcome
+    from wbgql.erasure.records.plan import Exclusion, Reason
+    from wbgql.erasure.records.verification import ResidualKind
 
     assert set(NEWEST.outcomes) == set(get_args(ItemOutcome))
     assert set(NEWEST.reasons) >= {*get_args(Reason), *get_args(Exclusion)}

@@ -17,12 +17,12 @@ import pytest
 
 from tests.fakes import FakeTransport
 from wbgql.downloads import Downloader
+from wbgql.downloads.fetching import HttpFetcher
 from wbgql.errors import PartialError, ResultError
-from wbgql.fetching import HttpFetcher
 from wbgql.history import HistoryScan, get_history_exports
 from wbgql.paths import RunPath
-from wbgql.session import Session
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 PATH = RunPath("acme", "vision", "r1")
 

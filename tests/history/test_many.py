@@ -19,8 +19,8 @@ from wbgql.expressions import Expr
 from wbgql.frames import FrameWarning
 from wbgql.history import HistorySelection
 from wbgql.paths import RunPath
-from wbgql.retry import RetryPolicy
-from wbgql.session import Session
+from wbgql.wire.retry import RetryPolicy
+from wbgql.wire.session import Session
 
 COLUMNS = ["project", "run_id", "_step", "_timestamp", "loss", "acc"]
 

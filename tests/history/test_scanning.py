@@ -16,8 +16,8 @@ from wbgql.documents import Prepared
 from wbgql.errors import NotFound, ResultError, SampledWarning, UsageError
 from wbgql.history import sample_history, scan_history
 from wbgql.paths import RunPath
-from wbgql.session import Session
-from wbgql.transport import Reply
+from wbgql.wire.session import Session
+from wbgql.wire.transport import Reply
 
 PATH = RunPath("acme", "vision", "r1")
 

@@ -14,7 +14,7 @@ from tests.fakes import FakeTransport
 from wbgql.errors import NotFound, UsageError
 from wbgql.history import iter_console_lines, iter_system_metrics
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 PATH = RunPath("acme", "vision", "r1")
 

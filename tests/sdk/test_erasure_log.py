@@ -20,7 +20,7 @@ LOGS = """
     import sys
     from pathlib import Path
     from tests.erasure.plans import make_plan, planned_run
-    from wbgql.erasure.run_log import RunLog
+    from wbgql.erasure.case.run_log import RunLog
     from wbgql.paths import ProjectPath
     from wbgql.settings import default_settings
 
@@ -79,7 +79,7 @@ def test_stages_counts_and_the_certificate_become_a_run(local_server: RunningSer
 
 FAILS = """
     from tests.erasure.plans import make_plan, planned_run
-    from wbgql.erasure.run_log import RunLog
+    from wbgql.erasure.case.run_log import RunLog
     from wbgql.paths import ProjectPath
     from wbgql.settings import Settings
 

@@ -12,7 +12,7 @@ import wbgql as wb
 from tests.bulk import load_runs
 from tests.sdk.sdk_process import run_sdk
 from wbgql.server import RunningServer, start
-from wbgql.server.access_log import read_access_log
+from wbgql.server.http.access_log import read_access_log
 
 pytestmark = pytest.mark.sdk
 

@@ -16,11 +16,11 @@ import pytest
 
 import wbgql as wb
 from wbgql.downloads import Downloader, Wanted
+from wbgql.downloads.fetching import HttpFetcher
 from wbgql.errors import ConfigError, PartialError, ResponseError
-from wbgql.fetching import HttpFetcher
 from wbgql.limits import Limits
-from wbgql.retry import RetryPolicy
 from wbgql.settings import Settings, resolve_settings
+from wbgql.wire.retry import RetryPolicy
 
 Speak = Callable[[socket.socket], None]
 LIMITS = Limits(answer_bytes=1_000_000, answer_s=0.6, download_bytes=500_000, download_bytes_s=1000.0)

@@ -10,8 +10,8 @@ import pytest
 from tests.caller import Caller
 from tests.server.test_clocks import DELETE, make, undelete
 from wbgql.server import clock_doubt, confirm_clock, purge, start
-from wbgql.server.clocks import Reading, confirm, doubted_s, kept_doubt_s
-from wbgql.server.store import Store
+from wbgql.server.store.clocks import Reading, confirm, doubted_s, kept_doubt_s
+from wbgql.server.store.database import Store
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wbgql.cli.app import App
 from wbgql.cli.completion import TYPED, quote_for_bash
-from wbgql.cli.keys import _cache_file
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.completion_keys import _cache_file
 
 PARTS = [
     "';touch PWN;'", '";touch PWN;"', "$(touch PWN)", "`touch PWN`", "\\';touch PWN;\\'", ";touch PWN",

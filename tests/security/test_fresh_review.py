@@ -36,7 +36,7 @@ from wbgql.server import (
     restrict_project,
     start,
 )
-from wbgql.server.retention import scan
+from wbgql.server.lifecycle.retention import scan
 
 PROJECT = "query P($e: String!, $n: String!) { project(entityName: $e, name: $n) { id } }"
 DELETE_RUN = (

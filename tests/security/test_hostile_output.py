@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.cli.app import App
 from wbgql.cli.main import main
-from wbgql.cli.output import Listing, write_list
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.output import Listing, write_list
 from wbgql.frames.writing import _CsvWriter
 from wbgql.scalars import FORMULA_PATTERN, is_formula
 

@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 import wbgql as wb
-from wbgql.cli.app import App
-from wbgql.cli.confirmed import is_confirmed, remember
 from wbgql.cli.main import main
-from wbgql.erasure.keys import PrivateKey, read_key, write_key
+from wbgql.cli.shared.app import App
+from wbgql.cli.shared.confirmed import is_confirmed, remember
+from wbgql.downloads.fetching import HttpFetcher
+from wbgql.erasure.records.keys import PrivateKey, read_key, write_key
 from wbgql.errors import ConfigError, RedirectRefused
-from wbgql.fetching import HttpFetcher
 from wbgql.limits import Limits
-from wbgql.retry import RetryPolicy
 from wbgql.secrecy import Secret, Unshown, basic_authorization
 from wbgql.settings import Settings, resolve_settings
+from wbgql.wire.retry import RetryPolicy
 
 KEY = "0123456789abcdef" * 6
 EVIL = "https://evil.example"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from wbgql.erasure.policies import MAX_FILE_BYTES, parse_policies
+from wbgql.erasure.policies.rules import MAX_FILE_BYTES, parse_policies
 from wbgql.errors import UsageError
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

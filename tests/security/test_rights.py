@@ -15,7 +15,7 @@ from tests.caller import Caller
 from tests.security.conftest import Team
 from tests.server.artifact_logger import DELETE, GET, ArtifactLogger
 from wbgql.server import audit_requests, purge, restrict_project
-from wbgql.server.audit_actions import NOTED
+from wbgql.server.audit.actions import NOTED
 
 SERVER_PAGE = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
@@ -325,7 +325,7 @@ def test_what_was_refused_is_noted(team: Team) -> None:
 
 
 def test_the_table_of_rights_names_every_mutation_of_the_server() -> None:
-    modules = Path(__file__).resolve().parents[2].joinpath("wbgql", "server").glob("resolvers_*.py")
+    modules = Path(__file__).resolve().parents[2].joinpath("wbgql", "server", "api").glob("*.py")
     offered = {
         name
         for module in modules

@@ -16,11 +16,12 @@ import requests
 from tests.caller import Caller
 from tests.server.test_migrations import SAMPLE
 from wbgql.errors import StoreError
-from wbgql.server import keyring, list_users, reset_keys, start
+from wbgql.server import list_users, reset_keys, start
 from wbgql.server.accounts import add_user, find_viewer
-from wbgql.server.keyring import Keyring
-from wbgql.server.store import Store
-from wbgql.server.stores import KeyReset
+from wbgql.server.operator.accounts import KeyReset
+from wbgql.server.store import keyring
+from wbgql.server.store.database import Store
+from wbgql.server.store.keyring import Keyring
 
 
 def mode(path: Path) -> int:

@@ -18,7 +18,7 @@ from tests.caller import Caller
 from tests.cli.conftest import Command
 from wbgql.server import start
 from wbgql.server.accounts import add_user
-from wbgql.server.store import Store
+from wbgql.server.store.database import Store
 
 
 def test_an_answer_does_not_say_where_the_store_lies(tmp_path: Path) -> None:

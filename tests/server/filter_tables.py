@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from wbgql.server.where import DocumentFields, Fields, compile_where, register_functions
+from wbgql.server.filters.compile import DocumentFields, Fields, compile_where, register_functions
 
 DOCUMENTS = DocumentFields()
 NULLS = ("mongo", "sql")

@@ -15,8 +15,8 @@ from tests.caller import Caller, new_project
 from tests.server.artifact_logger import COMMIT, CREATE, FILES, ArtifactLogger, entries, md5
 from wbgql.resources import schema_file
 from wbgql.server import add_user
-from wbgql.server.artifacts_manifests import merge
-from wbgql.server.projects import parse_id
+from wbgql.server.artifacts.manifests import merge
+from wbgql.server.projects.rows import parse_id
 
 FILE_URLS = """
 query Urls($project: String, $collection: String!, $alias: String!, $first: Int, $after: String) {

@@ -14,7 +14,7 @@ from tests.caller import Caller, new_project
 from tests.server.artifact_logger import CREATE, ArtifactLogger, entries, md5
 from wbgql.server import ServerSettings, audit_log, purge, scan_store, start
 from wbgql.server.accounts import Viewer
-from wbgql.server.artifacts import in_collection, list_versions
+from wbgql.server.artifacts.nodes import in_collection, list_versions
 from wbgql.server.backend import Backend, Context
 
 LATER = datetime.now(UTC) + timedelta(days=30)

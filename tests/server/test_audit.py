@@ -13,8 +13,8 @@ import requests
 from tests.caller import Caller, new_project
 from tests.server.artifact_logger import ArtifactLogger
 from wbgql.server import add_team, add_user, audit_log, audit_requests, purge, scan_store, start
-from wbgql.server.app import RESOLVERS
-from wbgql.server.audit_actions import NOT_NOTED, NOTED
+from wbgql.server.audit.actions import NOT_NOTED, NOTED
+from wbgql.server.http.app import RESOLVERS
 
 DELETE = "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
 BULK = "mutation B($input: %sInput!) { %s(input: $input) { clientMutationId } }"

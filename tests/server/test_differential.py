@@ -1,6 +1,6 @@
 """Three readings of one expression select the same runs: its own evaluator, its compiled filter, the server's SQL.
 
-The second pair is held to each other in tests/test_expressions_properties.py.
+The second pair is held to each other in tests/expressions/test_expressions_properties.py.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.expressions.test_expressions_properties import DOCUMENTS, EXPRESSIONS, NOW, compiled
 from tests.server.filter_tables import open_database, select, store_runs
 from tests.server.test_where import COLUMN_OF_KEY
-from tests.test_expressions_properties import DOCUMENTS, EXPRESSIONS, NOW, compiled
 from wbgql.expressions import Expr, fields_of, matches
 from wbgql.scalars import to_safe_json
-from wbgql.server.where import RUN_FIELDS
-from wbgql.server.where_fields import instant_text
+from wbgql.server.filters.compile import RUN_FIELDS
+from wbgql.server.filters.fields import instant_text
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from wbgql.errors import ConfigError, WbgqlError
 from wbgql.live_schema import check_live
 from wbgql.resources import schema_file
 from wbgql.server import ServerSettings, serve, start
-from wbgql.server.lacking import answer_null, take_out
+from wbgql.server.likeness.lacking import answer_null, take_out
 from wbgql.settings import Settings
 
 LACKED = ("Run.storageBytes", "RunConnection.totalCount", "Run.config(keys:)")

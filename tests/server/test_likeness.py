@@ -14,14 +14,14 @@ import requests
 
 import wbgql as wb
 from tests.caller import Caller, new_project
-from wbgql.erasure.audit_logs import read_audit
+from wbgql.downloads.fetching import HttpFetcher
+from wbgql.erasure.verifying.audit_logs import read_audit
 from wbgql.errors import ConfigError, FilterWarning, PartialError
-from wbgql.fetching import HttpFetcher
 from wbgql.paths import ProjectPath
 from wbgql.server import RunningServer, start
-from wbgql.server.bulk_filters import cut
-from wbgql.server.failing import Faults
-from wbgql.server.likeness import PRESETS, Likeness, preset
+from wbgql.server.likeness.bulk_filters import cut
+from wbgql.server.likeness.failing import Faults
+from wbgql.server.likeness.switches import PRESETS, Likeness, preset
 from wbgql.settings import Settings
 
 MOVE = "mutation M($input: MoveRunsInput!) { moveRuns(input: $input) { task { id state progress } } }"

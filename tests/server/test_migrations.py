@@ -13,8 +13,8 @@ from tests.caller import Caller
 from tests.server.artifact_logger import ArtifactLogger
 from wbgql.errors import StoreError
 from wbgql.server import audit_log, list_users, start
-from wbgql.server.store import Store
-from wbgql.server.tables import VERSION
+from wbgql.server.store.database import Store
+from wbgql.server.store.tables import VERSION
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "store-v1.sql"
 """A store of layout 1 as SQL: a run with history and an artifact, a deleted run, a team."""

@@ -12,7 +12,7 @@ from tests.server.html_pages import Page, Visitor
 from wbgql.server import add_user, start
 from wbgql.server.accounts import hash_key
 from wbgql.server.pages.rendering import HEADERS
-from wbgql.server.store import Store
+from wbgql.server.store.database import Store
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.caller import Caller
 from tests.server.artifact_logger import ArtifactLogger
 from tests.server.test_artifact_protection import LINK
 from wbgql.server import RunningServer, add_org, add_team, add_user, restrict_project, share_project
-from wbgql.server.projects import make_id
+from wbgql.server.projects.rows import make_id
 
 UPSERT = "mutation U($input: UpsertModelInput!) { upsertModel(input: $input) { inserted project { id } } }"
 READ = """

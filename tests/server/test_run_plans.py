@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.bulk import BulkRun, write_runs
 from wbgql.resources import schema_file
-from wbgql.server import accounts, add_user, history, lines
-from wbgql.server.app import RESOLVERS, _json
+from wbgql.server import accounts, add_user
+from wbgql.server.api.executor import Api
 from wbgql.server.backend import Backend, Context
-from wbgql.server.graphql import Api
+from wbgql.server.http.app import RESOLVERS, _json
+from wbgql.server.runs import history, lines
 from wbgql.server.settings import ServerSettings
 
 KEY = "k" * 40

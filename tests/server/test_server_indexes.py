@@ -13,8 +13,8 @@ import pytest
 from tests.bulk import load_runs
 from tests.caller import Caller
 from wbgql.server import RunningServer, purge, start
-from wbgql.server.run_indexes import INDEX_FROM_RUNS, INDEX_FROM_USES
-from wbgql.server.where import RunFields, compile_order, compile_where
+from wbgql.server.filters.compile import RunFields, compile_order, compile_where
+from wbgql.server.runs.indexes import INDEX_FROM_RUNS, INDEX_FROM_USES
 
 BEST = """
 query Best($filters: JSONString) {

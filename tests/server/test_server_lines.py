@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wbgql.scalars import to_safe_json
-from wbgql.server import history, lines, run_values
-from wbgql.server.store import Store
+from wbgql.server.runs import history, lines
+from wbgql.server.runs import values as run_values
+from wbgql.server.store.database import Store
 
 CHUNKS = st.lists(st.tuples(st.integers(0, 12), st.lists(st.integers(0, 9), max_size=6)), max_size=8)
 VALUES = st.recursive(

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from wbgql.errors import StoreError
-from wbgql.server.store import Store, frozen, row, rows
+from wbgql.server.store.database import Store, frozen, row, rows
 
 
 @pytest.fixture

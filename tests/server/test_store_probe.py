@@ -11,8 +11,8 @@ import pytest
 from tests.stored import World
 from wbgql.errors import StoreError
 from wbgql.server import purge, start
-from wbgql.server.store_probe import open_probe
-from wbgql.server.times import utc_now
+from wbgql.server.operator.probe import open_probe
+from wbgql.server.store.times import utc_now
 
 CANARY = "canary-config-77e1"
 LOG_CANARY = b"canary-log-45ab"

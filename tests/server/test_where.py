@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.server.filter_tables import NULLS, from_ejson, open_database, select, store_documents, store_runs
-from wbgql.server.where import (
+from wbgql.server.filters.compile import (
     RUN_FIELDS,
     DocumentFields,
     FilterRefused,

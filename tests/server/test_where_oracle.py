@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests import mongo_oracle
 from tests.server.filter_tables import NULLS, from_ejson, open_database, select, store_documents, store_runs
-from wbgql.server.where import IndexPath, RunFields, compile_where
-from wbgql.server.where_fields import path_literal
+from wbgql.server.filters.compile import IndexPath, RunFields, compile_where
+from wbgql.server.filters.fields import path_literal
 
 CASES = json.loads((Path(__file__).parent.parent / "samples" / "filters.json").read_text())
 KEYS = st.sampled_from(["a", "b", "0", "1"])

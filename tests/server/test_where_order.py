@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from tests.server.filter_tables import open_database, select, store_runs
-from wbgql.server.where import (
+from wbgql.server.filters.compile import (
     RUN_FIELDS,
     FilterRefused,
     IndexPath,

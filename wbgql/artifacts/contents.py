@@ -11,12 +11,12 @@ from typing import Any
 
 from wbgql.artifacts.manifests import Manifest, ManifestEntry, read_manifest
 from wbgql.artifacts.nodes import Version
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Identified, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound
 from wbgql.files import File
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 _FILES_PER_PAGE = 1000
 # Up to this many files of a larger version are asked for by name rather than all listed.

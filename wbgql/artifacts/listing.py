@@ -23,12 +23,12 @@ from wbgql.artifacts.nodes import (
     Version,
 )
 from wbgql.cautions import warn
-from wbgql.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.errors import CoverageWarning, NotFound, ResponseError, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import Begun, Connection, iter_nodes, iter_pages
+from wbgql.wire.session import Session
 
 T = TypeVar("T")
 

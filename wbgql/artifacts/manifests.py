@@ -12,7 +12,7 @@ from wbgql.artifacts.nodes import ManifestLink, Version
 from wbgql.documents import Identified, Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, PermissionDenied, ResultError
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 # Source: wandb SDK 0.31.0 `sdk/artifacts/artifact_manifests/artifact_manifest_v1.py` (2026-11).
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 import msgspec
 
 from wbgql.artifacts.names import ArtifactPath, is_number
-from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, Result
 from wbgql.errors import NotFetched, ResultError, UsageError
 from wbgql.paths import RunPath
 from wbgql.scalars import parse_json
+from wbgql.wire.connection import Connection
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wbgql.artifacts.listing import VersionQuery, iter_versions
 from wbgql.artifacts.nodes import CreatedByRun, Version
 from wbgql.paths import ProjectPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True, slots=True)

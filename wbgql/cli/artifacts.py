@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.bars import bar, write_counted
-from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object, write_text
-from wbgql.cli.selecting import no_misspelt_key
+from wbgql.cli.runs.selecting import no_misspelt_key
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.bars import bar, write_counted
+from wbgql.cli.shared.output import (
+    Listing,
+    list_options,
+    object_options,
+    write_list,
+    write_object,
+    write_text,
+)
 from wbgql.errors import PartialError
 
 if TYPE_CHECKING:
     from wbgql.artifacts import Artifact, Version
+    from wbgql.artifacts.lineage import Lineage
     from wbgql.client import Client
     from wbgql.files import File
-    from wbgql.lineage import Lineage
 
 
 @click.group(

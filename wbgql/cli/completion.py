@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import examples
+from wbgql.cli.shared.app import examples
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wbgql.cli.app import examples, global_options
+from wbgql.cli.shared.app import examples, global_options
 
 
 @click.command(

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 
 import click
 
-from wbgql.cli.app import App, examples, global_options
-from wbgql.cli.bars import bar
-from wbgql.cli.output import Listing, list_options, write_list
-from wbgql.cli.terminal import note
+from wbgql.cli.shared.app import App, examples, global_options
+from wbgql.cli.shared.bars import bar
+from wbgql.cli.shared.output import Listing, list_options, write_list
+from wbgql.cli.shared.terminal import note
 from wbgql.errors import AuthenticationError, ConfigError, PartialError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from wbgql.client import Client
     from wbgql.doctor import Examination
-    from wbgql.session import Session
+    from wbgql.wire.session import Session
 
 
 @click.command(
@@ -91,8 +91,8 @@ def _examine(app: App) -> tuple[Examination, str | None]:
 
 def _open_session(client: Client) -> Session:
     """The client's session; without a key one that sends none, to learn whether the server answers."""
-    from wbgql.session import Session
-    from wbgql.transport import GqlTransport
+    from wbgql.wire.session import Session
+    from wbgql.wire.transport import GqlTransport
 
     try:
         return client.session

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
 from wbgql.cli.artifacts import artifacts_group
-from wbgql.cli.bars import bar, write_counted
-from wbgql.cli.output import Listing, list_options, write_list
-from wbgql.cli.selecting import (
+from wbgql.cli.runs.selecting import (
     check_coverage,
     every_option,
     filter_options,
@@ -21,6 +18,9 @@ from wbgql.cli.selecting import (
     order_options,
     runs_meant,
 )
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.bars import bar, write_counted
+from wbgql.cli.shared.output import Listing, list_options, write_list
 from wbgql.errors import PartialError
 
 if TYPE_CHECKING:

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wbgql.cli.app import App, examples, global_options
-from wbgql.cli.bars import bar, write_counted
-from wbgql.cli.keys import complete_key
-from wbgql.cli.output import Listing, list_options, needs_file
-from wbgql.cli.selecting import (
+from wbgql.cli.runs.selecting import (
     every_option,
     filter_options,
     is_selecting,
@@ -20,7 +16,11 @@ from wbgql.cli.selecting import (
     order_options,
     runs_meant,
 )
-from wbgql.cli.terminal import note
+from wbgql.cli.shared.app import App, examples, global_options
+from wbgql.cli.shared.bars import bar, write_counted
+from wbgql.cli.shared.completion_keys import complete_key
+from wbgql.cli.shared.output import Listing, list_options, needs_file
+from wbgql.cli.shared.terminal import note
 from wbgql.errors import FilterError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.output import Listing, list_options, object_options, write_list, write_object
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.output import Listing, list_options, object_options, write_list, write_object
 from wbgql.errors import UsageError, WbgqlError
 
 if TYPE_CHECKING:
     from wbgql.deletes.held import Identity
-    from wbgql.holds import Hold
-    from wbgql.session import Session
+    from wbgql.safety.holds import Hold
+    from wbgql.wire.session import Session
 
 _KINDS = ("run", "project", "tag", "user")
 _COLUMNS = ("id", "kind", "value", "reason", "added_at", "added_by")
@@ -161,7 +161,7 @@ def _identify(app: App, kind: str, value: str) -> Identity:
 
 def _impatient(app: App) -> Session:
     """A session that tries once: a hold must not wait for a server that is away."""
-    from wbgql.retry import RetryPolicy
+    from wbgql.wire.retry import RetryPolicy
 
     return app.client().session.through(lambda transport: transport, policy=RetryPolicy(attempts=1))
 

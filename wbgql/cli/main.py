@@ -19,28 +19,28 @@ from wbgql.cli import (
     demo,
     doctor,
     downloads,
-    erase,
-    exit_codes,
     history,
     holds,
-    part_deletes,
     projects,
     query,
-    run_changes,
-    run_deletes,
-    run_files,
-    run_groups,
-    runs,
     schema,
-    server,
     storage,
     streams,
     whoami,
 )
-from wbgql.cli.app import App, examples, global_options
-from wbgql.cli.output import standard_output
-from wbgql.cli.spelling import for_command_line
-from wbgql.cli.terminal import note
+from wbgql.cli.erase import group as erase
+from wbgql.cli.runs import changes as run_changes
+from wbgql.cli.runs import deletes as run_deletes
+from wbgql.cli.runs import files as run_files
+from wbgql.cli.runs import groups as run_groups
+from wbgql.cli.runs import listing as runs
+from wbgql.cli.runs import part_deletes
+from wbgql.cli.server import commands as server
+from wbgql.cli.shared import exit_codes
+from wbgql.cli.shared.app import App, examples, global_options
+from wbgql.cli.shared.output import standard_output
+from wbgql.cli.shared.spelling import for_command_line
+from wbgql.cli.shared.terminal import note
 from wbgql.errors import UsageError, WbgqlError
 
 

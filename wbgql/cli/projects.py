@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.output import Listing, list_options, write_list
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.output import Listing, list_options, write_list
 from wbgql.paths import quoted_path
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, host_of, not_empty
-from wbgql.cli.approval import Act, approval_options, approve, check_host
-from wbgql.cli.output import write_object
-from wbgql.cli.terminal import note
+from wbgql.cli.shared.app import App, examples, global_options, host_of, not_empty
+from wbgql.cli.shared.approval import Act, approval_options, approve, check_host
+from wbgql.cli.shared.output import write_object
+from wbgql.cli.shared.terminal import note
 
 if TYPE_CHECKING:
     from wbgql.client import Client

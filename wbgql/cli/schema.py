@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options
-from wbgql.cli.bars import bar
-from wbgql.cli.output import object_options, write_object
+from wbgql.cli.shared.app import App, examples, global_options
+from wbgql.cli.shared.bars import bar
+from wbgql.cli.shared.output import object_options, write_object
 from wbgql.errors import NotVerified, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def check_command(
 
 
 def _check_live(app: App, folders: tuple[Path, ...], format_: str | None, output: Path | None) -> None:
-    from wbgql.cli.command_operations import COMMAND_OPERATIONS
+    from wbgql.cli.shared.command_operations import COMMAND_OPERATIONS
     from wbgql.client import OPERATIONS
     from wbgql.documents import load_documents
     from wbgql.erasure.operations import OPERATIONS as ERASURE_OPERATIONS

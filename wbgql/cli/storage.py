@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.bars import bar
-from wbgql.cli.output import Listing, list_options, write_list
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.bars import bar
+from wbgql.cli.shared.output import Listing, list_options, write_list
 from wbgql.errors import PartialError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, not_empty
-from wbgql.cli.bars import write_counted
-from wbgql.cli.output import Listing, list_options
+from wbgql.cli.shared.app import App, examples, global_options, not_empty
+from wbgql.cli.shared.bars import write_counted
+from wbgql.cli.shared.output import Listing, list_options
 
 if TYPE_CHECKING:
     from wbgql.history import ConsoleLine

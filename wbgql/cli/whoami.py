@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wbgql.cli.app import App, examples, global_options, host_of
-from wbgql.cli.output import object_options, write_object
+from wbgql.cli.shared.app import App, examples, global_options, host_of
+from wbgql.cli.shared.output import object_options, write_object
 from wbgql.settings import SHOWN
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from wbgql.artifacts import (
     iter_used_artifacts,
     iter_versions,
 )
+from wbgql.artifacts.lineage import Direction, Lineage, walk_lineage
 from wbgql.client.connecting import Connected
 from wbgql.downloads import DEFAULT_THREADS
 from wbgql.files import File
 from wbgql.lazy import LazyList, described
-from wbgql.lineage import Direction, Lineage, walk_lineage
 from wbgql.paths import HasPath, ProjectLike, RunLike, RunPath
 from wbgql.progress import Progress
 
@@ -123,7 +123,7 @@ class Artifacts(Connected):
         depth: int | None = None,
         direction: Direction = "both",
     ) -> Lineage:
-        """Walk what a version came from and what became of it; see `wbgql.lineage.walk_lineage`.
+        """Walk what a version came from and what became of it; see `wbgql.artifacts.lineage.walk_lineage`.
 
         A text names a version; for a run, give the run or its path (`client.run_path(...)`).
         """

@@ -12,10 +12,9 @@ from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact
 from wbgql.deletes.records import DeletionRecord
 from wbgql.documents import Documents, load_documents
 from wbgql.downloads import Downloader
+from wbgql.downloads.fetching import HttpFetcher
 from wbgql.errors import ConfigError, UsageError
-from wbgql.fetching import HttpFetcher
 from wbgql.forks import lazy
-from wbgql.holds import HoldRegister
 from wbgql.limits import Limits
 from wbgql.paths import (
     ProjectLike,
@@ -30,10 +29,11 @@ from wbgql.paths import (
 )
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import ProjectPattern, ProjectScope, Run, RunSelection
+from wbgql.safety.holds import HoldRegister
 from wbgql.secrecy import hide
-from wbgql.session import OnRetry, Session, Stats
 from wbgql.settings import Settings, default_settings
 from wbgql.viewer import ServerInfo, Viewer, get_server_info, get_viewer
+from wbgql.wire.session import OnRetry, Session, Stats
 
 T = TypeVar("T")
 

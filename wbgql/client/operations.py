@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from wbgql.artifacts import OPERATIONS as ARTIFACTS_OPERATIONS
+from wbgql.artifacts.lineage import OPERATIONS as LINEAGE_OPERATIONS
 from wbgql.deletes import OPERATIONS as DELETES_OPERATIONS
 from wbgql.documents import Operation
 from wbgql.files import OPERATIONS as FILES_OPERATIONS
 from wbgql.history import OPERATIONS as HISTORY_OPERATIONS
-from wbgql.lineage import OPERATIONS as LINEAGE_OPERATIONS
 from wbgql.projects import OPERATIONS as PROJECTS_OPERATIONS
 from wbgql.runs import OPERATIONS as RUNS_OPERATIONS
 from wbgql.storage import OPERATIONS as STORAGE_OPERATIONS

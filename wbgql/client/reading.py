@@ -15,7 +15,6 @@ from wbgql.lazy import LazyList, described
 from wbgql.paths import ProjectLike, RunLike, is_one_project, is_one_run
 from wbgql.progress import Progress
 from wbgql.projects import Project, ProjectField, iter_fields, iter_projects
-from wbgql.run_frames import Types
 from wbgql.runs import (
     MAX_PAGE_SIZE,
     OnUnstable,
@@ -27,6 +26,7 @@ from wbgql.runs import (
     Where,
     get_run,
 )
+from wbgql.runs.frames import Types
 from wbgql.storage import By, Storage, measure_storage
 
 

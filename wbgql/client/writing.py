@@ -36,11 +36,11 @@ from wbgql.deletes import (
 from wbgql.edits import KeyPath, Values
 from wbgql.errors import PartialError, StoreError, UsageError
 from wbgql.files import File
-from wbgql.gate import Gate
 from wbgql.limiting import Limits
 from wbgql.paths import ProjectLike, ProjectPath, RunLike
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import Run
+from wbgql.safety.gate import Gate
 from wbgql.upserts import (
     Upsert,
     add_tags,

@@ -9,17 +9,17 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from wbgql.artifacts import Artifact, ArtifactPath, CreatedByRun, CreatedByUser, is_number
-from wbgql.connection import Connection, iter_nodes
 from wbgql.deletes.batches import DEFAULT_RATE, pace, raise_if_failed, run_batch
 from wbgql.documents import Operation, Result
 from wbgql.errors import Held, Kept, NotFound, NotVisible, ResponseError, UsageError, WbgqlError
-from wbgql.holds import HoldRegister, HoldTarget
 from wbgql.limiting import Limits
-from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.projects import project_number
-from wbgql.session import Session
+from wbgql.safety.holds import HoldRegister, HoldTarget
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.mutations import not_applied, not_known, refuses, reread_after_s, send_once
+from wbgql.wire.session import Session
 
 # Versions of such types are the server's own; it refuses their deletion with HTTP 400.
 # Source: staff in wandb/wandb#6237 and #12814 (2026-09).

@@ -23,8 +23,8 @@ from wbgql.errors import (
 )
 from wbgql.limiting import LimitedTransport, Limiter, Limits
 from wbgql.progress import Progress
-from wbgql.retry import RetryPolicy
-from wbgql.session import Session
+from wbgql.wire.retry import RetryPolicy
+from wbgql.wire.session import Session
 
 DEFAULT_RATE = 50.0
 """Requests per second, at most. One request at a time over a network rarely reaches it; the server's headers

@@ -12,8 +12,8 @@ from wbgql.deletes.records import DeletionRecord
 from wbgql.deletes.sending import look_up_many
 from wbgql.errors import NotVisible, ResponseError, UsageError
 from wbgql.paths import ProjectPath, RunPath, parse_listed_run
-from wbgql.session import Session
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention
+from wbgql.wire.session import Session
 
 
 class DeletedRun(msgspec.Struct, frozen=True, kw_only=True):

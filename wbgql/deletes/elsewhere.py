@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotFound, PermissionDenied
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.projects import iter_projects
 from wbgql.scalars import dump_json, same_instant
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 # Ids that one filter names: a request of some 10 KB.
 _IDS_PER_REQUEST = 500

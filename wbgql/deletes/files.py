@@ -12,12 +12,12 @@ from wbgql.deletes.sending import LOOK_UP_RUN, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotFound, PartialError, RequestError, UsageError, WbgqlError
 from wbgql.files import File, iter_files
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
-from wbgql.mutations import not_known, refuses, reread_after_s, send_once
 from wbgql.paths import RunPath
 from wbgql.projects import get_project
-from wbgql.session import Session
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.mutations import not_known, refuses, reread_after_s, send_once
+from wbgql.wire.session import Session
 
 _FILES_PER_REQUEST = 100
 

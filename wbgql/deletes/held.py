@@ -9,11 +9,11 @@ import msgspec
 from wbgql.deletes.elsewhere import FoundRun, find_runs, search_elsewhere
 from wbgql.deletes.sending import look_up
 from wbgql.errors import NotFound, NotVisible, PermissionDenied, UsageError
-from wbgql.holds import Hold
 from wbgql.paths import ProjectPath, RunPath, parse_listed_run, parse_project_path
 from wbgql.projects import get_project, project_number
+from wbgql.safety.holds import Hold
 from wbgql.scalars import same_instant
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

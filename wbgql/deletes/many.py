@@ -15,12 +15,12 @@ from wbgql.deletes.outputs import WithArtifacts, delete_outputs
 from wbgql.deletes.runs import Deletion, Outcome, delete_run, search_for
 from wbgql.deletes.sending import look_up
 from wbgql.errors import NotVisible, WbgqlError
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
 from wbgql.limiting import Limits
 from wbgql.paths import RunPath
 from wbgql.progress import NoProgress, Progress
-from wbgql.session import Session
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.session import Session
 
 
 def delete_runs(

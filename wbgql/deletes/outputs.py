@@ -15,9 +15,9 @@ from wbgql.deletes.artifacts import (
 )
 from wbgql.deletes.batches import outcome_of, reason_of
 from wbgql.errors import Held, Kept, NotFound, WbgqlError
-from wbgql.holds import HoldRegister
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

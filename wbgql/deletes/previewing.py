@@ -9,12 +9,12 @@ import msgspec
 
 from wbgql.deletes.sending import look_up_many
 from wbgql.errors import Held, NotVisible, PermissionDenied, StillLogging, UsageError
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.runs import RunNode
-from wbgql.session import Session
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.session import Session
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

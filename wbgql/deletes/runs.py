@@ -14,11 +14,11 @@ from wbgql.deletes.elsewhere import Elsewhere, search_elsewhere
 from wbgql.deletes.sending import LookUp, look_up
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, ResponseError, WbgqlError
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
-from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.session import Session
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.mutations import not_applied, not_known, refuses, reread_after_s, send_once
+from wbgql.wire.session import Session
 
 Outcome = Literal[
     "hidden",

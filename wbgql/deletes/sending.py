@@ -9,10 +9,10 @@ import msgspec
 
 from wbgql.documents import Operation, Result
 from wbgql.errors import NotVisible, UsageError
-from wbgql.mutations import check_storage_id
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import DecidingRun, RunNode
-from wbgql.session import Session
+from wbgql.wire.mutations import check_storage_id
+from wbgql.wire.session import Session
 
 
 class _Name(Result, frozen=True):

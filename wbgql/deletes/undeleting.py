@@ -9,11 +9,11 @@ import msgspec
 
 from wbgql.documents import Operation, Result
 from wbgql.errors import PartialError, RequestError, UsageError, WbgqlError
-from wbgql.mutations import not_applied, not_known, refuses, reread_after_s, send_once
 from wbgql.paths import ProjectPath
 from wbgql.runs import list_run_ids
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.mutations import not_applied, not_known, refuses, reread_after_s, send_once
+from wbgql.wire.session import Session
 
 
 class _Payload(Result, frozen=True):

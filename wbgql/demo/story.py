@@ -23,7 +23,7 @@ from wbgql.deletes import Deletion
 from wbgql.errors import ConfigError, Held, NotFound, StillLogging, WbgqlError
 from wbgql.expressions import compile_filter, config, run, summary
 from wbgql.extras import install_command
-from wbgql.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister
 from wbgql.scalars import dump_json
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ class Traffic:
     @contextmanager
     def counted(self) -> Iterator[Cost]:
         """Count the requests made inside the block."""
-        from wbgql.server.access_log import read_access_log  # noqa: PLC0415  # an extra
+        from wbgql.server.http.access_log import read_access_log  # noqa: PLC0415  # an extra
 
         cost = Cost()
         start = len(read_access_log(self._log))

@@ -32,7 +32,7 @@ from wbgql.errors import (
 )
 from wbgql.limits import Limits
 from wbgql.progress import NoProgress, Progress
-from wbgql.retry import RetryPolicy
+from wbgql.wire.retry import RetryPolicy
 
 T = TypeVar("T")
 

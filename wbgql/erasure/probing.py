@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 from wbgql.deletes import delete_run, look_up, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
 from wbgql.documents import NOT_FETCHED
-from wbgql.erasure.profiles import UNANSWERED, Answer, Profile, Question
+from wbgql.erasure.records.profile import UNANSWERED, Answer, Profile, Question
 from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
 from wbgql.erasure.verifying.reads import Reads
 from wbgql.errors import NotVisible, PartialError, RequestError, UsageError, WbgqlError
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister, HoldTarget
-from wbgql.mutations import send_once
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import list_run_ids
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister, HoldTarget
 from wbgql.scalars import format_datetime
-from wbgql.session import Session
-from wbgql.transport import ObservedTransport, Reply, Transport
 from wbgql.upserts import upsert_run
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention, get_rights, get_server_info, get_undo_window
+from wbgql.wire.mutations import send_once
+from wbgql.wire.session import Session
+from wbgql.wire.transport import ObservedTransport, Reply, Transport
 
 _RATE_HEADERS = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after")
 _TAG = "wbgql-probe"

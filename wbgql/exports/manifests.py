@@ -13,8 +13,8 @@ import msgspec
 
 from wbgql.errors import StoreError, UsageError
 from wbgql.frames import FileFormat, KeyKind
-from wbgql.run_frames import Types
 from wbgql.runs import RunSelection
+from wbgql.runs.frames import Types
 
 MANIFEST = "manifest.json"
 

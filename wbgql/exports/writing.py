@@ -33,10 +33,10 @@ from wbgql.frames import (
     store_errors,
 )
 from wbgql.paths import ProjectPath, parse_project_path
-from wbgql.run_frames import Types
 from wbgql.runs import RunPage, RunSelection
+from wbgql.runs.frames import Types
 from wbgql.scalars import format_datetime, parse_datetime
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 ROWS_PER_PART = 50_000
 

@@ -30,7 +30,7 @@ from wbgql.history.rows import (
 from wbgql.history.sampling import warn_of_stepless
 from wbgql.history.scanning import HistoryScan
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 Block: TypeAlias = tuple[RunPath, list[Row]]
 """Rows of one run, in order of steps."""

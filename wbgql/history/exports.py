@@ -17,7 +17,7 @@ from wbgql.frames.arrays import arrow
 from wbgql.history.operations import GET_HISTORY_EXPORTS, ask_run
 from wbgql.history.rows import STEP, Row, steps_of
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _ADVICE = "ask again for fresh URLs, or read with source='server'"
 

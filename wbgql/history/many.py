@@ -23,7 +23,7 @@ from wbgql.history.tables import HistoryBatches
 from wbgql.lazy import Lazy, LazyList, described
 from wbgql.paths import RunPath
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.errors import NotFound
 from wbgql.expressions import compile_filter, run
 from wbgql.paths import RunPath
 from wbgql.scalars import Count, dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 
 class _Bounds(NamedObject, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from wbgql.history.operations import SAMPLE_HISTORY, ask_run
 from wbgql.history.rows import Row, check_keys, keys_with_gaps, make_specs, merge_samples, step_of
 from wbgql.history.scanning import check_range
 from wbgql.paths import RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 100_000

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from wbgql.downloads import Downloader
+from wbgql.downloads.fetching import HttpFetcher
 from wbgql.errors import UsageError
-from wbgql.fetching import HttpFetcher
 from wbgql.history.coverage import HistoryCoverage
 from wbgql.history.exports import get_history_exports, read_exports
 from wbgql.history.operations import GET_HISTORY_BOUNDS, SAMPLE_HISTORY, SCAN_HISTORY, ask_run
@@ -28,8 +28,8 @@ from wbgql.history.windows import Windows
 from wbgql.lazy import Lazy, described
 from wbgql.paths import RunPath
 from wbgql.scalars import dump_json
-from wbgql.session import Session
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 Source: TypeAlias = Literal["server", "exports"]
 

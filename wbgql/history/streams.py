@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from wbgql.connection import Connection, PageInfo, iter_nodes
 from wbgql.errors import UsageError
 from wbgql.history.operations import (
     LIST_CONSOLE_LINES,
@@ -18,7 +17,8 @@ from wbgql.history.operations import (
 from wbgql.history.rows import Row, check_keys, decode_rows, pick
 from wbgql.paths import RunPath
 from wbgql.scalars import parse_datetime
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, PageInfo, iter_nodes
+from wbgql.wire.session import Session
 
 MAX_CONSOLE_PAGE = 1000
 _MAX_LAST_LINES = 100_000

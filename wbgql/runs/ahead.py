@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from wbgql.connection import Connection
 from wbgql.forks import renew_after_fork, set_aside
 from wbgql.runs.nodes import RunNode
+from wbgql.wire.connection import Connection
 
 Ask = Callable[[int, str | None], Connection[RunNode]]
 

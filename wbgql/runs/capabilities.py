@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _KEYS = frozenset({"Run.config(keys:)", "Run.summaryMetrics(keys:)"})
 

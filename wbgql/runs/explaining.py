@@ -19,7 +19,7 @@ from wbgql.runs.questions import Question
 from wbgql.runs.reading import PageReader
 from wbgql.runs.scopes import Scope
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 SAMPLE = 20
 

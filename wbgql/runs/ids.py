@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import Names
 from wbgql.errors import NotFound, ResponseError
 from wbgql.paths import ProjectPath
 from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUN_IDS, MAX_PAGE_SIZE, IdNode
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 
 def list_run_ids(

@@ -9,7 +9,7 @@ from wbgql.expressions import FieldPath
 from wbgql.paths import ProjectPath
 from wbgql.projects import INTERNAL, ListedFields, list_fields
 from wbgql.runs.keys import KnownKeys
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 # One request brings so many keys. Where a project has more, the keys in question are searched for.
 _FIRST = 1000

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from wbgql.connection import Connection
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.errors import ResultError
 from wbgql.paths import ProjectPath
 from wbgql.scalars import Count, parse_datetime
+from wbgql.wire.connection import Connection
 
 # The largest page W&B serves (its own advice for scripts, 2026).
 MAX_PAGE_SIZE = 1000

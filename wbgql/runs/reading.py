@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from wbgql.cautions import warn
-from wbgql.connection import MIN_PAGE_SIZE, Connection, may_be_too_large
 from wbgql.errors import (
     CoverageWarning,
     FilterError,
@@ -27,7 +26,8 @@ from wbgql.runs.nodes import COMPARE_COUNTS, COUNT_RUNS, LIST_RUNS, RunCounts, R
 from wbgql.runs.projections import DETAILS, Projection, unasked_keys
 from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import MIN_PAGE_SIZE, Connection, may_be_too_large
+from wbgql.wire.session import Session
 
 # How many runs of a page are looked at for keys that nobody asked for.
 _LOOKED_AT = 3

@@ -15,7 +15,7 @@ from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs.fetched import Document, Selected
 from wbgql.runs.nodes import GET_RUN, RunNode, read_instant, real_path
 from wbgql.runs.projections import DETAILS, EVERYTHING, Projection
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 T = TypeVar("T")
 

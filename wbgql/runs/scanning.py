@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import Any
 
 from wbgql.cautions import warn
-from wbgql.connection import Connection, Window, fetch_page, iter_pages, next_cursor
 from wbgql.errors import ResponseError, UnstablePopulation, UnstableWarning
 from wbgql.runs.ahead import ReadAhead
 from wbgql.runs.nodes import DEFAULT_ORDER, RunNode, read_instant
 from wbgql.runs.reading import PageReader
 from wbgql.scalars import format_datetime, parse_datetime
+from wbgql.wire.connection import Connection, Window, fetch_page, iter_pages, next_cursor
 
 _MAX_BARREN_PAGES = 10
 _MAX_RESTARTS = 10

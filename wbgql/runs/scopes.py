@@ -10,7 +10,7 @@ from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.projects import iter_projects
 from wbgql.runs.coverage import Tally
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True, slots=True)

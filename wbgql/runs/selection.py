@@ -22,10 +22,9 @@ from wbgql.errors import (
 from wbgql.expressions import Field, FieldPath, Order, fields_of, matches
 from wbgql.lazy import Lazy, LazyList, described
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.run_frames import RunFrames
-from wbgql.run_groups import RunGroups
 from wbgql.runs.coverage import Coverage, Tally
 from wbgql.runs.explaining import Explanation, explain
+from wbgql.runs.frames import RunFrames
 from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
 from wbgql.runs.keys import key_warnings, mismatches
 from wbgql.runs.nodes import DEFAULT_ORDER, LIST_RUNS, MAX_PAGE_SIZE, RunNode, RunPage
@@ -34,10 +33,11 @@ from wbgql.runs.projections import Projection
 from wbgql.runs.questions import OnUnstable, OrderLike, Question, Select, Where, make_question
 from wbgql.runs.reading import PageReader
 from wbgql.runs.run import Run
+from wbgql.runs.run_groups import RunGroups
 from wbgql.runs.scanning import scan_by_creation, scan_by_offset
 from wbgql.runs.scopes import ProjectScope, Scope
 from wbgql.runs.verifying import matching_runs, with_evidence
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 class RunSelection(Lazy, RunFrames, RunGroups[Run]):

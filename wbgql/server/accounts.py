@@ -9,9 +9,9 @@ import secrets
 from dataclasses import dataclass
 
 from wbgql.errors import ConfigError, PermissionDenied
-from wbgql.server.keyring import digest_of
-from wbgql.server.store import Connection, Row, Store, rows
-from wbgql.server.times import Clock, to_text, utc_now
+from wbgql.server.store.database import Connection, Row, Store, rows
+from wbgql.server.store.keyring import digest_of
+from wbgql.server.store.times import Clock, to_text, utc_now
 
 MIN_KEY_LENGTH = 40
 """The SDK refuses shorter keys (wandb SDK 0.31.0 `sdk/lib/wbauth`, 2026-11)."""

@@ -12,14 +12,14 @@ from typing import Any
 from wbgql.errors import PermissionDenied
 from wbgql.server import accounts
 from wbgql.server.accounts import Viewer
-from wbgql.server.blobs import Blobs
-from wbgql.server.clocks import StoreClock
-from wbgql.server.replica import Replica
+from wbgql.server.filters.compile import IndexPath, register_functions
+from wbgql.server.likeness.replica import Replica
 from wbgql.server.settings import FULL, ServerSettings
-from wbgql.server.signing import Signer
-from wbgql.server.store import Connection, Row, Store, row, rows
-from wbgql.server.times import Clock, to_text, utc_now
-from wbgql.server.where import IndexPath, register_functions
+from wbgql.server.store.blobs import Blobs
+from wbgql.server.store.clocks import StoreClock
+from wbgql.server.store.database import Connection, Row, Store, row, rows
+from wbgql.server.store.signing import Signer
+from wbgql.server.store.times import Clock, to_text, utc_now
 
 
 def make_subject(secret: bytes, project_pk: int, run: str) -> bytes:

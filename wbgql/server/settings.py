@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from wbgql.errors import ConfigError
-from wbgql.server.likeness import OFF, ON, SWITCHES, Likeness
+from wbgql.server.likeness.switches import OFF, ON, SWITCHES, Likeness
 
 DEFAULT_PORT = 8899
 WEEK_S = 7 * 86400

@@ -14,7 +14,6 @@ from wbgql.frames.arrays import arrow
 from wbgql.paths import ProjectPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.projects import iter_projects
-from wbgql.session import Session
 from wbgql.storage.counting import COLUMNS, StorageRow, Tally
 from wbgql.storage.reading import (
     OPERATIONS,
@@ -24,6 +23,7 @@ from wbgql.storage.reading import (
     iter_run_bytes,
     iter_version_bytes,
 )
+from wbgql.wire.session import Session
 
 By = Literal["user", "project", "type", "run"]
 RUN_FILES = "(run files)"

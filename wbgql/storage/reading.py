@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from wbgql.artifacts import Version, VersionQuery, iter_versions, read_manifest
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedProject, Operation, Result
 from wbgql.downloads import Downloader
 from wbgql.errors import NotFound, RequestError, ResponseError, ResultError
 from wbgql.files import iter_files, iter_files_of_project
 from wbgql.forks import Workers
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.session import Session
 from wbgql.storage.counting import Content
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 _RUNS_PER_PAGE = 1000
 

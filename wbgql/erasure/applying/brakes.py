@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from wbgql.deletes import look_up
-from wbgql.erasure.actions import Outcome
+from wbgql.erasure.records.actions import Outcome
 from wbgql.errors import NotVisible, PartialError
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _BAD: frozenset[Outcome] = frozenset({"failed", "not_visible", "moved"})
 _FREE = 10

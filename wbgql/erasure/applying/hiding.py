@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from wbgql.deletes import DELETE_RUN, STOP_RUN, LookUp, look_up, search_elsewhere
-from wbgql.erasure.actions import Action, Outcome
 from wbgql.erasure.applying.identity import compare_parts, compare_run
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, look_patiently, send
 from wbgql.erasure.applying.work import Work
-from wbgql.erasure.planning.facts import RunFacts, read_run_facts
-from wbgql.erasure.planning.fingerprints import is_run_as_planned
+from wbgql.erasure.reading.facts import RunFacts, read_run_facts
+from wbgql.erasure.reading.fingerprints import is_run_as_planned
+from wbgql.erasure.records.actions import Action, Outcome
 from wbgql.errors import NotVisible, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import LOGGING_STATES

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wbgql.erasure.plans import PlannedRun
+from wbgql.erasure.records.plan import PlannedRun
 from wbgql.errors import Held
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister, HoldTarget
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister, HoldTarget
 
 
 def is_held(gate: Gate, register: HoldRegister, run: PlannedRun, tags: Sequence[str]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.planning.details import read_file_ids
-from wbgql.erasure.planning.facts import ArtifactFacts, RunFacts, read_artifact_facts
-from wbgql.erasure.plans import PlannedArtifact, PlannedRun
+from wbgql.erasure.reading.facts import ArtifactFacts, RunFacts, read_artifact_facts
+from wbgql.erasure.records.plan import PlannedArtifact, PlannedRun
 from wbgql.scalars import same_instant
 
 DELETED = "DELETED"

@@ -11,29 +11,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from wbgql.client import Client
-from wbgql.erasure.actions import GONE, Action, subject_of
-from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Applied, Ending, Options
 from wbgql.erasure.applying.running import Runner
 from wbgql.erasure.applying.starting import check_holds, check_plan, check_rights, check_server
 from wbgql.erasure.applying.work import Work
-from wbgql.erasure.approvals import Approval, ApproversFile
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.case.locks import Hold, hold_job
+from wbgql.erasure.evidence.anchors import check_signed_end
+from wbgql.erasure.evidence.matching import ApprovedActions, check_journal
 from wbgql.erasure.ledger import JobState, Ledger, database_file
-from wbgql.erasure.limiting import JobLimiter
-from wbgql.erasure.locks import Hold, hold_job
-from wbgql.erasure.matching import ApprovedActions, check_journal
-from wbgql.erasure.plans import PlannedRun
+from wbgql.erasure.reading.limiting import JobLimiter
+from wbgql.erasure.records.actions import GONE, Action, subject_of
+from wbgql.erasure.records.approvals import Approval, ApproversFile
+from wbgql.erasure.records.plan import PlannedRun
 from wbgql.errors import NotVisible, Paused, PlanChanged, StoreError, UsageError
-from wbgql.gate import Gate
 from wbgql.jobs.engine import Engine, Worker
 from wbgql.jobs.ranges import cut, make_batches
 from wbgql.limiting import LimitedTransport
 from wbgql.paths import parse_listed_run
-from wbgql.retry import RetryPolicy
+from wbgql.safety.gate import Gate
 from wbgql.scalars import format_datetime
+from wbgql.wire.retry import RetryPolicy
 
 RUNS_PER_BATCH = 100
 PARTS_PER_BATCH = 200

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wbgql.erasure.planning.surroundings import read_surroundings
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.records.plan import Plan
 from wbgql.errors import NotFound, NotVisible, Paused, UnstablePopulation
 from wbgql.paths import ProjectPath
 from wbgql.progress import NoProgress
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _GOOD_FOR_S = 60.0
 

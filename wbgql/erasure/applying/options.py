@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from wbgql.erasure.actions import ActionKind, Outcome
 from wbgql.erasure.ledger.database import JobState
+from wbgql.erasure.records.actions import ActionKind, Outcome
 from wbgql.errors import UsageError
 from wbgql.limiting import Limits
 

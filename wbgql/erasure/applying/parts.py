@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
-from wbgql.erasure.actions import GONE, Action
 from wbgql.erasure.applying.identity import DELETED, LOGGED_ELSEWHERE, compare_version
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.sending import Found, destroy, refusal, send
 from wbgql.erasure.applying.work import Work
-from wbgql.erasure.planning.facts import ArtifactFacts, read_artifact_facts
-from wbgql.erasure.planning.fingerprints import is_artifact_as_planned
-from wbgql.erasure.plans import PlannedArtifact, PlannedRun
+from wbgql.erasure.reading.facts import ArtifactFacts, read_artifact_facts
+from wbgql.erasure.reading.fingerprints import is_artifact_as_planned
+from wbgql.erasure.records.actions import GONE, Action
+from wbgql.erasure.records.plan import PlannedArtifact, PlannedRun
 from wbgql.errors import NotVisible, ResultError
 from wbgql.projects import get_project
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 
 from wbgql.client import Client
-from wbgql.erasure.actions import Action, NewAction, make_actions, without_parts
-from wbgql.erasure.anchors import check_signed_end
 from wbgql.erasure.applying.hiding import is_quiet, judge, read_anew
 from wbgql.erasure.applying.identity import LOGGED_ELSEWHERE
 from wbgql.erasure.applying.job import Ask, at_work
@@ -16,9 +14,11 @@ from wbgql.erasure.applying.options import Ending, Options, Preview
 from wbgql.erasure.applying.parts import judge_version
 from wbgql.erasure.applying.starting import check_plan, check_server
 from wbgql.erasure.applying.work import Work
-from wbgql.erasure.case import Case
-from wbgql.erasure.planning.facts import read_artifact_facts
-from wbgql.erasure.plans import PlannedArtifact
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.anchors import check_signed_end
+from wbgql.erasure.reading.facts import read_artifact_facts
+from wbgql.erasure.records.actions import Action, NewAction, make_actions, without_parts
+from wbgql.erasure.records.plan import PlannedArtifact
 
 
 def preview(

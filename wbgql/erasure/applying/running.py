@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from wbgql.erasure.actions import Action
 from wbgql.erasure.applying.hiding import UNCONFIRMED, hide, unless_moved
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.parts import delete_file, delete_version
 from wbgql.erasure.applying.work import Work
+from wbgql.erasure.records.actions import Action
 from wbgql.errors import Paused
 from wbgql.jobs.ranges import Batch
 

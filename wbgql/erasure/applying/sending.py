@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Any
 
 from wbgql.documents import Operation
-from wbgql.erasure.actions import Action, Outcome
 from wbgql.erasure.applying.options import Ending
 from wbgql.erasure.applying.work import Work
+from wbgql.erasure.records.actions import Action, Outcome
 from wbgql.errors import (
     AuthenticationError,
     NotVisible,
@@ -17,7 +17,7 @@ from wbgql.errors import (
     RateLimited,
     RequestError,
 )
-from wbgql.mutations import reread_after_s, send_once
+from wbgql.wire.mutations import reread_after_s, send_once
 
 _SENDS = 2  # one, and one more after a look has shown that the first was not applied
 _REFUSALS = 5  # by 429: each waits as the server asks

@@ -7,12 +7,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from wbgql.erasure.applying.holding import is_held
-from wbgql.erasure.approvals import Approval, Approved, ApproversFile, check_approvals, configured_approvers
-from wbgql.erasure.limiting import JobLimiter
-from wbgql.erasure.plans import Plan, PlannedRun
+from wbgql.erasure.reading.limiting import JobLimiter
+from wbgql.erasure.records.approvals import (
+    Approval,
+    Approved,
+    ApproversFile,
+    check_approvals,
+    configured_approvers,
+)
+from wbgql.erasure.records.plan import Plan, PlannedRun
 from wbgql.errors import Held, NotApproved, PermissionDenied
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
 from wbgql.viewer import LOCAL_DEPLOYMENT, get_retention
 
 if TYPE_CHECKING:

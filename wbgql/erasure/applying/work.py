@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wbgql.erasure.actions import Action, subject_of
 from wbgql.erasure.applying.brakes import Brakes
 from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Ending, Options
+from wbgql.erasure.evidence.matching import ApprovedActions
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.matching import ApprovedActions
-from wbgql.erasure.plans import Plan, PlannedRun
-from wbgql.erasure.run_tags import RunTags
-from wbgql.erasure.subjects import CaseKey
-from wbgql.gate import Gate
-from wbgql.holds import HoldRegister
-from wbgql.session import Session
+from wbgql.erasure.records.actions import Action, subject_of
+from wbgql.erasure.records.plan import Plan, PlannedRun
+from wbgql.erasure.records.run_tags import RunTags
+from wbgql.erasure.records.subjects import CaseKey
+from wbgql.safety.gate import Gate
+from wbgql.safety.holds import HoldRegister
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from wbgql.erasure import canonical
-from wbgql.erasure.journals import Entry, Head
 from wbgql.erasure.ledger.database import PAGE, Database, JobState
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.journal import Entry, Head
 from wbgql.errors import StoreError
 
 

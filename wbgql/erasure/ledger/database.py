@@ -12,10 +12,10 @@ from typing import Any, Literal, Self, get_args
 import msgspec
 import sqlalchemy as sa
 
-from wbgql.erasure import canonical
-from wbgql.erasure.journals import Entry, Head, make_entry
 from wbgql.erasure.ledger.tables import SCHEMA, Tables, database_file, make_engine
-from wbgql.erasure.plans import Plan, parse_plan
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.journal import Entry, Head, make_entry
+from wbgql.erasure.records.plan import Plan, parse_plan
 from wbgql.errors import StoreError, UsageError
 from wbgql.forks import renew_after_fork, set_aside
 from wbgql.scalars import format_datetime

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from wbgql.erasure import canonical
-from wbgql.erasure.actions import GONE, Action, ActionKind, Outcome, make_actions
-from wbgql.erasure.journals import GENESIS, Head
 from wbgql.erasure.ledger.database import PAGE, JobState
 from wbgql.erasure.ledger.jobs import Jobs
 from wbgql.erasure.ledger.rows import action_row, to_action
-from wbgql.erasure.plans import Plan
-from wbgql.erasure.run_tags import RunTags
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.actions import GONE, Action, ActionKind, Outcome, make_actions
+from wbgql.erasure.records.journal import GENESIS, Head
+from wbgql.erasure.records.plan import Plan
+from wbgql.erasure.records.run_tags import RunTags
 from wbgql.errors import Locked, PlanChanged
 
 

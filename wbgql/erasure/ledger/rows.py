@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from wbgql.erasure import canonical
-from wbgql.erasure.actions import Action, ActionKind, NewAction, Outcome
-from wbgql.erasure.plans import PlannedArtifact, PlannedFile, PlannedRun
-from wbgql.erasure.run_tags import RunTags
+from wbgql.erasure.records import canonical
+from wbgql.erasure.records.actions import Action, ActionKind, NewAction, Outcome
+from wbgql.erasure.records.plan import PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.records.run_tags import RunTags
 from wbgql.errors import StoreError
 
 _TARGETS: dict[str, msgspec.json.Decoder[Any]] = {

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from wbgql.erasure import APPROVERS_VARIABLE
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.caps import Canaries
-from wbgql.erasure.planning.clocks import Declared
 from wbgql.erasure.planning.decisions import Policy
-from wbgql.erasure.planning.facts import ArtifactFacts, RunFacts, read_artifact_facts, read_run_facts
-from wbgql.erasure.planning.fingerprints import (
+from wbgql.erasure.planning.making import ConfirmEntire, Stages, Surface, no_stages, refuse_entire
+from wbgql.erasure.planning.making import make_plan as _make_plan
+from wbgql.erasure.reading.clocks import Declared
+from wbgql.erasure.reading.facts import ArtifactFacts, RunFacts, read_artifact_facts, read_run_facts
+from wbgql.erasure.reading.fingerprints import (
     artifact_fingerprint,
     fingerprint,
     is_artifact_as_planned,
     is_run_as_planned,
 )
-from wbgql.erasure.planning.making import ConfirmEntire, Stages, Surface, no_stages, refuse_entire
-from wbgql.erasure.planning.making import make_plan as _make_plan
-from wbgql.erasure.plans import Plan
-from wbgql.erasure.subjects import KEY_BYTES, CaseKey
+from wbgql.erasure.records.plan import Plan
+from wbgql.erasure.records.subjects import KEY_BYTES, CaseKey
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -54,7 +54,7 @@ def make_plan(client: Client, ask: Ask, *, now: datetime | None = None) -> tuple
     Write both with `plan_files.create_case`: without the key, nothing can be named in the evidence later.
     """
     if ask.approvers is None and os.environ.get(APPROVERS_VARIABLE):
-        from wbgql.erasure.approvals import configured_approvers, require  # noqa: PLC0415  # of an extra
+        from wbgql.erasure.records.approvals import configured_approvers, require  # noqa: PLC0415  # of an extra
 
         listed = configured_approvers()
         if listed is not None:

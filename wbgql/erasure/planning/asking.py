@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wbgql.erasure.planning.caps import DEFAULT_CAPS, Canaries
-from wbgql.erasure.planning.clocks import Declared
 from wbgql.erasure.planning.decisions import Policy
-from wbgql.erasure.plans import Approvers, Caps, Request
-from wbgql.erasure.profiles import Profile
+from wbgql.erasure.reading.clocks import Declared
+from wbgql.erasure.records.plan import Approvers, Caps, Request
+from wbgql.erasure.records.profile import Profile
 from wbgql.errors import UsageError
 from wbgql.expressions import Expr, freeze, parse_expression
 from wbgql.paths import ProjectPath, RunPath

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from wbgql.documents import NOT_FETCHED
 from wbgql.erasure.planning.details import RunDetails
-from wbgql.erasure.planning.facts import ArtifactFacts
-from wbgql.erasure.planning.fingerprints import artifact_fingerprint, fingerprint
 from wbgql.erasure.planning.judging import Judged
 from wbgql.erasure.planning.ordering import Node, order_versions
 from wbgql.erasure.planning.surroundings import Surroundings
-from wbgql.erasure.plans import PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.erasure.reading.facts import ArtifactFacts
+from wbgql.erasure.reading.fingerprints import artifact_fingerprint, fingerprint
+from wbgql.erasure.records.plan import PlannedArtifact, PlannedFile, PlannedRun
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.viewer import Rights
 

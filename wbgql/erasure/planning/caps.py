@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from wbgql.erasure.plans import Caps, Project
+from wbgql.erasure.records.plan import Caps, Project
 from wbgql.errors import CapExceeded, UsageError
 from wbgql.paths import RunPath, parse_listed_run
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from wbgql.erasure.planning.details import OutputFacts
-from wbgql.erasure.plans import Decision, Reason
+from wbgql.erasure.records.plan import Decision, Reason
 
 Aliased = Literal["erase", "keep"]
 

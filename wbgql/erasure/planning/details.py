@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from wbgql.connection import Begun, Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, Identified, NamedObject, NamedProject, Operation, Result
-from wbgql.erasure.planning.facts import (
+from wbgql.erasure.reading.facts import (
     GET_ARTIFACT_FACTS,
     NO_CHANGES,
     ByRun,
@@ -29,7 +28,8 @@ from wbgql.erasure.planning.facts import (
 from wbgql.errors import NotFound, UnstablePopulation
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import dump_json
-from wbgql.session import Session
+from wbgql.wire.connection import Begun, Connection, iter_nodes
+from wbgql.wire.session import Session
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wbgql.erasure.planning.population import Found, Population
-from wbgql.erasure.plans import ExcludedRun, Exclusion
+from wbgql.erasure.records.plan import ExcludedRun, Exclusion
 from wbgql.errors import Held, PermissionDenied
-from wbgql.holds import Hold, why_held
+from wbgql.safety.holds import Hold, why_held
 from wbgql.viewer import Rights
 
 _NAMED_AT_MOST = 5

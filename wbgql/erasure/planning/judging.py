@@ -9,7 +9,7 @@ from wbgql.erasure.planning.decisions import Circumstances, Policy, Verdict, dec
 from wbgql.erasure.planning.details import OutputFacts, RunDetails, count_references, read_users
 from wbgql.erasure.planning.surroundings import Surroundings, read_protected_aliases
 from wbgql.paths import ProjectPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True, slots=True)

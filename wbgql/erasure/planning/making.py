@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wbgql import __version__
-from wbgql.erasure.canonical import digest, digest_of_bytes
-from wbgql.erasure.plan_checks import find_nonsense
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.assembling import Findings, make_runs
 from wbgql.erasure.planning.caps import Canaries, check_caps, refuse_whole, whole_projects
-from wbgql.erasure.planning.clocks import make_clocks
 from wbgql.erasure.planning.decisions import may_go
 from wbgql.erasure.planning.details import RunDetails, read_details
 from wbgql.erasure.planning.exclusions import Sifted, check_permitted, check_something_left, sift
@@ -22,7 +19,9 @@ from wbgql.erasure.planning.judging import Judge
 from wbgql.erasure.planning.population import Found, Population, find_by_ids, find_by_rule
 from wbgql.erasure.planning.staying import say_what_stays
 from wbgql.erasure.planning.surroundings import Surroundings, read_surroundings
-from wbgql.erasure.plans import (
+from wbgql.erasure.reading.clocks import make_clocks
+from wbgql.erasure.records.canonical import digest, digest_of_bytes
+from wbgql.erasure.records.plan import (
     NotRead,
     Plan,
     PlannedRun,
@@ -34,18 +33,19 @@ from wbgql.erasure.plans import (
     Tool,
     make_totals,
 )
-from wbgql.erasure.subjects import CaseKey
+from wbgql.erasure.records.plan_reading import find_nonsense
+from wbgql.erasure.records.subjects import CaseKey
 from wbgql.errors import NotFound, RequestError, ResponseError, ServerUnavailable
 from wbgql.expressions import Expr, compile_filter
-from wbgql.holds import HoldRegister
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import NoProgress, Progress
 from wbgql.resources import schema_file
 from wbgql.runs import ProjectPattern, get_run
+from wbgql.safety.holds import HoldRegister
 from wbgql.scalars import dump_json, format_datetime
-from wbgql.session import Session
 from wbgql.viewer import LOCAL_DEPLOYMENT, Retention, get_retention, get_rights, get_server_info
 from wbgql.viewer import Rights as ViewerRights
+from wbgql.wire.session import Session
 
 Stages = Callable[[str], AbstractContextManager[Progress]]
 """Opens one stage of the work, by its name, and gives something to report to."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from wbgql.erasure.plans import NotRead
+from wbgql.erasure.records.plan import NotRead
 from wbgql.errors import (
     CoverageWarning,
     FilterWarning,
@@ -18,13 +18,13 @@ from wbgql.errors import (
     UnstableWarning,
 )
 from wbgql.expressions import Expr, Field, fields_of
-from wbgql.holds import HoldTarget
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
 from wbgql.projects import ProjectDetails, get_project, project_number
 from wbgql.runs import ProjectScope, Run, RunSelection
+from wbgql.safety.holds import HoldTarget
 from wbgql.scalars import format_datetime
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _SCANS = 3
 _IDS_PER_REQUEST = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from wbgql.erasure.plans import ExcludedRun, Exclusion, NotRead, PlannedRun, Reason, total_references
+from wbgql.erasure.records.plan import ExcludedRun, Exclusion, NotRead, PlannedRun, Reason, total_references
 
 _KEPT: dict[Reason, str] = {
     "used_elsewhere": "runs that stay use them",

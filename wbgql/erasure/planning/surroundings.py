@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wbgql.connection import Connection, iter_nodes
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
-from wbgql.erasure.planning.facts import Id, refuse_half
+from wbgql.erasure.reading.facts import Id, refuse_half
 from wbgql.errors import (
     NotFound,
     RequestError,
@@ -25,7 +24,8 @@ from wbgql.frames.decoding import dig
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.progress import Progress
 from wbgql.scalars import dump_json, format_datetime, parse_datetime, parse_json
-from wbgql.session import Session
+from wbgql.wire.connection import Connection, iter_nodes
+from wbgql.wire.session import Session
 
 _RUNS_PER_PAGE = 500
 _OUTPUTS = 20

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wbgql.erasure.certificates import Certificate, SignedCertificate
-from wbgql.erasure.checking import Check
-from wbgql.erasure.population import Item
-from wbgql.erasure.stages import STAGES, Stage
-from wbgql.erasure.wording import WORDS, Words, describe_clock, when
+from wbgql.erasure.evidence.certificate import Certificate, SignedCertificate
+from wbgql.erasure.evidence.check import Check
+from wbgql.erasure.evidence.population import Item
+from wbgql.erasure.evidence.stages import STAGES, Stage
+from wbgql.erasure.evidence.wording import WORDS, Words, describe_clock, when
 
 Tone = Literal["good", "bad", "note", "quiet"]
 MAX_LISTED = 100

@@ -14,14 +14,14 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from wbgql.erasure.bundles import POPULATION, read_certificate, read_population
-from wbgql.erasure.canonical import encode
-from wbgql.erasure.checking import require_good
-from wbgql.erasure.keys import PublicKey
-from wbgql.erasure.population import Item
+from wbgql.erasure.evidence.bundle import POPULATION, read_certificate, read_population
+from wbgql.erasure.evidence.check import require_good
+from wbgql.erasure.evidence.population import Item
+from wbgql.erasure.evidence.wording import when
+from wbgql.erasure.records.canonical import encode
+from wbgql.erasure.records.keys import PublicKey
 from wbgql.erasure.reports.contents import Contents, describe_item, make_contents, short
 from wbgql.erasure.reports.timeline import make_timeline
-from wbgql.erasure.wording import when
 from wbgql.errors import NotVerified, UsageError
 
 FORMATS = ("html", "md", "json", "csv")

@@ -13,8 +13,8 @@ from itertools import pairwise
 from math import log1p
 from typing import Literal
 
-from wbgql.erasure.certificates import Certificate, Checked
-from wbgql.erasure.wording import WORDS, Words
+from wbgql.erasure.evidence.certificate import Certificate, Checked
+from wbgql.erasure.evidence.wording import WORDS, Words
 from wbgql.scalars import parse_datetime
 
 Lane = Literal["decided", "done", "proved"]

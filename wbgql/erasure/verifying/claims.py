@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from wbgql.erasure.actions import GONE, Action, Outcome
-from wbgql.erasure.anchors import check_signed_end
-from wbgql.erasure.case import Case
-from wbgql.erasure.matching import ApprovedActions
-from wbgql.erasure.plans import Plan, PlannedArtifact, PlannedRun
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.anchors import check_signed_end
+from wbgql.erasure.evidence.matching import ApprovedActions
+from wbgql.erasure.records.actions import GONE, Action, Outcome
+from wbgql.erasure.records.plan import Plan, PlannedArtifact, PlannedRun
 from wbgql.errors import PlanChanged, UsageError
 from wbgql.paths import ProjectPath, parse_listed_run
 from wbgql.scalars import parse_datetime

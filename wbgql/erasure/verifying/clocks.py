@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from wbgql.erasure.planning.clocks import make_clocks
-from wbgql.erasure.plans import Clock, Plan
-from wbgql.session import Session
+from wbgql.erasure.reading.clocks import make_clocks
+from wbgql.erasure.records.plan import Clock, Plan
 from wbgql.viewer import get_retention
+from wbgql.wire.session import Session
 
 
 def read_clocks(session: Session, plan: Plan, now: datetime) -> list[Clock]:

@@ -10,7 +10,7 @@ from wbgql.deletes import LookUp, look_up
 from wbgql.errors import NotFound, NotVisible, PermissionDenied, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import iter_run_ids
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 NEWEST_FIRST = "-created_at"
 _PAGE = 100

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from wbgql.downloads import Fetcher
-from wbgql.erasure.case import Case
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.evidence.stages import binding_clock, ends_at
 from wbgql.erasure.ledger import JobState
-from wbgql.erasure.server_clocks import ServerClock
-from wbgql.erasure.stages import binding_clock, ends_at
-from wbgql.erasure.verifications import Residual, Verdict, Verification
+from wbgql.erasure.reading.server_clocks import ServerClock
+from wbgql.erasure.records.verification import Residual, Verdict, Verification
 from wbgql.erasure.verifying import file_urls, judging
 from wbgql.erasure.verifying.asking import Asking, hoped_for
 from wbgql.erasure.verifying.claims import Claims, Item, read_claims
@@ -34,7 +34,7 @@ from wbgql.erasure.verifying.settling import (
 )
 from wbgql.errors import NotVerified, StoreError, UsageError
 from wbgql.scalars import format_datetime, parse_datetime
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 LATE_REASON = "named after the run and unknown to the plan: it came later, or was not visible then"
 

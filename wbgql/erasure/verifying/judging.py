@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wbgql.erasure.plans import Plan
-from wbgql.erasure.subjects import CaseKey
-from wbgql.erasure.verifications import (
+from wbgql.erasure.records.plan import Plan
+from wbgql.erasure.records.subjects import CaseKey
+from wbgql.erasure.records.verification import (
     Controls,
     Finding,
     FindingState,

@@ -8,7 +8,7 @@ from wbgql.artifacts import Collection, iter_collections
 from wbgql.erasure.verifying.claims import Claims
 from wbgql.errors import NotFound, PermissionDenied
 from wbgql.paths import ProjectPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _PREFIX = "run-"
 

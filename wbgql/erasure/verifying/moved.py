@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wbgql.deletes import Elsewhere, search_elsewhere
-from wbgql.erasure.plans import Plan
+from wbgql.erasure.records.plan import Plan
 from wbgql.erasure.verifying.claims import Item
 from wbgql.erasure.verifying.settling import State
 from wbgql.paths import ProjectPath, RunPath
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from wbgql.erasure.verifying.settling import Answer
 from wbgql.errors import NotFound, PermissionDenied, ResponseError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import iter_run_ids, list_run_ids
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 T = TypeVar("T")
 

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from wbgql.artifacts import iter_versions
-from wbgql.erasure.case import Case
-from wbgql.erasure.plans import Plan
-from wbgql.erasure.storage_probes import Sight, StorageProbe, Thing
-from wbgql.erasure.verifications import Finding, FindingState, Residual, Verdict, Verification
+from wbgql.erasure.case.case import Case
+from wbgql.erasure.records.plan import Plan
+from wbgql.erasure.records.verification import Finding, FindingState, Residual, Verdict, Verification
 from wbgql.erasure.verifying import judging
 from wbgql.erasure.verifying.claims import Claims, Item, read_claims
 from wbgql.erasure.verifying.clocks import read_clocks
 from wbgql.erasure.verifying.controls import find_control
 from wbgql.erasure.verifying.judging import Names
+from wbgql.erasure.verifying.storage_probes import Sight, StorageProbe, Thing
 from wbgql.errors import NotFound, PermissionDenied, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.scalars import format_datetime
-from wbgql.session import Session
+from wbgql.wire.session import Session
 
 _STATES: Mapping[str, FindingState] = {"stored": "stored", "not_looked_at": "not_looked_at"}
 

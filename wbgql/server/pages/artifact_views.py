@@ -6,13 +6,15 @@ from typing import Any
 
 from wbgql.errors import NotFound
 from wbgql.scalars import parse_json
-from wbgql.server import artifacts, artifacts_files, artifacts_uploads
-from wbgql.server.artifacts import PORTFOLIO, SEQUENCE
+from wbgql.server.api.versions import visible_runs
+from wbgql.server.artifacts import files as artifacts_files
+from wbgql.server.artifacts import nodes as artifacts
+from wbgql.server.artifacts import uploads as artifacts_uploads
+from wbgql.server.artifacts.nodes import PORTFOLIO, SEQUENCE
 from wbgql.server.pages import values
 from wbgql.server.pages.project_views import project_frame
 from wbgql.server.pages.visits import Answer, Content, Page, Visit, turn_pages
-from wbgql.server.resolvers_artifacts_versions import visible_runs
-from wbgql.server.store import Row
+from wbgql.server.store.database import Row
 
 COLLECTIONS_A_PAGE = 50
 VERSIONS_A_PAGE = 100

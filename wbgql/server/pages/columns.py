@@ -8,12 +8,12 @@ from typing import Any
 
 from wbgql.errors import UsageError
 from wbgql.server.backend import Context
-from wbgql.server.lines import parse_row
 from wbgql.server.pages.filtering import Column
 from wbgql.server.pages.formatting import natural
-from wbgql.server.run_pages import Projection, key_column
-from wbgql.server.run_values import unwrap
-from wbgql.server.store import Row
+from wbgql.server.runs.lines import parse_row
+from wbgql.server.runs.pages import Projection, key_column
+from wbgql.server.runs.values import unwrap
+from wbgql.server.store.database import Row
 
 MAX_COLUMNS = 50
 MAX_KEYS = 400

@@ -1,7 +1,7 @@
 """The text in the filter box, as the filter and order that the server's own compiler takes. No I/O.
 
 The only part of the server that uses the client's code: what the text means is decided there, what the
-filter selects is decided here, by `wbgql.server.where`.
+filter selects is decided here, by `wbgql.server.filters.compile`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from wbgql.server.store import Row
+from wbgql.server.store.database import Row
 
 SERVICE = "/~"
 """Where sign-in and style sheets are: no entity's name begins so."""

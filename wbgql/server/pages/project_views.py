@@ -7,13 +7,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wbgql.errors import NotFound, UsageError
-from wbgql.server import projects, retention, run_pages, runs
 from wbgql.server.backend import Context
+from wbgql.server.lifecycle import retention
 from wbgql.server.pages import columns, formatting
 from wbgql.server.pages.columns import KnownKeys
 from wbgql.server.pages.filtering import Column, to_column, to_filters, to_order
 from wbgql.server.pages.visits import Page, Visit, turn_pages
-from wbgql.server.store import Row, rows
+from wbgql.server.projects import rows as projects
+from wbgql.server.runs import pages as run_pages
+from wbgql.server.runs import rows as runs
+from wbgql.server.store.database import Row, rows
 
 PROJECTS_OF_EACH = 20
 PROJECTS_A_PAGE = 100

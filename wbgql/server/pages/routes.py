@@ -11,16 +11,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from wbgql.errors import AuthenticationError, RequestError, WbgqlError
-from wbgql.server import runs
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
+from wbgql.server.http.statuses import public_message, status_of
 from wbgql.server.pages import artifact_views, project_views, run_views
 from wbgql.server.pages.links import SERVICE, Links
 from wbgql.server.pages.rendering import HEADERS, Renderer
 from wbgql.server.pages.sessions import Sessions, set_cookie
 from wbgql.server.pages.visits import Answer, Content, Page, Visit
-from wbgql.server.statuses import public_message, status_of
-from wbgql.server.store import Connection, Row, frozen
+from wbgql.server.runs import rows as runs
+from wbgql.server.store.database import Connection, Row, frozen
 
 MAX_FORM_BYTES = 8192
 

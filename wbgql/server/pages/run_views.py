@@ -8,15 +8,18 @@ from typing import Any
 
 from wbgql.errors import NotFound
 from wbgql.scalars import parse_json
-from wbgql.server import artifacts, artifacts_logging, console, files, lines, runs
+from wbgql.server.artifacts import logging as artifacts_logging
+from wbgql.server.artifacts import nodes as artifacts
 from wbgql.server.pages import series, values
 from wbgql.server.pages.artifact_views import to_version
 from wbgql.server.pages.charts import COLORS, Chart, draw
 from wbgql.server.pages.console_text import to_pieces
 from wbgql.server.pages.project_views import find_deleted, purge_time
 from wbgql.server.pages.visits import Answer, Content, Page, Visit, turn_pages
-from wbgql.server.run_values import unwrap
-from wbgql.server.store import Connection, Row, row
+from wbgql.server.runs import console, files, lines
+from wbgql.server.runs import rows as runs
+from wbgql.server.runs.values import unwrap
+from wbgql.server.store.database import Connection, Row, row
 
 CHARTS_A_PAGE = 24
 SYSTEM_CHARTS = 60

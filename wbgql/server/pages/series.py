@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wbgql.server import history, lines
 from wbgql.server.pages.columns import leaves
 from wbgql.server.pages.formatting import natural
-from wbgql.server.run_values import dig
-from wbgql.server.store import Connection, Row
+from wbgql.server.runs import history, lines
+from wbgql.server.runs.values import dig
+from wbgql.server.store.database import Connection, Row
 
 MAX_ROWS = 25_000
 MAX_BYTES = 32 * 2**20

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from wbgql.server import accounts
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend
-from wbgql.server.store import Connection
+from wbgql.server.store.database import Connection
 
 SESSION_S = 7 * 86400
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wbgql.server.pages import formatting
-from wbgql.server.run_values import is_finite
+from wbgql.server.runs.values import is_finite
 
 MAX_ENTRIES = 2000
 BARS_WIDTH, BARS_HEIGHT = 160, 32

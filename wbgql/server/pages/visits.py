@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from wbgql.errors import NotFound, UsageError
-from wbgql.server import projects
 from wbgql.server.backend import Context
 from wbgql.server.pages.links import Links
-from wbgql.server.store import Row
+from wbgql.server.projects import rows as projects
+from wbgql.server.store.database import Row
 
 MAX_PAGE = 10_000_000
 

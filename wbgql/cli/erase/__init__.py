@@ -1,0 +1,1 @@
+"""`wbgql erase`: one file for each command of an erasure case."""

@@ -1,0 +1,1 @@
+"""`wbgql runs`, and what other commands share with it."""

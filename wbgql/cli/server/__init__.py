@@ -1,0 +1,1 @@
+"""`wbgql server`: start it, manage its accounts and its store."""

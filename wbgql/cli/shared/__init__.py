@@ -1,0 +1,1 @@
+"""What all commands share: the app, output, exit codes, approval, completion of keys."""

@@ -1,0 +1,1 @@
+"""The folder of one case: its files, lock and log of commands."""

@@ -1,0 +1,1 @@
+"""Retention policies: rules in YAML, and sweeps that plan by them."""

@@ -1,0 +1,1 @@
+"""Artifacts in the store: logging, committing, aliases, deletion."""

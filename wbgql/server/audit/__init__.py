@@ -1,0 +1,1 @@
+"""The audit log: what is noted, and how it is read."""

@@ -1,0 +1,1 @@
+"""Filters of runs, compiled to SQL."""

@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, limits of connections, the process that serves."""

@@ -1,0 +1,1 @@
+"""Switches that make this server as awkward as others."""

@@ -1,0 +1,1 @@
+"""Projects in the store, and who belongs to them."""

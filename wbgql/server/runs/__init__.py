@@ -1,0 +1,1 @@
+"""Runs in the store: rows, pages, history, files, console."""

@@ -1,0 +1,1 @@
+"""The database, its tables, blobs, clocks and secrets."""

@@ -1,0 +1,1 @@
+"""From an operation to the socket and back: session, transport, retries, pages, limits."""
