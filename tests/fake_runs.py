@@ -10,7 +10,7 @@ from typing import Any
 from tests.fakes import data_reply, error_reply
 from wbgql.documents import Prepared
 from wbgql.filters import filter_matches
-from wbgql.runs.ahead import offset_of, to_cursor
+from wbgql.runs.scanning import offset_of, to_cursor
 from wbgql.wire.transport import Reply
 
 Change = Callable[["RunsTransport"], object]

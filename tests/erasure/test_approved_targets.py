@@ -13,10 +13,9 @@ from tests.erasure.real_plans import real_artifact, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, outcomes
 from wbgql.erasure.applying import Ask, preview
 from wbgql.erasure.case.case import Case
-from wbgql.erasure.ledger.rows import action_row
-from wbgql.erasure.records.actions import NewAction
+from wbgql.erasure.ledger.records import action_row
+from wbgql.erasure.records.actions import NewAction, RunTags
 from wbgql.erasure.records.canonical import encode
-from wbgql.erasure.records.run_tags import RunTags
 from wbgql.erasure.records.subjects import CaseKey
 from wbgql.erasure.verifying.claims import read_claims
 from wbgql.errors import PlanChanged, StoreError

@@ -20,8 +20,8 @@ from tests.forked import call_all_forked, needs_fork
 from wbgql.erasure.case.case import open_case
 from wbgql.erasure.case.files import create_case, load_key, load_plan, save_case
 from wbgql.erasure.ledger import Ledger
+from wbgql.erasure.records.actions import RunTags
 from wbgql.erasure.records.journal import find_break
-from wbgql.erasure.records.run_tags import RunTags
 from wbgql.errors import ConfigError, Locked, PlanChanged, StoreError, UsageError
 
 from .plans import KEY

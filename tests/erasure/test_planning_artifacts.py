@@ -14,7 +14,7 @@ from tests.erasure.planner import artifact_of, plan_runs, run_of
 from tests.fakes import RewritingTransport
 from tests.stored import World
 from wbgql.client import Client
-from wbgql.erasure.evidence.scoping import name_plan
+from wbgql.erasure.evidence.certificate import name_plan
 from wbgql.erasure.planning.decisions import Policy
 from wbgql.erasure.planning.surroundings import read_surroundings
 from wbgql.erasure.reading.facts import read_artifact_facts

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wbgql.erasure.planning.assembling import Node, order_versions
 from wbgql.erasure.planning.caps import Canaries, check_caps, percent_cap, refuse_whole, whole_projects
 from wbgql.erasure.planning.decisions import Circumstances, Policy, Verdict, decide, may_go
 from wbgql.erasure.planning.details import OutputFacts
-from wbgql.erasure.planning.ordering import Node, order_versions
 from wbgql.erasure.reading.clocks import parse_declared, parse_span
 from wbgql.erasure.records.plan import Caps, Project
 from wbgql.errors import CapExceeded, UsageError

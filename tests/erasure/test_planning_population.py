@@ -10,7 +10,7 @@ import pytest
 
 from tests.fake_runs import Change, RunsTransport, make_run
 from tests.fakes import data_reply
-from wbgql.erasure.planning.exclusions import check_something_left, sift
+from wbgql.erasure.planning.decisions import check_something_left, sift
 from wbgql.erasure.planning.population import Population, find_by_ids, find_by_rule
 from wbgql.errors import IgnoredWarning, NotFound, UnstablePopulation, UsageError
 from wbgql.expressions import parse_expression

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from wbgql.errors import UsageError
-from wbgql.history.reading_ahead import iter_in_order
+from wbgql.history.many import iter_in_order
 
 
 def test_items_come_in_the_order_of_their_sources() -> None:

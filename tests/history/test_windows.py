@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbgql.history.windows import Windows
+from wbgql.history.scanning import Windows
 
 
 class Server:

@@ -21,8 +21,8 @@ from tests.fakes import data_reply
 from wbgql.errors import NotFound, ResponseError, UnstablePopulation, UnstableWarning, UsageError
 from wbgql.paths import ProjectPath
 from wbgql.runs import RunNode, RunSelection
-from wbgql.runs.ahead import ReadAhead, to_cursor
 from wbgql.runs.reading import PageReader
+from wbgql.runs.scanning import ReadAhead, to_cursor
 from wbgql.wire.connection import Connection
 from wbgql.wire.session import Session
 from wbgql.wire.transport import Reply

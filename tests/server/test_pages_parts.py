@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from wbgql.errors import FilterError, UsageError
 from wbgql.server.pages import charts, formatting, values
-from wbgql.server.pages.console_text import Piece, to_pieces
 from wbgql.server.pages.filtering import Column, to_column, to_filters, to_order
 from wbgql.server.pages.links import Links
 from wbgql.server.pages.routes import local_path
+from wbgql.server.pages.run_views import Piece, to_pieces
 from wbgql.server.pages.series import Line, stretches
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -11,7 +11,7 @@ import requests
 from tests.server.html_pages import Page, Visitor
 from wbgql.server import add_user, start
 from wbgql.server.accounts import hash_key
-from wbgql.server.pages.rendering import HEADERS
+from wbgql.server.pages.routes import HEADERS
 from wbgql.server.store.database import Store
 
 

@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from tests.forked import call_all_forked, call_forked, needs_fork
 from tests.stored import World
 from wbgql.forks import PerProcess, Workers, lazy
-from wbgql.history.reading_ahead import iter_in_order
+from wbgql.history.many import iter_in_order
 from wbgql.runs import RunNode
-from wbgql.runs.ahead import ReadAhead, offset_of, to_cursor
+from wbgql.runs.scanning import ReadAhead, offset_of, to_cursor
 from wbgql.safety.holds import HoldRegister
 from wbgql.wire.connection import Connection, Edge, PageInfo
 

@@ -8,12 +8,14 @@ from wbgql.artifacts.contents import OPERATIONS as _CONTENTS
 from wbgql.artifacts.contents import ArtifactDownload, download_artifact, iter_artifact_files
 from wbgql.artifacts.listing import OPERATIONS as _LISTING
 from wbgql.artifacts.listing import (
+    Orphan,
     VersionQuery,
     get_artifact,
     get_artifact_by_name,
     iter_artifact_types,
     iter_collections,
     iter_logged_artifacts,
+    iter_orphans,
     iter_used_artifacts,
     iter_versions,
 )
@@ -30,7 +32,6 @@ from wbgql.artifacts.nodes import (
     CreatedByUser,
     Version,
 )
-from wbgql.artifacts.orphans import Orphan, iter_orphans
 from wbgql.documents import Operation
 
 OPERATIONS: tuple[Operation[Any], ...] = (*_LISTING, *_MANIFESTS, *_CONTENTS)

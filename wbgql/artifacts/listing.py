@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeVar
 
-from wbgql.artifacts.conditions import (
-    check_metadata,
-    metadata_holds,
-    served_conditions,
-    unknown_metadata,
-)
 from wbgql.artifacts.names import ArtifactPath, is_number
 from wbgql.artifacts.nodes import (
     Artifact,
@@ -20,15 +15,122 @@ from wbgql.artifacts.nodes import (
     ArtifactType,
     Collection,
     CollectionVersions,
+    CreatedByRun,
     Version,
 )
 from wbgql.cautions import warn
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
-from wbgql.errors import CoverageWarning, NotFound, ResponseError, UsageError
+from wbgql.errors import CoverageWarning, FilterError, NotFound, ResponseError, UnknownKeyWarning, UsageError
+from wbgql.filters import make_matcher
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import dump_json
 from wbgql.wire.connection import Begun, Connection, iter_nodes, iter_pages
 from wbgql.wire.session import Session
+
+# Versions whose run is gone.
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A version whose run is gone. `user` made it, through that run or without one.
+
+    `sure`: it was logged at a step of a run, so there was a run. Without that mark the server cannot
+    tell a deleted run from a person who logged the version without one.
+    """
+
+    version: Version
+    user: str | None
+    sure: bool
+
+
+def iter_orphans(session: Session, path: ProjectPath, *, type: str | None = None) -> Iterator[Orphan]:
+    """Yield the versions of a project whose run is gone, lazily. Costs what listing the versions costs.
+
+    A run is gone when it is deleted or hidden from this key: the server then answers with its user, or
+    with nobody.
+
+    Raises:
+        NotFound: the project is missing or not visible.
+
+    Source: the creator of a version whose run was deleted is shown as a user (wandb/wandb#10459).
+    """
+    for version in iter_versions(session, path, VersionQuery(type=type)):
+        if not isinstance(version.created_by, CreatedByRun):
+            yield Orphan(version, version.user, sure=version.history_step is not None)
+
+
+# Conditions on the metadata of artifact versions: a value, or a test such as `{"$gt": 0.4}`.
+
+_NAMED_AT_MOST = 3
+
+
+def check_metadata(conditions: Mapping[str, Any]) -> None:
+    """Check every condition before anything is sent.
+
+    Raises:
+        FilterError: a key is no key, or a test has an operator that is not known.
+    """
+    for key, wanted in conditions.items():
+        if not isinstance(key, str) or not key or key.startswith("$"):
+            raise FilterError(
+                f'metadata: {key!r} is no key of metadata, write {{"key": value}} or {{"key": {{"$gt": 0}}}}'
+            )
+        _holds(key, wanted, {})
+
+
+def metadata_holds(conditions: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether metadata meets every condition.
+
+    A key is looked up as it is, then as nesting at its dots. A condition is a value to equal (a list also
+    holds if a member equals it), or a test with the operators of filters. Only None and `$exists: false`
+    and other negative tests hold for a missing key.
+    """
+    return all(_holds(key, wanted, values) for key, wanted in conditions.items())
+
+
+def served_conditions(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions that the server may decide: a plain key that equals a text, a number or a boolean.
+
+    It reads a dot as nesting, and what it makes of tests and of lists is not documented.
+    """
+    return {
+        f"metadata.{key}": wanted
+        for key, wanted in conditions.items()
+        if "." not in key and isinstance(wanted, (str, int, float))
+    }
+
+
+def unknown_metadata(
+    conditions: Mapping[str, Any], seen: Mapping[str, Any], whose: str
+) -> list[UnknownKeyWarning]:
+    """Return a warning for each key that none of the versions has. `seen`: their metadata, put together."""
+    found = []
+    for key in conditions:
+        if _dig(seen, key) is not None:
+            continue
+        near = get_close_matches(key, seen, n=_NAMED_AT_MOST)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        found.append(UnknownKeyWarning(f"no version of {whose} has metadata {key!r}{hint}", near))
+    return found
+
+
+def _holds(key: str, wanted: Any, values: Mapping[str, Any]) -> bool:
+    try:
+        matches = make_matcher({"value": wanted}, dialect="mongodb")
+    except FilterError as error:
+        said = str(error).replace("$.value", f"metadata {key!r}", 1)
+        raise FilterError(said) from error
+    found = _dig(values, key)
+    return matches({} if found is None else {"value": found})
+
+
+def _dig(values: Any, key: str) -> Any:
+    if isinstance(values, Mapping) and key in values:
+        return values[key]
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
 
 T = TypeVar("T")
 

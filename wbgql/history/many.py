@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Future
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from wbgql.downloads import Downloader
 from wbgql.errors import ConfigError, PartialError, UsageError
 from wbgql.expressions import Expr
 from wbgql.extras import missing
+from wbgql.forks import Workers
 from wbgql.frames.writing import FileFormat, replacing, write_file
 from wbgql.history.blocks import Block, SmallScan, gather_small, group_runs, sample_blocks, scan_blocks
 from wbgql.history.coverage import HistoryCoverage
-from wbgql.history.reading_ahead import iter_in_order
 from wbgql.history.rows import TIMESTAMP, Row, check_keys, keys_with_gaps
 from wbgql.history.sampling import make_sample_specs, warn_of_gaps
 from wbgql.history.scanning import DEFAULT_PAGE_SIZE, HistoryScan, Source, check_page_size, check_range
@@ -29,6 +32,61 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+# Several lazy sources read at once, their items handed on in the order of the sources.
+
+T = TypeVar("T")
+
+MAX_WORKERS = 32
+# Items that are kept of each source that waits for its turn.
+_AHEAD = 4
+
+
+def iter_in_order(sources: Iterable[Iterator[T]], *, workers: int) -> Iterator[T]:
+    """Yield the items of each source, one source after the other, while `workers` of them are read.
+
+    At most `workers` * 5 items are held. The sources themselves are taken in the caller's thread; each is
+    read by one thread at a time. Ending early stops every source after the items it is about to bring.
+
+    Raises:
+        UsageError: `workers` is not from 1 to 32, or this process was forked from the one that began.
+        Whatever a source raises, when it is that source's turn.
+    """
+    if not 1 <= workers <= MAX_WORKERS:
+        raise UsageError(f"workers must be from 1 to {MAX_WORKERS}, not {workers!r}")
+    return _iter_in_order(iter(sources), workers)
+
+
+class _Reader(Generic[T]):
+    """One source and the items that are being brought from it."""
+
+    def __init__(self, source: Iterator[T], pool: Workers) -> None:
+        self._source = source
+        self._pool = pool
+        self._future: Future[tuple[list[T], bool]] = pool.submit(self._pull, 1)
+
+    def take(self) -> tuple[list[T], bool]:
+        """Wait for the next items; the flag says that they are the last. Asks for more at once."""
+        items, is_last = self._pool.wait(self._future)
+        if not is_last:
+            self._future = self._pool.submit(self._pull, _AHEAD)
+        return items, is_last
+
+    def _pull(self, count: int) -> tuple[list[T], bool]:
+        items = list(islice(self._source, count))
+        return items, len(items) < count
+
+
+def _iter_in_order(sources: Iterator[Iterator[T]], workers: int) -> Iterator[T]:
+    with Workers(workers, "wbgql-history") as pool:
+        readers = deque(_Reader(source, pool) for source in islice(sources, workers))
+        while readers:
+            items, is_last = readers[0].take()
+            if is_last:
+                readers.popleft()
+                readers.extend(_Reader(source, pool) for source in islice(sources, 1))
+            yield from items
+
 
 DEFAULT_WORKERS = 4
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wbgql.runs.coverage import Coverage, ProjectCoverage, Unread
 from wbgql.runs.explaining import Explanation, explain
 from wbgql.runs.ids import iter_run_ids, list_run_ids
 from wbgql.runs.key_lists import look_up_keys
@@ -17,7 +16,7 @@ from wbgql.runs.nodes import (
 )
 from wbgql.runs.questions import OnUnstable, OrderLike, Select, Where
 from wbgql.runs.run import AmbiguousName, Run, get_run
-from wbgql.runs.scopes import ProjectPattern, ProjectScope
+from wbgql.runs.scopes import Coverage, ProjectCoverage, ProjectPattern, ProjectScope, Unread
 from wbgql.runs.selection import RunSelection
 
 __all__ = [

@@ -11,13 +11,12 @@ import msgspec
 from wbgql.errors import NotFound, PermissionDenied
 from wbgql.expressions import FieldPath
 from wbgql.paths import ProjectPath
-from wbgql.runs.coverage import Tally
 from wbgql.runs.key_lists import PROJECTS_LOOKED_AT, look_up_keys, runs_of
 from wbgql.runs.keys import KnownKeys, key_warnings, mismatches, types_of
 from wbgql.runs.projections import Projection
 from wbgql.runs.questions import Question
 from wbgql.runs.reading import PageReader
-from wbgql.runs.scopes import Scope
+from wbgql.runs.scopes import Scope, Tally
 from wbgql.scalars import dump_json
 from wbgql.wire.session import Session
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from wbgql.cautions import warn
 from wbgql.errors import (
@@ -20,7 +21,6 @@ from wbgql.errors import (
 )
 from wbgql.expressions import compile_order
 from wbgql.paths import ProjectPath
-from wbgql.runs.capabilities import capabilities_of
 from wbgql.runs.ignored import Evidence
 from wbgql.runs.nodes import COMPARE_COUNTS, COUNT_RUNS, LIST_RUNS, RunCounts, RunNode, real_path
 from wbgql.runs.projections import DETAILS, Projection, unasked_keys
@@ -28,6 +28,45 @@ from wbgql.runs.questions import Question
 from wbgql.scalars import dump_json
 from wbgql.wire.connection import MIN_PAGE_SIZE, Connection, may_be_too_large
 from wbgql.wire.session import Session
+
+# What a server can do with a list of runs, found out once and kept as long as its session.
+
+_KEYS = frozenset({"Run.config(keys:)", "Run.summaryMetrics(keys:)"})
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """`missing`: what the schema was found to lack, as the session has it. `asked`: keys were asked for.
+
+    `ignores_keys`: the schema has `keys`, and the server sends other keys all the same. `orders`: by what
+    the server was seen to sort, as far as it had to be asked.
+    """
+
+    missing: set[str] = field(default_factory=set)
+    asked: bool = False
+    ignores_keys: bool = False
+    orders: set[str] = field(default_factory=set)
+
+    @property
+    def projects(self) -> bool:
+        """Whether keys may be asked for: yes, until the server has refused."""
+        return not self.missing & _KEYS
+
+    def __str__(self) -> str:
+        if not self.projects:
+            return "the client, since this server has no `keys` argument: config and summary travel whole"
+        if self.ignores_keys:
+            return "the client, since this server ignores `keys`: config and summary travel whole"
+        return "the server" if self.asked else "the server, if it knows `keys` (not tried yet)"
+
+
+_found: WeakKeyDictionary[Session, Capabilities] = WeakKeyDictionary()
+
+
+def capabilities_of(session: Session) -> Capabilities:
+    """Return what is known of the server behind `session`; shared by all its selections."""
+    return _found.setdefault(session, Capabilities(session.missing))
+
 
 # How many runs of a page are looked at for keys that nobody asked for.
 _LOOKED_AT = 3

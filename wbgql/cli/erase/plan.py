@@ -161,8 +161,7 @@ def plan_command(app: App, /, plan_path: Path, format_: str | None, **asked: Any
 
 def _warn(app: App, request: Request, plan_path: Path) -> None:
     """Say on stderr what is legal and probably not meant: dates in the past, a request that has a case."""
-    from wbgql.erasure.case.case import database_url
-    from wbgql.erasure.case.same_requests import other_cases
+    from wbgql.erasure.case.case import database_url, other_cases
 
     today = app.now().date().isoformat()
     if request.due_at is not None and request.due_at < today:

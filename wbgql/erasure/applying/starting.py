@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from wbgql.erasure.applying.holding import is_held
+from wbgql.erasure.applying.work import is_held
 from wbgql.erasure.reading.limiting import JobLimiter
 from wbgql.erasure.records.approvals import (
     Approval,

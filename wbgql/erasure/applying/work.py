@@ -8,18 +8,41 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wbgql.erasure.applying.brakes import Brakes
-from wbgql.erasure.applying.holding import is_held
 from wbgql.erasure.applying.neighbours import Neighbours
 from wbgql.erasure.applying.options import Ending, Options
 from wbgql.erasure.evidence.matching import ApprovedActions
 from wbgql.erasure.ledger import Ledger
-from wbgql.erasure.records.actions import Action, subject_of
+from wbgql.erasure.records.actions import Action, RunTags, subject_of
 from wbgql.erasure.records.plan import Plan, PlannedRun
-from wbgql.erasure.records.run_tags import RunTags
 from wbgql.erasure.records.subjects import CaseKey
+from wbgql.errors import Held
 from wbgql.safety.gate import Gate
-from wbgql.safety.holds import HoldRegister
+from wbgql.safety.holds import HoldRegister, HoldTarget
 from wbgql.wire.session import Session
+
+# Holds, as a job sees them: a held run is left where it is, an unreadable register stops everything.
+
+
+def is_held(gate: Gate, register: HoldRegister, run: PlannedRun, tags: Sequence[str]) -> bool:
+    """Whether a hold keeps a run, and with it its parts. Reads the register from disk.
+
+    Raises:
+        Held: the register cannot be read: nothing may be destroyed until it can.
+    """
+    register.read()  # one that cannot be read stops the job; it is not a hold on this run
+    target = HoldTarget(
+        entity=run.entity,
+        project=run.project,
+        run_id=run.id,
+        tags=tuple(tags),
+        user=run.owner,
+        created_at=run.created_at,
+    )
+    try:
+        gate.check_holds(target)
+    except Held:
+        return True
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,13 @@ from wbgql.erasure.evidence.certificate import (
     Retention,
     SignedCertificate,
     make_approvals,
+    make_scope,
+    name_plan,
     sign_certificate,
     summarize,
 )
 from wbgql.erasure.evidence.deriving import Standing, derive
 from wbgql.erasure.evidence.limitations import Told, last_limits, put_in_words
-from wbgql.erasure.evidence.scoping import make_scope, name_plan
 from wbgql.erasure.evidence.standing import journal_until, read_standing
 from wbgql.erasure.evidence.wording import NEWEST
 from wbgql.erasure.records.approvals import Approval, ApproversFile, check_given

@@ -15,11 +15,10 @@ from typing import Any, get_args
 
 import msgspec
 
-from wbgql.erasure.evidence.certificate import Certificate, Checked, Scope, summarize
+from wbgql.erasure.evidence.certificate import Certificate, Checked, Scope, make_scope, name_plan, summarize
 from wbgql.erasure.evidence.deriving import Standing, derive, proved, stand
 from wbgql.erasure.evidence.limitations import Told, last_limits, limitations, put_in_words
 from wbgql.erasure.evidence.population import Item, Proof, Proved, as_code, make_items
-from wbgql.erasure.evidence.scoping import make_scope, name_plan
 from wbgql.erasure.evidence.stages import Seen
 from wbgql.erasure.evidence.trail import Trail, follow
 from wbgql.erasure.evidence.wording import WORDS, Words

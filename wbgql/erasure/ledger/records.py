@@ -9,15 +9,180 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from wbgql.erasure.ledger.database import PAGE, JobState
-from wbgql.erasure.ledger.jobs import Jobs
-from wbgql.erasure.ledger.rows import action_row, to_action
+from wbgql.erasure.ledger.checks import Checks
+from wbgql.erasure.ledger.database import PAGE, JobState, storing
 from wbgql.erasure.records import canonical
-from wbgql.erasure.records.actions import GONE, Action, ActionKind, Outcome, make_actions
+from wbgql.erasure.records.actions import GONE, Action, ActionKind, NewAction, Outcome, RunTags, make_actions
 from wbgql.erasure.records.journal import GENESIS, Head
-from wbgql.erasure.records.plan import Plan
-from wbgql.erasure.records.run_tags import RunTags
-from wbgql.errors import Locked, PlanChanged
+from wbgql.erasure.records.plan import Plan, PlannedArtifact, PlannedFile, PlannedRun
+from wbgql.errors import Locked, PlanChanged, StoreError
+
+# Actions as rows of the ledger.
+
+_TARGETS: dict[str, msgspec.json.Decoder[Any]] = {
+    "run": msgspec.json.Decoder(PlannedRun),
+    "artifact": msgspec.json.Decoder(PlannedArtifact),
+    "file": msgspec.json.Decoder(PlannedFile),
+}
+
+
+_TAGS = msgspec.json.Decoder(RunTags | list[str])
+"""A plain list is what earlier versions wrote: nothing shows who wrote it, so it counts as not read."""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """The plain columns of an action. SQLite keeps what it is given, of any type."""
+
+    number: int
+    run_no: int
+    action_no: int
+    kind: ActionKind
+    attempts: int
+    earlier_attempts: int
+    run_outcome: Outcome | None
+    outcome: Outcome | None
+    run_tags: str | None
+    sent_at: str | None
+    stopped_at: str | None
+    detail: str | None
+    done_at: str | None
+
+
+def action_row(job: str, action: NewAction) -> dict[str, Any]:
+    """Write a new action, of the first round."""
+    return {
+        "job": job,
+        "round": 1,
+        "run_no": action.run_no,
+        "action_no": action.action_no,
+        "number": action.number,
+        "kind": action.kind,
+        "target": canonical.encode(action.target).decode(),
+        "attempts": 0,
+    }
+
+
+def to_action(row: Any) -> Action:
+    """Read a row that was joined with its run's.
+
+    Raises:
+        StoreError: it holds no action.
+    """
+    try:
+        return _decode_action(row)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise StoreError(
+            f"the ledger is damaged: its row for action {row.action_no!r} of run index {row.run_no!r} is no "
+            "action; nothing more is sent"
+        ) from error
+
+
+def _decode_action(row: Any) -> Action:
+    plain = msgspec.convert(row, _Row, from_attributes=True)
+    return Action(
+        number=plain.number,
+        run_no=plain.run_no,
+        action_no=plain.action_no,
+        kind=plain.kind,
+        target=_TARGETS[plain.kind].decode(row.target),
+        run=_TARGETS["run"].decode(row.run),
+        run_outcome=plain.run_outcome,
+        run_tags=_decode_tags(plain.run_tags),
+        attempts=plain.attempts,
+        earlier_attempts=plain.earlier_attempts,
+        sent_at=plain.sent_at,
+        stopped_at=plain.stopped_at,
+        outcome=plain.outcome,
+        detail=plain.detail,
+        done_at=plain.done_at,
+    )
+
+
+def _decode_tags(text: str | None) -> RunTags | None:
+    found = None if text is None else _TAGS.decode(text)
+    return found if isinstance(found, RunTags) else None
+
+
+# A job's own row: its state, whether it is to stop, its end.
+
+_STAMPS = {"applied": "applied_at", "partial": "applied_at", "verified": "verified_at"}
+
+
+class Jobs(Checks):
+    """A ledger's jobs, as wholes."""
+
+    def set_state(
+        self,
+        job: str,
+        state: JobState,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        only_from: Sequence[JobState] = (),
+    ) -> bool:
+        """Set a job's state, with the journal entry that says why.
+
+        With `only_from`, False where it is in another state already: somebody else was first.
+        """
+        values: dict[str, Any] = {"state": state}
+        if state in _STAMPS:
+            values[_STAMPS[state]] = self._stamp()
+        with self._writing() as connection:
+            head = self._lock(connection, job)
+            row = self._row(connection, job)
+            if only_from and row.state not in only_from:
+                return False
+            self._set(connection, job, values)
+            self._append(connection, job, head, kind, body)
+        return True
+
+    def request_stop(self, job: str, *, wanted: bool = True) -> None:
+        """Ask whoever works on a job to stop between two items, or take that back."""
+        with self._writing() as connection:
+            self._set(connection, job, {"stop_requested": wanted})
+
+    def stop_requested(self, job: str) -> bool:
+        """Whether somebody asked the job to stop."""
+        jobs = self._tables.jobs
+        with self._reading() as connection:
+            query = sa.select(jobs.c.stop_requested).where(jobs.c.job == job)
+            return bool(connection.execute(query).scalar())
+
+    def next_generation(self, job: str) -> int:
+        """Count one more resume and return its number."""
+        jobs = self._tables.jobs
+        bumped = sa.update(jobs).where(jobs.c.job == job).values(generation=jobs.c.generation + 1)
+        with self._writing() as connection:
+            return int(connection.execute(bumped.returning(jobs.c.generation)).scalar_one())
+
+    def destroy(self, job: str, body: Mapping[str, Any]) -> bool:
+        """Remove every row that holds run ids and record that; whether nothing of them is left in the file.
+
+        The journal, the verifications and the job's own row stay: they name runs by keyed hashes only.
+        """
+        with self._writing() as connection:
+            head = self._lock(connection, job)
+            connection.execute(sa.delete(self._tables.actions).where(self._tables.actions.c.job == job))
+            self._set(connection, job, {"state": "closed", "frame": None})
+            self._append(connection, job, head, "closed", body)
+        return self.scrub()
+
+    def scrub(self) -> bool:
+        """Overwrite what deleted rows left, as far as the database lets one; whether nothing is left.
+
+        SQLite overwrites deleted rows (secure_delete), and its write-ahead log is emptied where nobody reads.
+        PostgreSQL only frees their space: old pages, its own log and copies of both are its keeper's.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self._reading() as connection:
+                raw = connection.connection.dbapi_connection
+                assert raw is not None
+                busy, *_ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+        with storing(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text(f"VACUUM {self._tables.actions.fullname}"))
+        return False
 
 
 class Ledger(Jobs):

@@ -12,9 +12,8 @@ from wbgql import __version__
 from wbgql.erasure.planning.asking import Ask
 from wbgql.erasure.planning.assembling import Findings, make_runs
 from wbgql.erasure.planning.caps import Canaries, check_caps, refuse_whole, whole_projects
-from wbgql.erasure.planning.decisions import may_go
+from wbgql.erasure.planning.decisions import Sifted, check_permitted, check_something_left, may_go, sift
 from wbgql.erasure.planning.details import RunDetails, read_details
-from wbgql.erasure.planning.exclusions import Sifted, check_permitted, check_something_left, sift
 from wbgql.erasure.planning.judging import Judge
 from wbgql.erasure.planning.population import Found, Population, find_by_ids, find_by_rule
 from wbgql.erasure.planning.staying import say_what_stays

@@ -24,14 +24,13 @@ from typing import Any
 import anyio
 import uvicorn
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wbgql.errors import ConfigError, StoreError
 from wbgql.server import accounts
 from wbgql.server.backend import Backend
 from wbgql.server.http.access_log import AccessLog
 from wbgql.server.http.app import make_app
-from wbgql.server.http.prefix import PathPrefix
 from wbgql.server.lifecycle import retention
 from wbgql.server.likeness.lacking import check_schema
 from wbgql.server.likeness.switches import preset
@@ -39,6 +38,27 @@ from wbgql.server.operator.accounts import advance_clock, alone
 from wbgql.server.settings import ServerSettings
 from wbgql.server.store import clocks
 from wbgql.server.store.database import Store
+
+# Serving below a path such as `/wandb`, behind a proxy or without one. No I/O of its own.
+
+
+class PathPrefix:
+    """Makes an application answer below `prefix`, and build its addresses with it.
+
+    A proxy may pass the path on whole or cut the prefix off: both are answered.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"]
+            whole = path == self._prefix or path.startswith(f"{self._prefix}/")
+            scope = {**scope, "root_path": self._prefix, "path": path if whole else self._prefix + path}
+        await self._app(scope, receive, send)
+
 
 log = logging.getLogger("wbgql.server")
 

@@ -2,25 +2,87 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from wbgql.errors import AuthenticationError, RequestError, WbgqlError
 from wbgql.server.accounts import Viewer
 from wbgql.server.backend import Backend, Context
 from wbgql.server.http.statuses import public_message, status_of
-from wbgql.server.pages import artifact_views, project_views, run_views
+from wbgql.server.pages import artifact_views, formatting, project_views, run_views
 from wbgql.server.pages.links import SERVICE, Links
-from wbgql.server.pages.rendering import HEADERS, Renderer
-from wbgql.server.pages.sessions import Sessions, set_cookie
-from wbgql.server.pages.visits import Answer, Content, Page, Visit
+from wbgql.server.pages.visits import Answer, Content, Page, Sessions, Visit, set_cookie
 from wbgql.server.runs import rows as runs
 from wbgql.server.store.database import Connection, Row, frozen
+
+# Templates to HTML, and the headers every page has.
+
+_HERE = Path(__file__).parent
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_YEAR_S = 365 * 86400
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Renderer:
+    """The templates, and the files that they name. Everything user-made is escaped on its way in."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(
+            number=formatting.number,
+            size=formatting.size,
+            duration=formatting.duration,
+            instant=formatting.instant,
+            ago=formatting.ago,
+            plain=formatting.plain,
+        )
+        self._files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+        self.version = hashlib.sha256(b"\0".join(self._files.values())).hexdigest()[:12]
+
+    def page(self, template: str, values: dict[str, Any], status: int = 200) -> Response:
+        """A page as an answer."""
+        text = self._templates.get_template(template).render(values)
+        # A name may hold half a surrogate pair, which has no bytes in UTF-8.
+        return HTMLResponse(text.encode(errors="replace"), status, headers=HEADERS)
+
+    def static(self, name: str) -> Response | None:
+        """A style sheet, script or icon; None where there is no such file. Its address changes with it."""
+        content = self._files.get(name)
+        if content is None:
+            return None
+        headers = HEADERS | {"Cache-Control": f"public, max-age={_YEAR_S}, immutable"}
+        return Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+
 
 MAX_FORM_BYTES = 8192
 
