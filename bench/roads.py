@@ -123,7 +123,7 @@ def main() -> int:
         ("runs list --where: files to the send", len(listing.at_send), 25),
         ("runs list --where: frames at the send", len(listing.frames), 15),
         ("erase apply of one run: files", len(apply.files), 40),
-        ("erase apply of one run: questions for rights", apply.sent["GetViewer"], 1),
+        ("erase apply of one run: questions for rights", apply.sent["GetRights"], 1),
     ]
     print("| road | measured | target |\n|---|---|---|")
     for what, measured, target in rows:

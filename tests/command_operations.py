@@ -26,7 +26,7 @@ from wbgql.client import OPERATIONS
 from wbgql.erasure.operations import OPERATIONS as ERASURE_OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "wbgql" / "cli" / "command_operations.py"
+TABLE = ROOT / "wbgql" / "cli" / "shared" / "command_operations.py"
 Place = tuple[int, int, int | None, int | None]
 _HEAD = '''"""Which operations each command can send. Made by `python -m tests.command_operations`; do not edit.
 
