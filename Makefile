@@ -1,5 +1,4 @@
-# make demo | shell | erasure | test | test-full | sdks | check | bench: each makes its own .venv the first time and is
-# quick after that.
+# `make help` lists the targets. Each makes its own .venv the first time and is quick after that.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -7,35 +6,42 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 XDIST  ?= -n 2
 
-.PHONY: demo shell erasure test test-full sdks check bench clean
+.PHONY: help demo shell erasure test test-full coverage sdks check bench clean
 
-demo: $(READY)
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | awk -F'\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
+
+demo: $(READY) ## log, find, change, hide and purge on a local server
 	$(BIN)/wbgql demo
 
-shell: $(READY)
+shell: $(READY) ## a shell that finds the command wbgql
 	@echo 'This shell finds the command wbgql. Leave it with exit. Start here: wbgql --help'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" exec "$${SHELL:-/bin/sh}"
 
-erasure: $(READY)
+erasure: $(READY) ## a case of erasure from request to certificate
 	$(BIN)/python examples/erasure/story.py
 
-test: $(READY)
+test: $(READY) ## the tests, without those marked full
 	$(BIN)/python -m pytest $(XDIST) -m "not full"
 
-test-full: $(READY)
+test-full: $(READY) ## all tests
 	$(BIN)/python -m pytest $(XDIST)
 
-sdks: $(READY)
+coverage: $(READY) ## which lines the tests reach; measured, not gated
+	$(BIN)/python -m pytest $(XDIST) -m "not full" --cov --cov-report=term:skip-covered --cov-report=html
+
+sdks: $(READY) ## the environments of older wandb SDKs; needs the network
 	$(BIN)/python -m tests.sdk.environments
 
-check: $(READY)
+check: $(READY) ## lint, format, types, import contracts, spelling, documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 	$(BIN)/wbgql schema check
 
-bench: $(READY)
+bench: $(READY) ## benchmarks, as ratios
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.erasure
 
@@ -48,5 +54,5 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $(READY)
 
-clean:
+clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
