@@ -114,8 +114,13 @@ def holds(tmp_path: Path) -> HoldRegister:
     return HoldRegister(tmp_path / "holds.json")
 
 
+def session(transport: FakeTransport) -> Session:
+    clock = FakeClock()
+    return Session(transport, clock=clock, sleep=clock.sleep)
+
+
 def delete(transport: FakeTransport, holds: HoldRegister, **options: Any) -> Deletion:
-    return delete_run(Session(transport), PATH, holds=holds, now=lambda: NOW, sleep=lambda _: None, **options)
+    return delete_run(session(transport), PATH, holds=holds, now=lambda: NOW, **options)
 
 
 def names(transport: FakeTransport) -> list[str]:
@@ -251,7 +256,7 @@ def test_many_absent_runs_are_searched_for_together(holds: HoldRegister) -> None
 
     with pytest.raises(PartialError, match="acme/speech/b': name it there"):
         delete_runs(
-            Session(transport), paths("a", "b"), holds=holds, on_result=lambda one: told.append(one.outcome)
+            session(transport), paths("a", "b"), holds=holds, on_result=lambda one: told.append(one.outcome)
         )
 
     assert told == ["absent_before", "elsewhere"]
@@ -340,11 +345,11 @@ def test_a_429_is_waited_out_and_the_run_passes_the_gate_again(holds: HoldRegist
     taken = FakeTransport(*answers, seen("r1"), DELETED, seen(None))
     held = FakeTransport(*answers, seen("r1", tags=("legal-hold",)))
 
-    session = Session(taken, clock=clock, sleep=clock.sleep)
-    assert delete_run(session, PATH, holds=holds, now=lambda: NOW).outcome == "hidden"
+    waiting = Session(taken, clock=clock, sleep=clock.sleep)
+    assert delete_run(waiting, PATH, holds=holds, now=lambda: NOW).outcome == "hidden"
     assert clock.sleeps == [7.0]
     with pytest.raises(Held):
-        delete_run(Session(held, clock=clock, sleep=clock.sleep), PATH, holds=holds)
+        delete_run(session(held), PATH, holds=holds)
 
 
 def test_a_deletion_that_could_not_be_looked_up_is_said_to_have_been_sent(holds: HoldRegister) -> None:
@@ -506,7 +511,7 @@ def test_a_preview_says_what_would_happen_and_sends_no_mutation(
     facts = {name: project[name] for name in ("name", "entityName", "readOnly")}
     transport = FakeTransport({"project": facts | places}, rights())
 
-    preview = preview_delete(Session(transport), PATH, holds=holds)
+    preview = preview_delete(session(transport), PATH, holds=holds)
 
     assert preview.would == would
     assert (reason is None) == (preview.reason is None)
@@ -521,10 +526,7 @@ def paths(*run_ids: str) -> list[RunPath]:
 def delete_many(
     transport: FakeTransport, holds: HoldRegister, *run_ids: str, **options: Any
 ) -> list[Deletion]:
-    clock = FakeClock()
-    return delete_runs(
-        Session(transport), paths(*run_ids), holds=holds, clock=clock, sleep=clock.sleep, **options
-    )
+    return delete_runs(session(transport), paths(*run_ids), holds=holds, **options)
 
 
 def test_many_runs_go_one_by_one_and_rights_are_asked_once(holds: HoldRegister) -> None:
@@ -532,7 +534,7 @@ def test_many_runs_go_one_by_one_and_rights_are_asked_once(holds: HoldRegister) 
     told: list[str] = []
 
     done = delete_runs(
-        Session(transport),
+        session(transport),
         paths("a", "b"),
         holds=holds,
         on_result=lambda deletion: told.append(deletion.path),
@@ -625,8 +627,8 @@ def test_a_429_in_a_batch_is_waited_out_at_the_pace_of_the_server(holds: HoldReg
             told.append((done, total))
 
     outcomes = delete_runs(
-        Session(transport), paths("a", "b"), holds=holds, limits=Limits(rate=2.0), progress=Told(),
-        clock=clock, sleep=clock.sleep,
+        Session(transport, clock=clock, sleep=clock.sleep), paths("a", "b"), holds=holds,
+        limits=Limits(rate=2.0), progress=Told(),
     )  # fmt: skip
 
     assert [one.outcome for one in outcomes] == ["hidden", "hidden"]
@@ -674,7 +676,7 @@ def test_undelete_names_its_ids_and_compares_the_population() -> None:
     waited: list[float] = []
 
     undeletion = undelete_runs(
-        Session(transport), ProjectPath("acme", "vision"), ["a", "b", "a", "c"], sleep=waited.append
+        Session(transport, sleep=waited.append), ProjectPath("acme", "vision"), ["a", "b", "a", "c"]
     )
 
     assert (undeletion.restored, undeletion.not_restored) == (["a"], ["b", "c"])
@@ -689,7 +691,7 @@ def test_an_undelete_that_ignores_its_filter_is_stopped_after_the_first_id() -> 
     transport = FakeTransport(ids("x"), RESTORED, ids("x", "a", "stranger"))
 
     with pytest.raises(PartialError, match="no other mutation was sent"):
-        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
+        undelete_runs(session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
 
     assert names(transport).count("UndeleteRuns") == 1
 
@@ -698,7 +700,7 @@ def test_an_undelete_waits_for_a_replica_that_lags_before_it_compares() -> None:
     transport = FakeTransport(ids("x"), RESTORED, ids("x"), ids("x", "a", "stranger"))
 
     with pytest.raises(PartialError, match="stranger"):
-        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a"], sleep=lambda _: None)
+        undelete_runs(session(transport), ProjectPath("acme", "vision"), ["a"])
 
 
 def test_an_undelete_that_is_refused_half_way_says_what_is_done() -> None:
@@ -706,7 +708,7 @@ def test_an_undelete_that_is_refused_half_way_says_what_is_done() -> None:
     transport = FakeTransport(ids("x"), RESTORED, ids("x", "a"), refused, ids("x", "a"))
 
     with pytest.raises(PartialError, match="1 of 3 ids were sent") as caught:
-        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
+        undelete_runs(session(transport), ProjectPath("acme", "vision"), ["a", "b", "c"])
 
     assert (caught.value.done, caught.value.failed) == (("a",), ("b", "c"))
 
@@ -715,7 +717,7 @@ def test_an_undelete_that_ignores_its_filter_is_told_with_the_names() -> None:
     transport = FakeTransport(ids("x"), RESTORED, ids("x", "a", "stranger"))
 
     with pytest.raises(PartialError, match="stranger") as caught:
-        undelete_runs(Session(transport), ProjectPath("acme", "vision"), ["a"])
+        undelete_runs(session(transport), ProjectPath("acme", "vision"), ["a"])
 
     assert caught.value.done == ("a",)
     assert caught.value.failed == ("stranger",)
@@ -729,14 +731,14 @@ def test_a_lost_answer_to_an_undelete_is_looked_up(lost: Any) -> None:
 
     not_applied = FakeTransport(ids("x"), lost, ids("x"), ids("x"), ids("x"))
     with pytest.raises((ServerUnavailable, ResponseError, ResultError)):
-        undelete_runs(Session(not_applied), path, ["a"], sleep=lambda _: None)
+        undelete_runs(session(not_applied), path, ["a"])
     assert names(not_applied) == ["ListRunIds", "UndeleteRuns", *["ListRunIds"] * 3]
 
 
 @pytest.mark.parametrize("flagged", [True, False])
 def test_an_operation_that_destroys_is_not_sent_past_the_gate(holds: HoldRegister, flagged: bool) -> None:
     transport = FakeTransport()
-    client = Client(settings=Settings(api_key="k" * 40), session=Session(transport), holds=holds)
+    client = Client(settings=Settings(api_key="k" * 40), session=session(transport), holds=holds)
     operation = DELETE_RUN if flagged else Operation("DeleteRun", DELETE_RUN.result)
 
     with pytest.raises(NotApproved, match="DeleteRun destroys"):
@@ -748,7 +750,7 @@ def test_an_operation_that_destroys_is_not_sent_past_the_gate(holds: HoldRegiste
 def test_a_text_is_not_a_list_of_its_letters(holds: HoldRegister, call: str) -> None:
     transport = FakeTransport()
     settings = Settings(api_key="k" * 40, entity="acme", project="vision")
-    client = Client(settings=settings, session=Session(transport), holds=holds)
+    client = Client(settings=settings, session=session(transport), holds=holds)
     arguments = {
         "delete_runs": ("r1",),
         "undelete_runs": ("acme/vision", "r1"),
@@ -766,7 +768,7 @@ def test_a_text_is_not_a_list_of_its_letters(holds: HoldRegister, call: str) -> 
 def test_the_url_of_a_run_on_another_server_is_refused(holds: HoldRegister, url: str) -> None:
     transport = FakeTransport()
     settings = Settings(api_key="k" * 40, base_url="http://127.0.0.1:9000")
-    client = Client(settings=settings, session=Session(transport), holds=holds)
+    client = Client(settings=settings, session=session(transport), holds=holds)
 
     with pytest.raises(UsageError, match=r"base_url names '127\.0\.0\.1:9000'"):
         client.delete_run(url)
@@ -777,7 +779,7 @@ def test_undelete_without_ids_sends_nothing() -> None:
     transport = FakeTransport()
 
     with pytest.raises(UsageError):
-        undelete_runs(Session(transport), ProjectPath("acme", "vision"), [])
+        undelete_runs(session(transport), ProjectPath("acme", "vision"), [])
     assert transport.sent == []
 
 
@@ -788,5 +790,5 @@ def test_a_run_without_what_decides_over_its_deletion_is_not_deleted(fact: str, 
     transport = FakeTransport(answer, rights())
 
     with pytest.raises(ResultError, match=fact):
-        delete_run(Session(transport), PATH, holds=HoldRegister(tmp_path / "holds.json"))
+        delete_run(session(transport), PATH, holds=HoldRegister(tmp_path / "holds.json"))
     assert "DeleteRun" not in [name for name, _ in transport.sent]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.fakes import Answer, FakeTransport
+from tests.fakes import Answer, FakeClock, FakeTransport
 from wbgql.cli.main import main
 from wbgql.cli.shared.app import App
 from wbgql.cli.shared.command_operations import COMMAND_OPERATIONS
@@ -72,6 +72,7 @@ class Command:
     defaults: dict[str, str] = field(default_factory=dict)
     now: datetime = NOW
     charset: str = "utf-8"
+    clock: FakeClock = field(default_factory=FakeClock)
     server: Transport | None = None
     """Answers every request, where a test does not list the answers."""
 
@@ -104,7 +105,8 @@ class Command:
             settings = Settings(
                 **{"api_key": "k" * 40, "origin": {"base_url": "test file"}, **self.defaults, **given}
             )
-            return Client(settings=settings, session=Session(transport), holds=self.register)
+            session = Session(transport, clock=self.clock, sleep=self.clock.sleep)
+            return Client(settings=settings, session=session, holds=self.register)
 
         return make_client
 

@@ -15,6 +15,7 @@ from wbgql.client import Client
 from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -48,4 +49,5 @@ class Erase:
 
     def _make_client(self, **_: object) -> Client:
         settings = Settings(base_url=self.server.base_url, api_key=self.api_key or self.server.api_key)
-        return Client(settings=settings, holds=self.register)
+        session = Session.open(settings, sleep=lambda _seconds: None)
+        return Client(settings=settings, session=session, holds=self.register)

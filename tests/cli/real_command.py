@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ class RealCommand:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
     now: Any = lambda: datetime.now(UTC)
+    sleep: Callable[[float], object] = lambda _seconds: None
 
     def __call__(self, *argv: str, interactive: bool = False, stdin: str = "", **environ: str) -> Outcome:
         app = App(
@@ -51,5 +52,5 @@ class RealCommand:
     def _make_client(self, argv: Sequence[str], **given: Any) -> Client:
         given = {"base_url": self.server.base_url, "api_key": self.server.api_key} | given
         settings = Settings(**given, origin={"base_url": "a test"})
-        session = Session.open(settings).through(lambda inner: Watched(inner, argv))
+        session = Session.open(settings, sleep=self.sleep).through(lambda inner: Watched(inner, argv))
         return Client(settings=settings, session=session, holds=HoldRegister(self.folder / "holds.json"))

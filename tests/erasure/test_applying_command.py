@@ -210,7 +210,7 @@ def test_after_a_verification_that_could_read_a_run_nothing_is_called_verified_o
     status = json.loads(erase("status", str(case.path)).out)
     applied = erase("apply", *given(case, stage))
     care = Care(equal_reads=1, patience_s=0.0)
-    watched = watch_once(case, Reader(session=stage.client.session), care=care, sleep=lambda _: None)
+    watched = watch_once(case, Reader(session=stage.client.session), care=care)
     again = erase("apply", *given(case, stage))
 
     assert (verified.code, applied.code, watched.verdict, again.code) == (10, 10, "came_back", 0)

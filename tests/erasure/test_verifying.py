@@ -46,10 +46,11 @@ def job(world: World, tmp_path: Path, time: Time) -> AppliedJob:
 def _verify(case: Case, time: Time, client: Client, **given: Any) -> Verification:
     numbers = itertools.count()
     reader = given.pop("reader", None) or Reader(session=client.session)
-    care = given.pop("care", Care(patience_s=5.0))
-    return verify(
-        case, reader, care=care, now=time, sleep=time.sleep, new_id=lambda: f"nobody{next(numbers)}", **given
+    reader = msgspec.structs.replace(
+        reader, session=reader.session.through(lambda inner: inner, sleep=time.sleep)
     )
+    care = given.pop("care", Care(patience_s=5.0))
+    return verify(case, reader, care=care, now=time, new_id=lambda: f"nobody{next(numbers)}", **given)
 
 
 def _subject(case: Case, world: World, run: str) -> str:

@@ -179,7 +179,7 @@ def _create(bench: Bench, target: str) -> tuple[Act, Truth]:
 def _delete(bench: Bench, target: str) -> tuple[Act, Truth]:
     path = bench.path(target)
     return (
-        lambda: delete_run(bench.session, path, holds=bench.holds, sleep=bench.session.sleep),
+        lambda: delete_run(bench.session, path, holds=bench.holds),
         lambda: bench.tags(target) is None,
     )
 
@@ -188,7 +188,7 @@ def _undelete(bench: Bench, target: str) -> tuple[Act, Truth]:
     delete_runs(bench.data, bench.world.project, [target])
     path = bench.path(target)
     return (
-        lambda: undelete_runs(bench.session, path.project_path, [target], sleep=bench.session.sleep),
+        lambda: undelete_runs(bench.session, path.project_path, [target]),
         lambda: bench.tags(target) is not None,
     )
 
@@ -206,9 +206,7 @@ def _artifact(bench: Bench, target: str) -> tuple[Act, Truth]:
     made = bench.world.log(f"net-{target}", {"a.txt": b"1"}, aliases=[])
     versions = lambda: bench.world.client.artifacts(bench.world.path)  # noqa: E731
     return (
-        lambda: delete_artifact(
-            bench.session, made, holds=bench.holds, delete_aliases=True, sleep=bench.session.sleep
-        ),
+        lambda: delete_artifact(bench.session, made, holds=bench.holds, delete_aliases=True),
         lambda: made not in [version.id for version in versions()],
     )
 

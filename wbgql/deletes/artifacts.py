@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -345,7 +344,6 @@ def delete_artifact(
     holds: HoldRegister,
     delete_aliases: bool = False,
     delete_links: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> ArtifactDeletion:
     """Delete one artifact version, and prove it by an independent read. Irreversible for users.
 
@@ -377,7 +375,7 @@ def delete_artifact(
     for is_last in (False, True):
         lost = send_once(session, DELETE_ARTIFACT, variables, guard=guard).lost
         try:
-            state = _look_after(session, before, reread_after_s(lost), sleep)
+            state = _look_after(session, before, reread_after_s(lost))
         except WbgqlError as error:
             not_known(error, f"the deletion of {before.path!r}", lost)
             raise
@@ -485,9 +483,7 @@ def _look_before(session: Session, target: Target) -> FoundVersion:
     return found
 
 
-def _look_after(
-    session: Session, before: FoundVersion, waits_s: Sequence[float], sleep: Callable[[float], None]
-) -> str | None:
+def _look_after(session: Session, before: FoundVersion, waits_s: Sequence[float]) -> str | None:
     """Read a version's state, and again after each wait while it is still there; None for null.
 
     Raises:
@@ -507,7 +503,7 @@ def _look_after(
                 )
             break
         if wait_s is not None:
-            sleep(wait_s)
+            session.sleep(wait_s)
     return state
 
 

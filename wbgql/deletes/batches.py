@@ -72,25 +72,17 @@ class Batch(Generic[T, O]):
     end: WbgqlError | None
 
 
-def pace(
-    session: Session,
-    limits: Limits,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Session:
+def pace(session: Session, limits: Limits) -> Session:
     """Return a session whose requests wait for their turn; its counters are those of `session`."""
 
     def wait(seconds: float) -> bool:
-        sleep(seconds)
+        session.sleep(seconds)
         return False
 
-    limiter = Limiter(limits, clock=clock, now=time.time, wait=wait)
+    limiter = Limiter(limits, clock=session.clock, now=time.time, wait=wait)
     paced = session.through(
         lambda transport: LimitedTransport(transport, limiter),
         policy=RetryPolicy(deadline_s=limits.max_wait_s),
-        clock=clock,
-        sleep=sleep,
         on_retry=session.on_retry,
     )
     paced.stats = session.stats

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
@@ -35,8 +34,6 @@ def delete_runs(
     progress: Progress | None = None,
     on_result: Callable[[Deletion], None] = lambda _: None,
     check: bool = True,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Deletion]:
     """Hide runs one by one, in the order given; return one outcome per path, in that order.
 
@@ -66,7 +63,7 @@ def delete_runs(
             others; the message groups them by reason.
         The first error itself, where nothing at all was done; a note groups the runs by reason.
     """
-    paced = pace(session, limits or Limits(rate=DEFAULT_RATE), clock=clock, sleep=sleep)
+    paced = pace(session, limits or Limits(rate=DEFAULT_RATE))
     gate = Gate(paced, holds, made_at=made_at)
     versions: dict[RunPath, list[ArtifactDeletion]] = {}
 
@@ -82,10 +79,9 @@ def delete_runs(
                     before.run.id,
                     with_artifacts,
                     holds=holds,
-                    sleep=sleep,
                     on_result=told.append,
                 )
-        deletion = delete_run(paced, path, holds=holds, force=force, gate=gate, search=False, sleep=sleep)
+        deletion = delete_run(paced, path, holds=holds, force=force, gate=gate, search=False)
         return msgspec.structs.replace(deletion, artifacts=tuple(versions.get(path, ())))
 
     def make(path: RunPath, outcome: str, reason: str) -> Deletion:

@@ -35,7 +35,6 @@ def delete_outputs(
     rules: WithArtifacts,
     *,
     holds: HoldRegister,
-    sleep: Callable[[float], None],
     on_result: Callable[[ArtifactDeletion], object],
 ) -> None:
     """Delete the versions that a run logged first, one by one. `run` is its storage id.
@@ -55,7 +54,6 @@ def delete_outputs(
                 holds=holds,
                 delete_aliases=rules.delete_aliases,
                 delete_links=rules.delete_links,
-                sleep=sleep,
             )
         except NotFound:
             deletion = ArtifactDeletion(path=version.path, outcome="absent_before", id=version.id)

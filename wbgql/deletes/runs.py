@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -93,7 +92,6 @@ def delete_run(
     gate: Gate | None = None,
     search: bool = True,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Deletion:
     """Hide one run and prove it by an independent read. Artifacts are kept.
 
@@ -131,7 +129,7 @@ def delete_run(
         sent_at = now()
         lost = send_once(session, DELETE_RUN, {"id": storage_id}, guard=guard).lost
         try:
-            after = _look_patiently(session, path, reread_after_s(lost), sleep)
+            after = _look_patiently(session, path, reread_after_s(lost))
             control = _prove_hidden(path, before, after) if after.run is None else None
         except WbgqlError as error:
             not_known(error, f"the deletion of {str(path)!r}", lost)
@@ -216,15 +214,13 @@ def _absent(path: RunPath, seen: LookUp) -> Deletion:
     return Deletion(path=str(path), outcome=outcome, control=control)
 
 
-def _look_patiently(
-    session: Session, path: RunPath, waits_s: Sequence[float], sleep: Callable[[float], None]
-) -> LookUp:
+def _look_patiently(session: Session, path: RunPath, waits_s: Sequence[float]) -> LookUp:
     """Look the run up, and again after each wait while it is still there."""
     after = look_up(session, path)
     for wait_s in waits_s:
         if after.run is None:
             break
-        sleep(wait_s)
+        session.sleep(wait_s)
         after = look_up(session, path)
     return after
 

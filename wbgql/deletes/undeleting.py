@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -38,8 +37,6 @@ def undelete_runs(
     session: Session,
     path: ProjectPath,
     run_ids: Iterable[str],
-    *,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Undeletion:
     """Bring hidden runs of a project back, by their ids.
 
@@ -82,7 +79,7 @@ def undelete_runs(
         lost = lost or failure
         if number not in (0, len(hidden) - 1) and refused is None:
             continue
-        after = _read_after(session, path, before, hidden[: number + 1], failure, sleep)
+        after = _read_after(session, path, before, hidden[: number + 1], failure)
         restored = [one for one in hidden if one in after]
         if refused is not None and run_id not in after:
             if not restored:
@@ -103,7 +100,6 @@ def _read_after(
     before: Collection[str],
     sent: list[str],
     failure: RequestError | None,
-    sleep: Callable[[float], None],
 ) -> Collection[str]:
     """List the ids of the project, again while the last one sent is not among them.
 
@@ -115,7 +111,7 @@ def _read_after(
         for wait_s in reread_after_s(failure):
             if sent[-1] in after:
                 break
-            sleep(wait_s)
+            session.sleep(wait_s)
             after = list_run_ids(session, path)
     except WbgqlError as error:
         not_known(error, f"the undelete of {', '.join(sent)}", failure)

@@ -6,7 +6,6 @@ What public material leaves open differs between servers; guessing it would make
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -73,7 +72,6 @@ class Probe:
         *,
         headers: HeaderRecorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
         self._session = session
@@ -81,7 +79,6 @@ class Probe:
         self._holds = holds
         self._headers = headers
         self._now = now
-        self._sleep = sleep
         self._answers: list[Answer] = []
         self._runs = [RunPath(project.entity, project.project, f"probe-{new_id()}") for _ in range(2)]
         self._reads = Reads(session, {project: [run.run_id for run in self._runs]}, new_id)
@@ -149,7 +146,7 @@ class Probe:
 
     def _after_delete(self) -> None:
         for path in self._runs:
-            delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+            delete_run(self._session, path, holds=self._holds, force=True)
         first = self._runs[0]
         seen = look_up(self._session, first).run
         self._say("run_after_delete", "null" if seen is None else "visible")
@@ -172,12 +169,12 @@ class Probe:
             self._say("id_refused", UNANSWERED if error.retryable else "refused", _code(error))
         else:
             self._say("id_refused", "accepted", "a hidden id can be logged to again")
-            delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+            delete_run(self._session, path, holds=self._holds, force=True)
 
     def _undelete(self) -> None:
         wanted = self._runs[0].run_id
         try:
-            done = undelete_runs(self._session, self._project, [wanted], sleep=self._sleep)
+            done = undelete_runs(self._session, self._project, [wanted])
             restored, others = done.restored, []
         except PartialError as error:
             restored, others = list(error.done), list(error.failed)
@@ -235,7 +232,7 @@ class Probe:
         for path in self._ids:
             try:
                 if look_up(self._session, path).run is not None:
-                    delete_run(self._session, path, holds=self._holds, force=True, sleep=self._sleep)
+                    delete_run(self._session, path, holds=self._holds, force=True)
             except WbgqlError:
                 visible += 1
         left = [f"{len(self._ids) - visible} runs, {_LEFT_REASON}", "a project without visible runs"]

@@ -102,7 +102,8 @@ class Session:
 
     `missing`: what the server's schema was found to lack, as `Run.storageBytes` or `Run.config(keys:)`.
     Operations that can do without (`@optional`) are sent without; their results hold `NOT_FETCHED` there.
-    `address`: the server's, for messages. `sleep` is for callers that read again, because replicas lag.
+    `address`: the server's, for messages. `clock` (monotonic) and `sleep` are also those of callers that
+    wait before they read again, because replicas lag.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Session:
         self._transport = transport
         self._documents = load_documents() if documents is None else documents
         self._policy = policy or RetryPolicy()
-        self._clock = clock
+        self.clock = clock
         self._now = now
         self.sleep = sleep
         self._uniform = uniform
@@ -156,16 +157,17 @@ class Session:
     def through(self, wrap: Callable[[Transport], Transport], **options: Any) -> Session:
         """Return a session whose requests go through what `wrap` makes of this one's transport.
 
-        For a job that paces its requests. `options` are the constructor's; documents stay the same. Closing
-        either closes the connection of both.
+        For a job that paces its requests. `options` are the constructor's; documents, clock and sleep stay
+        the same. Closing either closes the connection of both.
         """
+        same = {"clock": self.clock, "sleep": self.sleep}
         return Session(
             wrap(self._transport),
             documents=self._documents,
             changes=self.changes,
             missing=self.missing,
             address=self.address,
-            **options,
+            **same | options,
         )
 
     def execute(self, operation: Operation[T], /, **variables: Any) -> T:
@@ -297,7 +299,7 @@ class Session:
         guard: Callable[[], object] | None,
         attempts: int | None,
     ) -> Reply:
-        started = self._clock()
+        started = self.clock()
         attempt = 1
         while True:
             if guard is not None:
@@ -310,7 +312,7 @@ class Session:
                     raise
                 if not _may_repeat(operation, prepared, variables, error, guarded=guard is not None):
                     raise
-                elapsed = self._clock() - started
+                elapsed = self.clock() - started
                 delay = self._policy.delay_s(error, attempt, elapsed, self._uniform)
                 if delay is None or (_is_fault(error.status) and elapsed + delay > _FAULT_RETRIES_WITHIN_S):
                     raise

@@ -297,7 +297,7 @@ def watch_command(
         if once:
             break
         try:
-            time.sleep(every_s)
+            reader.session.sleep(every_s)
         except KeyboardInterrupt:
             if not came_back:
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -102,7 +101,6 @@ def verify(
     *,
     care: Care | None = None,
     now: Callable[[], datetime] = _now,
-    sleep: Callable[[float], object] = time.sleep,
     new_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> Verification:
     """Ask for everything that the job says is gone, and store what the answers prove.
@@ -130,7 +128,7 @@ def verify(
         raise UsageError("this job has hidden no run so far: there is nothing to verify")
     reads = Reads(reader.session, claims.runs, new_id)
     urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, case.plan.server.base_url)
-    asking, states = _ask(case, claims, reads, urls, care or Care(), sleep)
+    asking, states = _ask(case, claims, reads, urls, care or Care(), reader.session.sleep)
     moved = find_moved(reader.session, case.plan, states)
     states |= dict.fromkeys(moved.runs, "present")
     is_clock_known = _check_clock(reader.clock)

@@ -6,7 +6,6 @@ Undeleting is one click in W&B and restores every run of the last days, so it ha
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -72,7 +71,6 @@ def watch_once(
     *,
     care: Care | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    sleep: Callable[[float], object] = time.sleep,
     new_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> Watched:
     """Ask once more for every hidden run; reopen exactly those that are visible again.
@@ -99,7 +97,7 @@ def watch_once(
         hoped_for=hoped_for,
         equal_reads=care.equal_reads,
         waits_s=make_waits(care.equal_reads, care.patience_s),
-        sleep=sleep,
+        sleep=reader.session.sleep,
     )
     moved = find_moved(reader.session, case.plan, states)
     states |= dict.fromkeys(moved.runs, "present")
