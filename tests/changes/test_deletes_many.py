@@ -11,6 +11,7 @@ import pytest
 
 from tests.changes.test_deletes_parts import finished
 from tests.erasure.fault_proxy import Fault, FaultProxy, Request, always, proxied
+from tests.fakes import FakeClock
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.errors import PartialError
@@ -18,6 +19,7 @@ from wbgql.paths import RunPath
 from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,7 +33,9 @@ def proxy(local_server: RunningServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def client(local_server: RunningServer, proxy: FaultProxy, tmp_path: Path) -> Client:
     settings = Settings(base_url=proxy.base_url, api_key=local_server.api_key)
-    return Client(settings=settings, holds=HoldRegister(tmp_path / "holds.json"))
+    clock = FakeClock()
+    session = Session.open(settings, clock=clock, sleep=clock.sleep)
+    return Client(settings=settings, session=session, holds=HoldRegister(tmp_path / "holds.json"))
 
 
 @pytest.fixture
