@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,7 +175,7 @@ class Draft:
         raise AssertionError  # pragma: no cover - the last round returns or raises
 
     def _read_after(
-        self, expected: list[dict[str, Any]], waits_s: tuple[float, ...]
+        self, expected: list[dict[str, Any]], waits_s: Sequence[float]
     ) -> tuple[Run | None, list[str]]:
         """Read the run, and again after each wait until it is as wanted; return it and what it lacks."""
         for wait_s in (*waits_s, None):

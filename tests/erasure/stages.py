@@ -20,7 +20,7 @@ from wbgql.safety.holds import HoldRegister
 from wbgql.settings import Settings
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
-QUICK = Options(limits=Limits(rate=1000.0, min_wait_s=0.05), quiet_budget_s=1.5)
+QUICK = Options(limits=Limits(rate=1000.0, min_wait_s=0.05), quiet_budget_s=1.5, patience_s=1.0)
 
 _LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
 

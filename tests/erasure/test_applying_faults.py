@@ -248,6 +248,20 @@ def test_d4_18_a_replica_that_lags_is_asked_again(stage: Stage):
     assert stage.proxy.applied("DeleteRun") == 1
 
 
+def test_d4_18_a_replica_that_lags_longer_than_the_patience_is_no_deletion(stage: Stage):
+    stage.make("a", "stays")
+    case = stage.case(["a"])
+    stale = Fault(change=_still_there(stage, "a"))
+    stage.proxy.choose = on("LookUpRun", stale, stale, stale)
+
+    stage.apply(case, replace(QUICK, patience_s=0.0))
+    assert outcomes(case) == [("run", "failed", "acknowledged_but_there")]
+
+    stage.apply(case, retry=True)
+    assert outcomes(case) == [("run", "gone_after_attempt", "earlier_round")]
+    assert stage.proxy.applied("DeleteRun") == 1
+
+
 def test_d4_18_a_lost_answer_and_a_lagging_replica_do_not_send_twice(stage: Stage):
     stage.make("a", "stays")
     case = stage.case(["a"])

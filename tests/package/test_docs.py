@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 
 import wbgql
+import wbgql.server
 from wbgql.cli.main import cli
 from wbgql.cli.shared import exit_codes
 
@@ -91,3 +93,8 @@ def test_the_readmes_python_is_the_languages_python() -> None:
     for page in PAGES:
         for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
             compile(block, page.name, "exec")
+
+
+@pytest.mark.parametrize("package", [wbgql, wbgql.server])
+def test_every_name_that_a_package_offers_is_there(package: ModuleType) -> None:
+    assert [name for name in package.__all__ if not hasattr(package, name)] == []

@@ -17,12 +17,13 @@ from tests.bulk import BulkRun, delete_runs, write_runs
 from tests.erasure.fault_proxy import Chooser, Fault, FaultProxy, on, proxied
 from tests.stored import World
 from wbgql.deletes import delete_artifact, delete_files, delete_run, undelete_runs
-from wbgql.errors import WbgqlError
+from wbgql.errors import PermissionDenied, WbgqlError
 from wbgql.paths import RunPath
 from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer
 from wbgql.settings import Settings
 from wbgql.upserts import set_tags, upsert_run
+from wbgql.wire.mutations import reread_after_s
 from wbgql.wire.retry import RetryPolicy
 from wbgql.wire.session import Session
 
@@ -294,3 +295,11 @@ def _is_true(said: object, *, applied: bool) -> bool:
 def _says_not_applied(error: WbgqlError) -> bool:
     notes = " ".join(getattr(error, "__notes__", ()))
     return "did not apply" in notes or "not shown to be gone" in str(error)
+
+
+def test_reads_are_repeated_for_as_long_as_the_patience_lasts_and_not_after_a_refusal() -> None:
+    refused = PermissionDenied("no", operation="DeleteRun", status=403, errors=[{"message": "no"}])
+
+    assert reread_after_s(None) == [0.5, 2.5]
+    assert reread_after_s(None, 10.0) == [0.5, 2.5, 7.0]
+    assert (reread_after_s(None, 0.0), reread_after_s(refused, 10.0)) == ([], [])

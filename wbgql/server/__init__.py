@@ -52,12 +52,12 @@ _HOMES = {
     "advance_clock": "operator.accounts",
     "clock_doubt": "operator.accounts",
     "confirm_clock": "operator.accounts",
-    "purge": "operator.purges",
+    "purge": "operator.accounts",
     "PurgeReport": "lifecycle.retention",
-    "audit_log": "operator.purges",
-    "audit_requests": "operator.purges",
-    "audit_subject": "operator.purges",
-    "scan_store": "operator.purges",
+    "audit_log": "operator.accounts",
+    "audit_requests": "operator.accounts",
+    "audit_subject": "operator.accounts",
+    "scan_store": "operator.accounts",
     "Finding": "lifecycle.retention",
 }
 

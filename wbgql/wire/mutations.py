@@ -23,7 +23,10 @@ from wbgql.paths import RunPath
 from wbgql.scalars import parse_run_storage_id
 from wbgql.wire.session import Session
 
-_REREAD_AFTER_S = (0.5, 2.5)  # replicas lag
+PATIENCE_S = 3.0
+"""How long reads are repeated while they do not show what was sent, because replicas lag."""
+_FIRST_WAIT_S = 0.5
+_LONGER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,17 @@ def refuses(lost: RequestError | None) -> bool:
     return lost is not None and lost.status is not None and 300 <= lost.status < 500
 
 
-def reread_after_s(lost: RequestError | None) -> tuple[float, ...]:
+def reread_after_s(lost: RequestError | None, patience_s: float = PATIENCE_S) -> list[float]:
     """Return the seconds to wait before each further read, while reads do not show what was sent.
 
-    None where the server itself says that it refused, so that one read is enough.
+    Their sum is `patience_s`; each is five times the one before. None if the server itself says that it
+    refused, so that one read is enough.
     """
-    return () if lost is not None and lost.errors and refuses(lost) else _REREAD_AFTER_S
+    waits_s: list[float] = []
+    if lost is None or not lost.errors or not refuses(lost):
+        while (left_s := patience_s - sum(waits_s)) > 0:
+            waits_s.append(min(waits_s[-1] * _LONGER if waits_s else _FIRST_WAIT_S, left_s))
+    return waits_s
 
 
 def not_applied(lost: RequestError) -> RequestError:

@@ -85,6 +85,14 @@ _PREFIX = 12  # digits of a subject that are shown: enough to find it in a repor
     metavar="SPAN",
     help="Wait so long for runs that were told to stop; those that do not stay open.",
 )
+@click.option(
+    "--patience",
+    default="10s",
+    show_default=True,
+    metavar="SPAN",
+    callback=not_empty,
+    help="Read again for so long while a server still shows what was deleted: replicas lag.",
+)
 @click.option("--skip-held", is_flag=True, help="Go on with the others where some runs are held.")
 @click.option("--retry", is_flag=True, help="First open again what was held, denied, changed or failed.")
 @approval_options
@@ -249,6 +257,7 @@ def _options(given: dict[str, Any]) -> Options:
         max_duration_s=None if longest is None else parse_span(longest),
         quiet_after_s=parse_span(given["quiet_after"]),
         quiet_budget_s=parse_span(given["quiet_budget"]),
+        patience_s=parse_span(given["patience"]),
         skip_held=given["skip_held"],
     )
 

@@ -27,7 +27,8 @@ class Options:
     `workers`: batches at once in this process. `quiet_after_s`: a run whose heartbeat is older than this
     counts as ended, whatever its state says. `quiet_budget_s`: how long one batch waits for the runs it told
     to stop. `max_failed_percent`: when more of the actions done by this process than this failed, it stops;
-    the first ten are free. `skip_held`: go on with the others where some runs are held.
+    the first ten are free. `skip_held`: go on with the others where some runs are held. `patience_s`: how
+    long reads are repeated after a deletion while they still show what was deleted, because replicas lag.
 
     Raises:
         UsageError: a number that cannot be meant.
@@ -40,12 +41,15 @@ class Options:
     quiet_budget_s: float = 120.0
     max_failed_percent: int = 20
     skip_held: bool = False
+    patience_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= 32:
             raise UsageError(f"workers must be 1 to 32, not {self.workers}")
         if not self.limits.rate > 0:
             raise UsageError(f"the rate must be above 0 requests per second, not {self.limits.rate:g}")
+        if not 0 <= self.patience_s < float("inf"):
+            raise UsageError(f"the patience must be 0 seconds or more, not {self.patience_s:g}")
         if self.max_duration_s is not None and not self.max_duration_s > 0:
             raise UsageError("the longest duration must be above 0")
 

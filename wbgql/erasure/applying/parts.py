@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wbgql.deletes import DELETE_ARTIFACT, DELETE_FILES, UNLINK_ARTIFACT, look_up
 from wbgql.erasure.applying.identity import DELETED, LOGGED_ELSEWHERE, compare_version
 from wbgql.erasure.applying.options import Ending
-from wbgql.erasure.applying.sending import Found, destroy, refusal, send
+from wbgql.erasure.applying.sending import Found, destroy, look_patiently, refusal, send
 from wbgql.erasure.applying.work import Work
 from wbgql.erasure.reading.facts import ArtifactFacts, read_artifact_facts
 from wbgql.erasure.reading.fingerprints import is_artifact_as_planned
@@ -124,8 +124,14 @@ class _Version:
             send(self.work, UNLINK_ARTIFACT, {"id": planned.id, "portfolio": portfolio})
         if not planned.links:
             return None
-        now = read_artifact_facts(self.work.session, planned.id)
-        if now is None or set(planned.links) & set(now.version.links):
+        now: ArtifactFacts | None = None
+
+        def look() -> Found:
+            nonlocal now
+            now = read_artifact_facts(self.work.session, planned.id)
+            return Found.THERE if now is None or set(planned.links) & set(now.version.links) else Found.GONE
+
+        if look_patiently(self.work, look) is Found.THERE or now is None:
             return Ending("failed", "not_unlinked")
         return judge_version(planned, now)
 

@@ -84,12 +84,12 @@ def destroy(
 
 
 def look_patiently(work: Work, look: Callable[[], Found], lost: RequestError | None = None) -> Found:
-    """Look up to three times over three seconds while the thing is still there.
+    """Look again while the thing is still there, for as long as the options' patience lasts.
 
     Once only, if the answer `lost` says that the server refused.
     """
     found = look()
-    for wait_s in reread_after_s(lost):
+    for wait_s in reread_after_s(lost, work.options.patience_s):
         if found is not Found.THERE:
             break
         work.wait(wait_s)
