@@ -110,7 +110,7 @@ def _has_control(seen: LookUp, path: RunPath) -> bool:
 
 
 def _absent(work: Work, action: Action) -> Ending:
-    found = look_at_run(work, action.path)
+    found = look_patiently(work, lambda: look_at_run(work, action.path))
     if found is Found.UNKNOWN:
         return Ending("not_visible", "no_control")
     if found is Found.THERE:
