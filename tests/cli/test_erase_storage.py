@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.caller import Caller
-from wbgql.cli.erase.verify import LocalStoreProbe
+from wbgql.cli.erase.storage import LocalStoreProbe
 from wbgql.erasure.verifying.storage_probes import Thing
 from wbgql.paths import ProjectPath
 from wbgql.server import start
