@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.bulk import FIRST_INSTANT, BulkRun, load_runs
 from tests.erasure.planner import artifact_of, plan_runs, run_of
-from tests.fakes import RewritingTransport
+from tests.fakes import Rewrite, RewritingTransport
 from tests.stored import World
 from wbgql.client import Client
 from wbgql.erasure.evidence.certificate import name_plan
@@ -21,12 +23,13 @@ from wbgql.erasure.reading.facts import read_artifact_facts
 from wbgql.erasure.reading.fingerprints import is_artifact_as_planned
 from wbgql.erasure.records.canonical import encode
 from wbgql.erasure.records.plan import Plan, parse_plan
+from wbgql.errors import ErrorsWarning
 from wbgql.paths import parse_project_path
 from wbgql.progress import NoProgress
 from wbgql.safety.holds import HoldRegister
 from wbgql.server import RunningServer, start
 from wbgql.wire.session import Session
-from wbgql.wire.transport import GqlTransport
+from wbgql.wire.transport import GqlTransport, Reply
 
 LINK = "mutation Link($input: LinkArtifactInput!) { linkArtifact(input: $input) { artifactCollectionID } }"
 MANY = 30
@@ -47,6 +50,47 @@ def stage(world: World) -> World:
     return world
 
 
+def test_a_server_that_names_the_original_of_a_rewound_run_has_it_named_in_the_plan(
+    stage: World, register: Path
+) -> None:
+    fork(stage, "rewound", "rewound", tags=["x"])
+
+    def name_it(_name: str, data: Any) -> Any:
+        for edge in ((data.get("project") or {}).get("runs") or {}).get("edges", ()):
+            if edge["node"].get("name") == "rewound" and "branchPoint" in edge["node"]:
+                edge["node"]["branchPoint"] = {"run": {"name": "rewound-before"}}
+        return data
+
+    made = plan(stage, register, client=rewritten(stage, name_it))
+
+    assert run_of(made, "rewound").risks == ["rewound"]
+    (line,) = [line for line in made.stays if "rewind" in line]
+    path = stage.path
+    assert line.startswith(f"what {path}/rewound lost by a rewind: it is in {path}/rewound-before; plan that")
+
+
+def test_a_server_that_fails_on_what_only_informs_does_not_keep_a_plan_from_being_made(
+    stage: World, register: Path
+) -> None:
+    def fail(name: str, data: Any) -> Any:
+        nodes = [edge["node"] for edge in ((data.get("project") or {}).get("runs") or {}).get("edges", ())]
+        if name != "ListSurroundings" or "branchPoint" not in nodes[0]:
+            return data
+        path = ["project", "runs", "edges", 0, "node", "branchPoint", "run"]
+        errors = [{"message": "driver: bad connection", "path": path}]
+        return Reply(status=200, data=msgspec.Raw(json.dumps(data).encode()), errors=errors)
+
+    with pytest.warns(ErrorsWarning, match=r"the server fails on Run\.branchPoint, which is left out"):
+        made = plan(stage, register, client=rewritten(stage, fail))
+
+    assert {run.id for run in made.runs} >= {"gone1", "gone2"}
+
+
+def rewritten(world: World, rewrite: Rewrite) -> Client:
+    settings = world.client.settings
+    return Client(settings=settings, session=Session(RewritingTransport(GqlTransport(settings), rewrite)))
+
+
 def hiding(world: World, *ids: str, in_runs: Sequence[str]) -> Client:
     """A client whose key may not see some versions among the outputs of some runs: they come as null."""
 
@@ -59,12 +103,11 @@ def hiding(world: World, *ids: str, in_runs: Sequence[str]) -> Client:
                     edge["node"] = None if edge["node"]["id"] in ids else edge["node"]
         return data
 
-    settings = world.client.settings
-    return Client(settings=settings, session=Session(RewritingTransport(GqlTransport(settings), hide)))
+    return rewritten(world, hide)
 
 
-def plan(world: World, register: Path, **asked: object) -> Plan:
-    return plan_runs(world.client, world.path, register=register, where='"x" in tags', **asked)
+def plan(world: World, register: Path, client: Client | None = None, **asked: object) -> Plan:
+    return plan_runs(client or world.client, world.path, register=register, where='"x" in tags', **asked)
 
 
 def link(world: World, version: str, *aliases: str) -> str:

@@ -90,6 +90,23 @@ class Lacks:
     needed: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """A field of a document, the type that it is on, and whether it can go."""
+
+    node: FieldNode
+    parent: GraphQLNamedType | None
+    is_optional: bool
+
+    @property
+    def key(self) -> str:
+        return (self.node.alias or self.node.name).value
+
+    @property
+    def coordinate(self) -> str:
+        return _coordinate(self.parent, self.node)
+
+
 class _Missing(Exception):
     """Part of a walk: something is missing that nothing above it can do without."""
 
@@ -140,6 +157,40 @@ class Variants:
             for coordinate in _named(message, uses):
                 (optional if coordinate in uses and self._can_go(coordinate) else needed).add(coordinate)
         return Lacks(frozenset(optional), frozenset(needed)) if optional or needed else None
+
+    def optional_at(self, path: Sequence[object]) -> str | None:
+        """Return the coordinate of the outermost optional field on the path of an error, if there is one.
+
+        `path` is that of GraphQL: the keys of the answer, and numbers for places in lists.
+        """
+        selections: SelectionSetNode | None = self._operation.selection_set
+        parent: GraphQLNamedType | None = self._schema().get_root_type(self._operation.operation)
+        for key in path:
+            if not isinstance(key, str):
+                continue
+            found = next((one for one in self._fields(selections, parent, False) if one.key == key), None)
+            if found is None:
+                return None
+            if found.is_optional:
+                return found.coordinate
+            selections = found.node.selection_set
+            parent = _type_of(self._schema(), found.node.name.value, found.parent)
+        return None
+
+    def _fields(
+        self, selections: SelectionSetNode | None, parent: GraphQLNamedType | None, is_optional: bool
+    ) -> Iterator[_Selected]:
+        """The fields of a selection, those of its fragments among them."""
+        for node in () if selections is None else selections.selections:
+            marks = [one for one in node.directives or () if one.name.value == OPTIONAL]
+            marked = is_optional or any(arguments_of(one) is None for one in marks)
+            if isinstance(node, FieldNode):
+                yield _Selected(node, parent, marked)
+                continue
+            within = self._fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+            assert isinstance(within, (FragmentDefinitionNode, InlineFragmentNode))
+            named = within.type_condition and self._schema().get_type(within.type_condition.name.value)
+            yield from self._fields(within.selection_set, named or parent, marked)
 
     def _can_go(self, coordinate: str) -> bool:
         """Whether the operation can do without, with every switch on."""
@@ -250,7 +301,7 @@ class _Walk:
         return self._schema.get_type(name) if self._schema is not None else None
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None, droppable: Sequence[str]) -> FieldNode:
-        coordinate = f"{parent.name if parent is not None else '?'}.{node.name.value}"
+        coordinate = _coordinate(parent, node)
         self._check(coordinate)
         kept: list[ArgumentNode] = []
         for argument in node.arguments or ():
@@ -265,14 +316,8 @@ class _Walk:
             kept.append(argument)
         below = node.selection_set
         if below is not None:
-            below = self._selections(below, self._type_of(node.name.value, parent))
+            below = self._selections(below, _type_of(self._schema, node.name.value, parent))
         return _changed(node, arguments=tuple(kept), selection_set=below)
-
-    def _type_of(self, field: str, parent: GraphQLNamedType | None) -> GraphQLNamedType | None:
-        if self._schema is None or parent is None or not is_composite_type(parent):
-            return None
-        found = self._schema.get_field(parent, field)
-        return None if found is None else get_named_type(found.type)
 
     def _check(self, coordinate: str) -> None:
         self.seen.add(coordinate)
@@ -289,6 +334,19 @@ class _Walk:
         elif isinstance(value, VariableNode):
             given = self._values.get(value.name.value)
         return None if wanted is None or given is None else given is wanted
+
+
+def _coordinate(parent: GraphQLNamedType | None, field: FieldNode) -> str:
+    return f"{parent.name if parent is not None else '?'}.{field.name.value}"
+
+
+def _type_of(
+    schema: GraphQLSchema | None, field: str, parent: GraphQLNamedType | None
+) -> GraphQLNamedType | None:
+    if schema is None or parent is None or not is_composite_type(parent):
+        return None
+    found = schema.get_field(parent, field)
+    return None if found is None else get_named_type(found.type)
 
 
 def _named(message: str, uses: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import NoneType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -43,6 +43,9 @@ from wbgql.wire.connection import DEADLINE_EXCEEDED, MIN_PAGE_SIZE, Changes, may
 from wbgql.wire.http_failures import proxy_refusal
 from wbgql.wire.retry import RetryPolicy, parse_retry_after
 from wbgql.wire.transport import GqlTransport, Reply, Transport
+
+if TYPE_CHECKING:
+    from wbgql.documents.tailoring import Variants
 
 T = TypeVar("T")
 
@@ -255,15 +258,26 @@ class Session:
         guard: Callable[[], object] | None,
         attempts: int | None,
     ) -> Reply:
-        """Send an operation, and send it again without the optional parts that the server's schema lacks."""
+        """Send an operation, and send it again without the optional parts the server lacks or fails on."""
         while True:
             without = frozenset(self.missing)
             fitted = replace(prepared.fitted(variables, without), result=operation.result)
             try:
                 return self._send(operation, fitted, variables, guard, attempts)
             except ResponseError as error:
-                if prepared.variants is None or error.data is not None:
+                if prepared.variants is None:
                     raise
+                if error.data is not None:
+                    failing = _optional_parts(prepared.variants, error)
+                    if not failing or failing <= without:
+                        raise
+                    self.missing.update(failing)
+                    warn(
+                        f"{operation.name}: the server fails on {', '.join(sorted(failing))}, which is left "
+                        f"out from now on and not known: {error.said or error}",
+                        ErrorsWarning,
+                    )
+                    continue
                 said = [str(each.get("message")) for each in error.errors if isinstance(each, dict)]
                 lacks = prepared.variants.lacks(said)
                 if lacks is not None and (lacks.needed or prepared.kind == "mutation"):
@@ -376,6 +390,18 @@ class Session:
         with self._counting:
             for name, number in more.items():
                 setattr(self.stats, name, getattr(self.stats, name) + number)
+
+
+def _optional_parts(variants: Variants, error: ResponseError) -> frozenset[str]:
+    """The optional parts that the errors of an answer are about; none if one is about something else."""
+    found: set[str] = set()
+    for each in error.errors:
+        path = each.get("path") if isinstance(each, dict) else None
+        part = variants.optional_at(path) if isinstance(path, list) else None
+        if part is None:
+            return frozenset()
+        found.add(part)
+    return frozenset(found)
 
 
 def _leads_to_null(data: Any, path: Any) -> bool:

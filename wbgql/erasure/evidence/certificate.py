@@ -221,9 +221,9 @@ class Certificate(_Part, frozen=True, kw_only=True):
     `schema` ends in the version, which decides the words (`wording`) and which fields there are.
     """
 
-    schema: Literal["wbgql-erasure-certificate/1", "wbgql-erasure-certificate/2"] = (
-        "wbgql-erasure-certificate/2"
-    )
+    schema: Literal[
+        "wbgql-erasure-certificate/1", "wbgql-erasure-certificate/2", "wbgql-erasure-certificate/3"
+    ] = "wbgql-erasure-certificate/3"
     certificate_id: str
     issued_at: str
     issued_by_version: str

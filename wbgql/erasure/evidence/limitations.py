@@ -81,7 +81,10 @@ def what_stays(certificate: Certificate, told: Told, words: Words) -> list[str]:
         said.append(words.stay("references_unknown"))
     if told.references:
         said.append(words.stay("references", count=told.references))
-    said.extend(words.stay(name) for name in ("later_artifacts", "pages", "backups", "copies", "audit"))
+    said.extend(
+        words.stay(name)
+        for name in ("later_artifacts", "originals", "pages", "traces", "backups", "copies", "audit")
+    )
     return [line for line in said if line]
 
 

@@ -4,17 +4,17 @@ Every sentence of a certificate or a report about what was done comes from here,
 all of them against their stage: nothing is called gone for good that could be restored, or that nobody looked
 for.
 
-A certificate is checked with the words of its own version, which its schema names. Version 1 never changes.
-To change or add words:
+A certificate is checked with the words of its own version, which its schema names. Versions 1 and 2 never
+change. To change or add words:
 
-1. Put the new text into the section of `_CHANGED[2]` (`sentences`, `outcomes`, ...) under its name. It
-   replaces the text of version 1. A new name exists from version 2 on; "" takes a sentence away.
+1. Put the new text into the section of `_CHANGED[3]` (`sentences`, `outcomes`, ...) under its name. It
+   replaces the text of versions 1 and 2. A new name exists from version 3 on; "" takes a sentence away.
 2. Let the code that composes (below, or in `limitations`) ask for `words.sentence(name, ...)`. In a version
    that does not know the name the answer is "", and the sentence is left out.
 3. Make a sentence from what the certificate lists, because `wbgql erase check` says it again from there. A
    fact that the certificate lacks is a new field of one of its parts, `UNSET` in version 1.
 4. List each changed sentence in CHANGELOG.md. Once a release has given out certificates of a version, that
-   version never changes again: the next change is a version 3.
+   version never changes again: the next change makes a new version.
 """
 
 from __future__ import annotations
@@ -228,6 +228,16 @@ _CHANGED: Mapping[int, Mapping[str, _Table]] = {
             "one that is gone.",
             "no_clock": "The server did not say its time when the runs were last read: the machine's clock "
             "was not compared with it.",
+        },
+    },
+    # Source: helm chart wandb/helm-charts (ClickHouse run store), docs of Weave, docs pull request 2257 (the
+    # archived original of a rewound run), 2024 to 2026.
+    3: {
+        "stays": {
+            "backups": "backups and replicas, until they run out; rows that a server's store (ClickHouse) "
+            "drops only later",
+            "originals": "archived originals of rewound runs, which the server keeps as runs of their own",
+            "traces": "Weave traces and calls that name the runs, which are stored apart from them",
         },
     },
 }

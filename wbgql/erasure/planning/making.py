@@ -106,6 +106,7 @@ class _Planning:
         self._where = ask.frozen_where(surface.now)
         self._holds = holds.read()
         self._hidden: list[NotRead] = []
+        self._originals: dict[str, str] = {}
 
     def plan(self) -> Plan:
         _check_canaries(self._session, self._ask.canaries)
@@ -159,6 +160,11 @@ class _Planning:
         details = self._read_details(by_project, len(sifted.runs))
         self._hidden = list(_hidden_parts(details))
         surroundings = self._read_surroundings(by_project, details)
+        self._originals = {
+            f"{project}/{run}": original
+            for project, around in surroundings.items()
+            for run, original in around.originals.items()
+        }
         judge = Judge(
             self._session,
             frozenset(run.storage_id for run in sifted.runs),
@@ -230,7 +236,7 @@ class _Planning:
             runs=runs,
             excluded=sifted.excluded,
             totals=make_totals(runs, sifted.excluded),
-            stays=say_what_stays(runs, sifted.excluded, not_read, unseen),
+            stays=say_what_stays(runs, sifted.excluded, not_read, unseen, self._originals),
         )
 
     def _server(self, retention: Retention) -> Server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wbgql.erasure.records.plan import ExcludedRun, Exclusion, NotRead, PlannedRun, Reason, total_references
 
@@ -31,7 +31,8 @@ _ALWAYS = (
     "sweeps, launch queues and their items that name them",
     "alerts, mails and webhooks that were sent, and whatever was exported or copied",
     "the server's audit logs",
-    "backups and replicas, until they expire",
+    "Weave traces and calls that name them: they are stored apart from runs",
+    "backups and replicas, until they expire; rows that a store such as ClickHouse drops only later",
     "files on the machines that logged: `wandb/` folders, caches, offline runs",
     "bytes of hidden runs and deleted versions, until the server removes them by itself; bytes that other "
     "versions share stay for good",
@@ -43,12 +44,16 @@ def say_what_stays(
     excluded: Sequence[ExcludedRun],
     not_read: Sequence[NotRead],
     unseen: Sequence[str],
+    originals: Mapping[str, str],
 ) -> list[str]:
-    """Return sentences, those about this plan first. `unseen`: entities whose projects were listed."""
+    """Return sentences, those about this plan first. `unseen`: entities whose projects were listed.
+
+    `originals`: by path of a run that was rewound, the run that keeps what was cut off.
+    """
     return [
         *_excluded_runs(excluded),
         *_kept_versions(runs),
-        *_relatives(runs),
+        *_relatives(runs, originals),
         *_references(runs),
         *_not_seen(not_read, unseen),
         *_ALWAYS,
@@ -70,14 +75,16 @@ def _kept_versions(runs: Sequence[PlannedRun]) -> Iterator[str]:
             yield f"{_count(counts[reason], 'artifact version')}: {words}"
 
 
-def _relatives(runs: Sequence[PlannedRun]) -> Iterator[str]:
+def _relatives(runs: Sequence[PlannedRun], originals: Mapping[str, str]) -> Iterator[str]:
     forks = {fork for run in runs for fork in run.forks}
     if forks:
         yield f"{_count(len(forks), 'run')} forked from runs that go: history and files up to the fork"
     begun = sum("fork" in run.risks for run in runs)
     if begun:
         yield f"the beginning of {_count(begun, 'run')}: it is the history of runs that stay"
-    rewound = sum("rewound" in run.risks for run in runs)
+    for run, original in sorted(originals.items()):
+        yield f"what {run} lost by a rewind: it is in {original}; plan that run too if it has to go"
+    rewound = sum("rewound" in run.risks and str(run.path) not in originals for run in runs)
     if rewound:
         yield f"what {_count(rewound, 'run')} lost by a rewind: the server may keep it as another run"
 

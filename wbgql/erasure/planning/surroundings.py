@@ -34,11 +34,20 @@ _READINGS = 2
 _MAX_BARREN_PAGES = 10
 
 
+class _Name(Result, frozen=True):
+    name: str
+
+
+class _BranchPoint(Result, frozen=True):
+    run: _Name
+
+
 class _Run(Result, frozen=True):
     id: str
     name: str
     created_at: str
     wandb_config: str | None
+    branch_point: _BranchPoint | None = NOT_FETCHED
     outputs: Connection[Id] | None = NOT_FETCHED
 
 
@@ -81,13 +90,16 @@ class Surroundings:
     """What was found in one project.
 
     `forks`: by id of a planned run, the paths of those forked from it, or from a fork of it. `sources`: by
-    id of a planned run, the id of the run it was forked from, or its own where it was rewound. `loggers`: by
+    id of a planned run, the id of the run it was forked from, or its own where it was rewound. `originals`:
+    by id of a planned run that was rewound, the run that keeps what was cut off, where the server names it;
+    that one is not planned. `loggers`: by
     id of a version, storage ids of the runs that logged it, planned or not. `loggers_known`: false if a run
     that stays logged versions that came as null, since each may be one of those.
     """
 
     forks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     sources: dict[str, str] = field(default_factory=dict)
+    originals: dict[str, str] = field(default_factory=dict)
     loggers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     loggers_known: bool = True
 
@@ -180,9 +192,13 @@ class _Reading:
                     self.found.forks[ancestor].append(str(fork))
 
     def _note(self, run: _Run) -> None:
-        source = _branch_point(run.wandb_config)
-        if source is not None:
+        marked = _branch_point(run.wandb_config)
+        named = run.branch_point.run.name if isinstance(run.branch_point, _BranchPoint) else None
+        if (source := marked or named) is not None:
             self._source_of[run.name] = source
+        is_rewound = marked == run.name and run.name in self._planned
+        if is_rewound and named is not None and named != run.name and named not in self._planned:
+            self.found.originals[run.name] = str(RunPath(self._path.entity, self._path.project, named))
         for version in self._outputs(run):
             if version in self._versions:
                 self.found.loggers[version].append(run.id)

@@ -204,6 +204,15 @@ def run_wandb_config(run: Row, info: Info, keys: list[str] | None = None) -> str
     return run_values.wandb_config(run_texts.find_text(info.context, run, "config"), keys)
 
 
+@field("Run", "branchPoint")
+def run_branch_point(run: Row, info: Info) -> Row | None:
+    """Where a fork left its source; null if the source is gone. This server keeps no original of a rewind."""
+    config = parse_json(run_texts.find_text(info.context, run, "config") or "{}")
+    point = forks.branch_point(config, run["name"])
+    source = None if point is None else runs.find_run(info.context, run["project"], point.run)
+    return None if point is None or source is None else {"run": source, "step": point.step}
+
+
 @field("Run", "history")
 def run_history(
     run: Row,
