@@ -18,7 +18,7 @@ from wbgql import expressions as wb
 from wbgql.cli.shared import exit_codes
 from wbgql.client import Client
 from wbgql.documents import load_documents
-from wbgql.erasure.probing import Probe
+from wbgql.erasure.probing.probe import Probe
 from wbgql.errors import CoverageWarning, NotServed
 from wbgql.paths import ProjectPath
 from wbgql.safety.holds import HoldRegister

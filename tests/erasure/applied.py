@@ -8,6 +8,8 @@ from pathlib import Path
 from time import time as unix_time
 from typing import Any
 
+import msgspec
+
 from tests.erasure.plans import KEY, make_plan, planned_artifact, planned_run
 from tests.stored import World
 from wbgql.erasure.case.case import Case
@@ -135,6 +137,13 @@ def clocked(session: Session) -> Reader:
     """A reader that learns the server's time, as the command's does."""
     clock = ServerClock(unix_time)
     return Reader(session=session.through(clock.watch), clock=clock)
+
+
+def in_time(reader: Reader, time: Time) -> Reader:
+    """The same reader, which waits in a time of its own."""
+    return msgspec.structs.replace(
+        reader, session=reader.session.through(lambda inner: inner, sleep=time.sleep)
+    )
 
 
 def _subject(case: Case, action: Action) -> str:

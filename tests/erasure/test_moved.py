@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.erasure.applied import AppliedJob, Time
+from tests.erasure.applied import AppliedJob, Time, in_time
 from tests.erasure.fault_proxy import Fault, on
 from tests.erasure.plans import KEY
 from tests.erasure.stages import outcomes
@@ -64,17 +64,16 @@ def given(time: Time) -> dict[str, Any]:
     return {
         "care": Care(patience_s=1.0),
         "now": time,
-        "sleep": time.sleep,
         "new_id": lambda: f"nobody{next(numbers)}",
     }
 
 
 def verified(case: Case, time: Time, world: World) -> Verification:
-    return verify(case, Reader(session=world.client.session), **given(time))
+    return verify(case, in_time(Reader(session=world.client.session), time), **given(time))
 
 
 def watched(case: Case, time: Time, world: World) -> Watched:
-    return watch_once(case, Reader(session=world.client.session), **given(time))
+    return watch_once(case, in_time(Reader(session=world.client.session), time), **given(time))
 
 
 def subject(case: Case, world: World, run: str) -> str:

@@ -15,7 +15,7 @@ from tests.cli.real_command import RealCommand
 from tests.fakes import FakeTransport, data_reply, error_reply
 from wbgql.client import Client
 from wbgql.documents import Prepared
-from wbgql.erasure.probing import HeaderRecorder, Probe
+from wbgql.erasure.probing.probe import HeaderRecorder, Probe
 from wbgql.erasure.records.canonical import encode
 from wbgql.erasure.records.profile import parse_profile
 from wbgql.errors import Held, UsageError
@@ -136,6 +136,7 @@ def test_what_is_no_profile_is_refused():
         parse_profile(b"{}")
 
 
+@pytest.mark.sdk
 def test_the_command_needs_consent_and_writes_a_profile(local_server, tmp_path):
     command = RealCommand(local_server, tmp_path)
     host = local_server.base_url.removeprefix("http://")
@@ -149,4 +150,20 @@ def test_the_command_needs_consent_and_writes_a_profile(local_server, tmp_path):
     printed = json.loads(done.out)
     assert printed["digest"] == parse_profile(file.read_bytes()).digest
     assert printed["answers"]["undelete_honours_filter"] == "yes"
-    assert "left on the server: 2 runs" in done.err
+    assert {name: printed["answers"][name] for name in ("artifacts_of_run", "file_urls")} == {
+        "artifacts_of_run": "stay",
+        "file_urls": "absent",
+    }
+    assert "left on the server: 3 runs" in done.err
+    assert "could not be" not in done.err
+
+
+def test_without_the_sdk_only_what_needs_it_is_unanswered(local_server, tmp_path):
+    command = RealCommand(local_server, tmp_path)
+    host = local_server.base_url.removeprefix("http://")
+
+    done = command("erase", "probe", "--without-sdk", "--yes", "--host", host)
+
+    answers = json.loads(done.out)["answers"]
+    unanswered = {"artifacts_of_run", "system_artifacts", "file_urls"}
+    assert {question for question, answer in answers.items() if answer == "unanswered"} == unanswered

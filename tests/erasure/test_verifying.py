@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.erasure.applied import AppliedJob, Time, clocked
+from tests.erasure.applied import AppliedJob, Time, clocked, in_time
 from tests.erasure.plans import KEY
 from tests.stored import World
 from wbgql.client import Client
@@ -46,11 +46,10 @@ def job(world: World, tmp_path: Path, time: Time) -> AppliedJob:
 def _verify(case: Case, time: Time, client: Client, **given: Any) -> Verification:
     numbers = itertools.count()
     reader = given.pop("reader", None) or Reader(session=client.session)
-    reader = msgspec.structs.replace(
-        reader, session=reader.session.through(lambda inner: inner, sleep=time.sleep)
-    )
     care = given.pop("care", Care(patience_s=5.0))
-    return verify(case, reader, care=care, now=time, new_id=lambda: f"nobody{next(numbers)}", **given)
+    return verify(
+        case, in_time(reader, time), care=care, now=time, new_id=lambda: f"nobody{next(numbers)}", **given
+    )
 
 
 def _subject(case: Case, world: World, run: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.erasure.applied import AppliedJob, Time, clocked
+from tests.erasure.applied import AppliedJob, Time, clocked, in_time
 from tests.stored import World
 from wbgql.documents import Prepared
 from wbgql.erasure.case.case import Case
@@ -63,13 +63,12 @@ def _given(time: Time, patience_s: float = 10.0) -> dict[str, Any]:
     return {
         "care": Care(patience_s=patience_s),
         "now": time,
-        "sleep": time.sleep,
         "new_id": lambda: f"nobody{next(numbers)}",
     }
 
 
 def _verify(case: Case, session: Session, time: Time, **more: Any) -> Verification:
-    return verify(case, clocked(session), **_given(time, **more))
+    return verify(case, in_time(clocked(session), time), **_given(time, **more))
 
 
 def _stale(before: dict[str, Reply], until: datetime, time: Time) -> Callable[..., Reply]:
@@ -256,7 +255,7 @@ def test_failure_27_a_backup_that_is_put_back_brings_runs_back_and_is_noticed(tm
     shutil.rmtree(data)
     shutil.copytree(backup, data)
     with start(data, api_key=key) as server, World(server).client as client:
-        seen = watch_once(case, Reader(session=client.session), **_given(time))
+        seen = watch_once(case, in_time(Reader(session=client.session), time), **_given(time))
 
     assert seen.verdict == "came_back"
     assert [back.run for back in seen.came_back] == [0, 1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.erasure.applied import START, AppliedJob, Time
+from tests.erasure.applied import START, AppliedJob, Time, in_time
 from tests.erasure.plans import KEY
 from tests.stored import World
 from wbgql.client import Client
@@ -64,13 +64,12 @@ def _given(time: Time) -> dict[str, Any]:
     return {
         "care": Care(patience_s=3.0),
         "now": time,
-        "sleep": time.sleep,
         "new_id": lambda: f"nobody{next(numbers)}",
     }
 
 
 def _watch(case: Case, time: Time, client: Client, **reader: Any) -> Watched:
-    return watch_once(case, Reader(session=client.session, **reader), **_given(time))
+    return watch_once(case, in_time(Reader(session=client.session, **reader), time), **_given(time))
 
 
 def _subject(case: Case, world: World, run: str) -> str:
@@ -203,7 +202,7 @@ def test_a_project_that_cannot_be_seen_is_not_quiet(job, world, time, local_serv
 
 
 def _verify(case: Case, time: Time, client: Client) -> str:
-    return verify(case, Reader(session=client.session), **_given(time)).verdict
+    return verify(case, in_time(Reader(session=client.session), time), **_given(time)).verdict
 
 
 # ---- the audit log ----

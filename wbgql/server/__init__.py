@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from wbgql.server.operator.accounts import add_team as add_team
     from wbgql.server.operator.accounts import add_user as add_user
     from wbgql.server.operator.accounts import advance_clock as advance_clock
-    from wbgql.server.operator.accounts import audit_log as audit_log
-    from wbgql.server.operator.accounts import audit_requests as audit_requests
-    from wbgql.server.operator.accounts import audit_subject as audit_subject
     from wbgql.server.operator.accounts import clock_doubt as clock_doubt
     from wbgql.server.operator.accounts import confirm_clock as confirm_clock
     from wbgql.server.operator.accounts import list_users as list_users
-    from wbgql.server.operator.accounts import purge as purge
     from wbgql.server.operator.accounts import reset_keys as reset_keys
     from wbgql.server.operator.accounts import restrict_project as restrict_project
     from wbgql.server.operator.accounts import rotate_key as rotate_key
-    from wbgql.server.operator.accounts import scan_store as scan_store
     from wbgql.server.operator.accounts import share_project as share_project
+    from wbgql.server.operator.purges import audit_log as audit_log
+    from wbgql.server.operator.purges import audit_requests as audit_requests
+    from wbgql.server.operator.purges import audit_subject as audit_subject
+    from wbgql.server.operator.purges import purge as purge
+    from wbgql.server.operator.purges import scan_store as scan_store
     from wbgql.server.settings import DEFAULT_PORT as DEFAULT_PORT
     from wbgql.server.settings import ServerSettings as ServerSettings
     from wbgql.server.settings import default_data_dir as default_data_dir
@@ -52,12 +52,12 @@ _HOMES = {
     "advance_clock": "operator.accounts",
     "clock_doubt": "operator.accounts",
     "confirm_clock": "operator.accounts",
-    "purge": "operator.accounts",
+    "purge": "operator.purges",
     "PurgeReport": "lifecycle.retention",
-    "audit_log": "operator.accounts",
-    "audit_requests": "operator.accounts",
-    "audit_subject": "operator.accounts",
-    "scan_store": "operator.accounts",
+    "audit_log": "operator.purges",
+    "audit_requests": "operator.purges",
+    "audit_subject": "operator.purges",
+    "scan_store": "operator.purges",
     "Finding": "lifecycle.retention",
 }
 

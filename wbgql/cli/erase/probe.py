@@ -11,7 +11,7 @@ from wbgql.cli.shared.app import App, examples, global_options, not_empty
 from wbgql.cli.shared.approval import Act, announce, approval_options, approve, check_host
 from wbgql.cli.shared.output import OBJECT_FORMATS, format_option, write_object, write_text
 
-_RUNS = 2
+_RUNS = 3
 
 
 @click.command(
@@ -30,6 +30,12 @@ _RUNS = 2
     metavar="FILE",
     help="Write the profile to FILE, for `plan --profile`.",
 )
+@click.option(
+    "--with-sdk/--without-sdk",
+    default=True,
+    show_default=True,
+    help="Log one more run with the wandb SDK, to ask about its artifact and its file.",
+)
 @format_option(OBJECT_FORMATS, "How to print it.")
 @approval_options
 @global_options()
@@ -38,6 +44,7 @@ def probe_command(
     app: App,
     project_path: str | None,
     output: Path | None,
+    with_sdk: bool,
     format_: str | None,
     yes: bool,
     host: str | None,
@@ -46,14 +53,19 @@ def probe_command(
 
     PROJECT must not exist yet; without it a name is made up in your default entity. What a second deletion
     answers, what is said of a hidden run, whether undeleting honours its filter, which rate-limit headers
-    come: the answers are a profile, whose digest a plan and its certificate cite.
+    come, what becomes of the artifact and the file of a hidden run: the answers are a profile, whose digest a
+    plan and its certificate cite.
+
+    The artifact and the file are logged by the wandb SDK, in a process of its own. If it is not installed,
+    what is asked about them is unanswered.
 
     The runs are hidden again at the end, and the project stays, without visible runs. A phrase must be typed
     on a terminal; elsewhere --yes and --host are needed.
     """
     import secrets
 
-    from wbgql.erasure.probing import HeaderRecorder, Probe
+    from wbgql.erasure.probing.logged import log_with_sdk
+    from wbgql.erasure.probing.probe import HeaderRecorder, Probe
     from wbgql.erasure.records.canonical import encode
     from wbgql.paths import parse_project_path
     from wbgql.viewer import get_rights, get_viewer
@@ -75,7 +87,15 @@ def probe_command(
     approve(app, client, act, yes=yes, host=host)
     recorder = HeaderRecorder(GqlTransport(client.settings))
     with Session(recorder, documents=client.documents) as session:
-        profile = Probe(session, project, app.holds(), headers=recorder).run(client.settings.base_url)
+        probe = Probe(
+            session,
+            project,
+            app.holds(),
+            headers=recorder,
+            log=log_with_sdk(client.settings) if with_sdk else None,
+            fetcher=client.fetcher,
+        )
+        profile = probe.run(client.settings.base_url)
     if output is not None:
         write_text(f"{encode(profile).decode()}\n", output)
     record: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Finds out how one server deletes, with runs that are made for it and hidden again.
+"""Puts the questions to a server, one after the other, and leaves its runs hidden.
 
 What public material leaves open differs between servers; guessing it would make evidence of guesses.
 """
@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from wbgql.deletes import delete_run, look_up, undelete_runs
+from wbgql.deletes import FoundVersion, delete_artifact, delete_run, iter_outputs, look_up, undelete_runs
 from wbgql.deletes.runs import DELETE_RUN
 from wbgql.documents import NOT_FETCHED
+from wbgql.downloads import Fetcher
+from wbgql.erasure.probing.logged import FILE, TAG, LogRun
+from wbgql.erasure.reading.facts import read_artifact_facts
 from wbgql.erasure.records.profile import UNANSWERED, Answer, Profile, Question
+from wbgql.erasure.verifying.file_urls import FileUrls
 from wbgql.erasure.verifying.operations import GET_TYPE_FIELDS
 from wbgql.erasure.verifying.reads import Reads
-from wbgql.errors import NotVisible, PartialError, RequestError, UsageError, WbgqlError
+from wbgql.errors import NotFound, NotVisible, PartialError, RequestError, UsageError, WbgqlError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import list_run_ids
 from wbgql.safety.gate import Gate
@@ -29,7 +33,6 @@ from wbgql.wire.session import Session
 from wbgql.wire.transport import ObservedTransport, Reply, Transport
 
 _RATE_HEADERS = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after")
-_TAG = "wbgql-probe"
 _NEED_HIDDEN: tuple[Question, ...] = (
     "run_after_delete",
     "list_after_delete",
@@ -39,7 +42,8 @@ _NEED_HIDDEN: tuple[Question, ...] = (
     "undelete",
     "undelete_honours_filter",
 )
-_NO_ARTIFACTS = "wbgql makes no artifacts: log one with the wandb SDK and look"
+_OF_LOGGED: tuple[Question, ...] = ("artifacts_of_run", "system_artifacts", "file_urls")
+_NO_SYSTEM = "the server has made none yet: they come days later, from the history of real runs"
 _LEFT_REASON = "hidden like any other: the server removes them when it purges"
 
 
@@ -61,7 +65,8 @@ class Probe:
     """Puts the questions, one after the other, and leaves its runs hidden whatever happens.
 
     `project` must not exist: undeleting may bring back every run of a project, so only one that holds nothing
-    else is safe. Two runs are made; about 40 requests.
+    else is safe. Two runs are made; about 40 requests. `log` logs a third run with a file and an artifact;
+    without it, or without a `fetcher`, what is asked about those stays unanswered.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class Probe:
         holds: HoldRegister,
         *,
         headers: HeaderRecorder | None = None,
+        log: LogRun | None = None,
+        fetcher: Fetcher | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
@@ -78,11 +85,15 @@ class Probe:
         self._project = project
         self._holds = holds
         self._headers = headers
+        self._log = log
+        self._fetcher = fetcher
         self._now = now
         self._answers: list[Answer] = []
         self._runs = [RunPath(project.entity, project.project, f"probe-{new_id()}") for _ in range(2)]
+        self._logged = RunPath(project.entity, project.project, f"probe-{new_id()}")
         self._reads = Reads(session, {project: [run.run_id for run in self._runs]}, new_id)
         self._ids: dict[RunPath, str] = {}
+        self._artifacts: list[FoundVersion] = []
 
     def run(self, base_url: str) -> Profile:
         """Put every question and return the profile.
@@ -93,10 +104,12 @@ class Probe:
             RequestError: the runs cannot be made.
         """
         self._refuse_existing()
-        for path in self._runs:
+        for path in (*self._runs, self._logged):
             self._check_holds(path)
         try:
             self._make_runs()
+            with self._answering(*_OF_LOGGED):
+                self._ask_about_logged(base_url)
             self._ask_all()
         finally:
             left = self._clean_up()
@@ -114,7 +127,7 @@ class Probe:
 
     def _make_runs(self) -> None:
         for path in self._runs:
-            made = upsert_run(self._session, path, state="finished", tags=[_TAG])
+            made = upsert_run(self._session, path, state="finished", tags=[TAG])
             self._ids[path] = made.run.storage_id
 
     def _check_holds(self, path: RunPath) -> None:
@@ -122,7 +135,7 @@ class Probe:
             entity=path.entity,
             project=path.project,
             run_id=path.run_id,
-            tags=(_TAG,),
+            tags=(TAG,),
             user=None,
             project_id=0,  # the project is only made now: no hold can have its number
         )
@@ -142,7 +155,6 @@ class Probe:
         with self._answering("delete_all_children", "storage_tree"):
             self._schema()
         self._rate_headers()
-        self._not_put()
 
     def _after_delete(self) -> None:
         for path in self._runs:
@@ -205,10 +217,38 @@ class Probe:
             return
         self._say("rate_headers", ", ".join(sorted(self._headers.seen)) or "none")
 
-    def _not_put(self) -> None:
-        self._say("artifacts_of_run", UNANSWERED, _NO_ARTIFACTS)
-        self._say("system_artifacts", UNANSWERED, "they are made days later, from the history of real runs")
-        self._say("file_urls", UNANSWERED, "wbgql uploads no files: store one with the wandb SDK and look")
+    def _ask_about_logged(self, base_url: str) -> None:
+        """Log a run with a file and an artifact, hide it, and look what is left of both."""
+        if self._log is None:
+            raise UsageError("no run was logged")
+        path = self._logged
+        self._log(path)
+        found = look_up(self._session, path).run
+        if found is None:
+            raise NotVisible("the run that was logged is not there")
+        self._ids[path] = found.id
+        self._artifacts = list(iter_outputs(self._session, path))
+        urls = None if self._fetcher is None else FileUrls(self._reads, self._fetcher, base_url)
+        before = None if urls is None else urls.ask(self._project, path.run_id, FILE)
+        delete_run(self._session, path, holds=self._holds, force=True)
+        if urls is None or before != "present":
+            self._say("file_urls", UNANSWERED, "no file of the run opened by its URL before it was hidden")
+        else:
+            self._say(
+                "file_urls", urls.ask(self._project, path.run_id, FILE), "right after the run was hidden"
+            )
+        system = [version for version in self._artifacts if version.is_system]
+        own = [version for version in self._artifacts if not version.is_system]
+        if own:
+            self._say("artifacts_of_run", self._what_became_of(own))
+        self._say(
+            "system_artifacts", *((self._what_became_of(system),) if system else (UNANSWERED, _NO_SYSTEM))
+        )
+
+    def _what_became_of(self, versions: list[FoundVersion]) -> str:
+        facts = [read_artifact_facts(self._session, version.id) for version in versions]
+        gone = sum(one is None or one.version.state == "DELETED" for one in facts)
+        return "stay" if not gone else "go" if gone == len(facts) else "some_stay"
 
     @contextmanager
     def _answering(self, *questions: Question) -> Iterator[None]:
@@ -236,9 +276,27 @@ class Probe:
             except WbgqlError:
                 visible += 1
         left = [f"{len(self._ids) - visible} runs, {_LEFT_REASON}", "a project without visible runs"]
+        left += self._delete_artifacts()
         if visible:
             left.append(f"{visible} runs that could not be hidden: delete them by hand")
         return left
+
+    def _delete_artifacts(self) -> Iterator[str]:
+        """Delete what the logged run left; yield what stays."""
+        kept = 0
+        for version in self._artifacts:
+            if version.is_system:
+                continue
+            try:
+                delete_artifact(self._session, version, holds=self._holds, delete_aliases=True)
+            except NotFound:
+                continue
+            except WbgqlError:
+                kept += 1
+        if kept:
+            yield f"{kept} artifact versions that could not be deleted"
+        if any(version.is_system for version in self._artifacts):
+            yield "the server's own versions of the run that was logged, which only the server deletes"
 
     def _profile(self, base_url: str, left: list[str]) -> Profile:
         info, deployment = get_server_info(self._session), get_retention(self._session).deployment_id

@@ -1,0 +1,1 @@
+"""Finds out how one server deletes, with runs that are made for it and hidden again."""
