@@ -250,12 +250,16 @@ def _finding(
     without: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
 
+    def unknown() -> list[str]:
+        """What the results then lack: a type that the server calls by another name leaves out nothing."""
+        return sorted(each for each in without if "." in each)
+
     def made(outcome: Outcome, reasons: Iterable[str] = (), unless: Iterable[str] = ()) -> Finding:
         return Finding(
             prepared.name,
             prepared.kind,
             outcome,
-            tuple(sorted(without)),
+            tuple(unknown()),
             tuple(reasons),
             tuple(unless),
             tuple(sorted(without | needed)),
@@ -270,7 +274,7 @@ def _finding(
             unless = [str(each) for each in misfits if not each.certain]
             if wrong := [str(each) for each in misfits if each.certain]:
                 return made("does not work", wrong, unless)
-            return made("works without" if without else "works", unless=unless)
+            return made("works without" if unknown() else "works", unless=unless)
         lacks = None if prepared.variants is None else prepared.variants.lacks(mistakes)
         if lacks is None or lacks.needed or lacks.optional <= without:
             needed = frozenset() if lacks is None else lacks.needed

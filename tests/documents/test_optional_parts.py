@@ -90,6 +90,15 @@ def test_the_nearest_optional_part_goes_for_what_is_missing_below_it(folder: Pat
     assert text_of(prepared, {"Run.id"}, tags=False) == text_of(prepared, set(), tags=False)
 
 
+def test_a_fragment_on_a_type_of_another_name_is_asked_for_without_its_name(folder: Path) -> None:
+    prepared = documents(folder, runs=TEXT).get("Runs")
+
+    sent = text_of(prepared, {"Run"}, tags=False)
+
+    assert "edges { node { ... { id config(keys: $keys) owner { ...Owner } } } }" in sent
+    assert "fragment Parts" not in sent
+
+
 def test_an_object_without_fields_is_still_asked_for(folder: Path) -> None:
     files = documents(folder, one="query One($b: Boolean!) { project(name: 1) { id @include(if: $b) } }")
 
@@ -109,7 +118,7 @@ SAYS = [
     ('Cannot query field "id" on type "Run".', set(), {"Run.id"}),
     ('Cannot query field "size" on type "Project".', {"Project.size"}, set()),
     ('Unknown type "Project".', {"Project"}, set()),
-    ('Unknown type "Run".', set(), {"Run"}),
+    ('Unknown type "Run".', {"Run"}, set()),
     ('Field "force" is not defined by type "RenameInput".', set(), {"RenameInput.force"}),
     (
         "Expected value of type 'RenameInput' not to include unknown field 'force', found: { force: 1 }.",

@@ -51,25 +51,26 @@ def make(version: str) -> Path:
     Raises:
         NotInstalledError: pip could not install it, or it cannot be imported.
     """
+    check = f"import wandb; assert wandb.__version__ == {version!r}, wandb.__version__"
+    return make_with(version, f"wandb=={version}", *_BESIDE, check=check)
+
+
+def make_with(name: str, *requirements: str, check: str) -> Path:
+    """Return the Python of the environment `name`, made of `requirements` where it is missing. `check` is code.
+
+    Raises:
+        NotInstalledError: pip could not install them, or `check` fails.
+    """
     home = folder()
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / f"{version}.lock"):
-        if not _ready(version).exists():
-            venv.create(home / version, with_pip=True, clear=True)
-            _run(
-                version,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--retries=1",
-                f"wandb=={version}",
-                *_BESIDE,
-            )
-            _run(version, "-c", f"import wandb; assert wandb.__version__ == {version!r}, wandb.__version__")
-            _ready(version).touch()
-    return _python(version)
+    with FileLock(home / f"{name}.lock"):
+        if not _ready(name).exists():
+            venv.create(home / name, with_pip=True, clear=True)
+            quiet = ("--quiet", "--disable-pip-version-check", "--retries=1")
+            _run(name, "-m", "pip", "install", *quiet, *requirements)
+            _run(name, "-c", check)
+            _ready(name).touch()
+    return _python(name)
 
 
 def _ready(version: str) -> Path:
@@ -92,10 +93,10 @@ def _run(version: str, *arguments: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise NotInstalledError(f"wandb {version}: not installed within {_INSTALL_TIMEOUT_S} s") from error
+        raise NotInstalledError(f"{version}: not installed within {_INSTALL_TIMEOUT_S} s") from error
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise NotInstalledError(f"wandb {version} could not be installed in {folder()}: {''.join(last)}")
+        raise NotInstalledError(f"{version} could not be installed in {folder()}: {''.join(last)}")
 
 
 if __name__ == "__main__":

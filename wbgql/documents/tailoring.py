@@ -286,9 +286,15 @@ class _Walk:
             return _changed(node, selection_set=self._selections(node.selection_set, narrower))
         assert isinstance(node, FragmentSpreadNode)
         name = node.name.value
+        fragment = self._definitions[name]
+        on_type = fragment.type_condition.name.value
+        if on_type in self._missing and parent is not None and parent.name == on_type:
+            # The server calls this type by another name: its fields are asked for without saying the name.
+            self.seen.add(on_type)
+            within = self._selections(fragment.selection_set, parent)
+            return InlineFragmentNode(type_condition=None, directives=(), selection_set=within)
         if name not in self.fragments:
-            fragment = self._definitions[name]
-            narrower = self._narrower(fragment.type_condition.name.value, parent)
+            narrower = self._narrower(on_type, parent)
             self.fragments[name] = _changed(
                 fragment, selection_set=self._selections(fragment.selection_set, narrower)
             )
