@@ -60,6 +60,7 @@ class _FilesOfRun(Result, frozen=True):
     name: str
     user: _User | None
     files: Connection[File] | None
+    file_count: int | None = NOT_FETCHED
 
 
 class _RunsOf(NamedProject, frozen=True, kw_only=True):
@@ -206,7 +207,19 @@ def _fetch_batch(session: Session, batch: list[RunPath], pattern: str | None) ->
     nodes = islice(
         iter_nodes(fetch, changes=session.changes, page_size=len(batch), key=lambda node: node.id), len(batch)
     )
-    return {node.name: node.files for node in nodes if node.files is not None}
+    found = {}
+    for node in nodes:
+        if node.files is None:
+            continue
+        found[node.name] = node.files
+        # A count may include files that were deleted, so that only an empty list contradicts it.
+        if pattern is None and not node.files.edges and isinstance(node.file_count, int) and node.file_count:
+            warn(
+                f"the server counts {node.file_count} files of run '{batch[0].project_path}/{node.name}' and "
+                "lists none: they may be deleted, or this key may not see them",
+                CoverageWarning,
+            )
+    return found
 
 
 def _named(batch: list[RunPath]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_an_undelete_that_ignores_its_filter_on_day_two(shell, ignoring, tmp_pat
 def test_a_probe_finds_out_that_undeleting_ignores_its_filter(shell, ignoring):
     host = ignoring.base_url.removeprefix("http://")
 
-    found = json.loads(shell.run(0, "probe", "--yes", "--host", host, "--format", "json"))
+    found = json.loads(shell.run(0, "probe", "--without-sdk", "--yes", "--host", host, "--format", "json"))
 
     assert found["answers"]["undelete_honours_filter"] == "no"
     assert found["left"][0].startswith("2 runs")

@@ -11,7 +11,7 @@ import pytest
 import wbgql as wb
 from tests.caller import Caller
 from tests.fakes import FakeTransport
-from wbgql.errors import NotFound, UsageError
+from wbgql.errors import CoverageWarning, NotFound, UsageError
 from wbgql.history import iter_console_lines, iter_system_metrics
 from wbgql.paths import RunPath
 from wbgql.wire.session import Session
@@ -63,10 +63,11 @@ def test_console_lines_come_taken_apart_page_by_page(client: wb.Client, caller: 
     assert client.last_console_lines(f"{project}/r1", 2) == found[5:]
 
 
-def test_a_run_without_a_console_has_no_lines() -> None:
+def test_a_console_that_comes_as_null_is_said_to_be_unknown() -> None:
     transport = FakeTransport({"project": {"run": {"logLines": None}}})
 
-    assert list(iter_console_lines(Session(transport), PATH)) == []
+    with pytest.warns(CoverageWarning, match=r"null for the console lines of run 'acme/vision/r1'"):
+        assert list(iter_console_lines(Session(transport), PATH)) == []
 
 
 def test_a_time_that_cannot_be_read_does_not_hide_the_line() -> None:

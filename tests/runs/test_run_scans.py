@@ -115,8 +115,19 @@ def test_runs_that_begin_after_the_last_page_are_no_disagreement() -> None:
 
     transport = Growing(*map(make_run, range(4)))
 
-    assert select(transport, page_size=3, stable=True).ids() == names(range(4))
-    assert transport.names_sent() == ["ListRuns", "ListRuns", "CountRuns", "CountRuns"]
+    assert select(transport, page_size=3, stable=True).ids() == names(range(5))
+    assert transport.names_sent() == ["ListRuns", "ListRuns", "CountRuns", "ListRuns"]
+
+
+def test_a_server_that_counts_more_than_it_gives_is_not_believed() -> None:
+    class Withholding(RunsTransport):
+        def _CountRuns(self, variables: dict[str, Any]) -> Any:
+            if "$lte" in variables["filters"]:
+                return super()._CountRuns(variables)
+            return data_reply({"project": {"name": "vision", "entityName": "acme", "runCount": 9}})
+
+    with pytest.raises(UnstablePopulation, match="4 runs were read and 9 counted"):
+        select(Withholding(*map(make_run, range(4))), page_size=3, stable=True).ids()
 
 
 def test_more_runs_of_one_instant_than_a_page_holds_are_all_read() -> None:
@@ -164,7 +175,7 @@ def test_a_population_that_never_settles_is_an_error_and_is_read_twice() -> None
     with pytest.raises(UnstablePopulation, match=r"'acme/vision': 4 runs were read and 5 counted"):
         select(transport, page_size=3, stable=True).ids()
 
-    assert transport.names_sent().count("ListRuns") == 4
+    assert transport.names_sent().count("ListRuns") == 6
 
 
 def test_a_population_that_never_settles_is_a_warning_where_that_was_asked_for() -> None:

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from wbgql.artifacts.manifests import Manifest, ManifestEntry, read_manifest
 from wbgql.artifacts.nodes import Version
-from wbgql.documents import Identified, Operation, Result
+from wbgql.documents import NOT_FETCHED, Identified, Operation, Result
 from wbgql.downloads import Download, Downloader, Wanted
 from wbgql.errors import NotFound
 from wbgql.files import File
@@ -25,6 +27,7 @@ _BY_NAME = 200
 
 class _FilesOf(Identified, frozen=True, kw_only=True):
     files: Connection[File] | None
+    file_count: int | None = NOT_FETCHED
 
 
 class _ListArtifactFiles(Result, frozen=True):
@@ -68,7 +71,9 @@ def iter_artifact_files(
                 f"no files of artifact {artifact_id!r}: missing, not visible, or without a manifest",
                 operation=LIST_ARTIFACT_FILES.name,
             )
-        return artifact.files
+        if names is not None or not isinstance(artifact.file_count, int):
+            return artifact.files
+        return msgspec.structs.replace(artifact.files, total_count=artifact.file_count)
 
     return iter_nodes(
         fetch,
@@ -76,6 +81,7 @@ def iter_artifact_files(
         page_size=page_size,
         key=lambda file: file.name,
         what=f"files of artifact {artifact_id!r}",
+        counted=True,
     )
 
 

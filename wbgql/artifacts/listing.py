@@ -474,13 +474,14 @@ def _iter_project(session: Session, path: ProjectPath, query: VersionQuery) -> I
         page_size=COLLECTIONS_PER_PAGE,
         key=lambda one: one.id,
         what=_collections_of(path),
+        counted=True,
     )
     for _, collections in pages:
         asked = changes.count
         for collection in collections:
-            if collection.artifacts is NOT_FETCHED:
+            if collection.artifacts is NOT_FETCHED and collection.kind != "ArtifactSequence":
                 continue
-            if collection.artifacts is None:
+            if collection.artifacts is None or collection.artifacts is NOT_FETCHED:
                 whole = f"{path}/{collection.name}"
                 warn(CoverageWarning(f"versions of {whole!r} are missing here: this key may not see them"))
                 continue

@@ -277,6 +277,7 @@ class CollectionVersions(Result, frozen=True):
 
     id: str
     name: str
+    kind: str = msgspec.field(name="__typename", default="")
     artifacts: Connection[Version] | None = NOT_FETCHED
 
 

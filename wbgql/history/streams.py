@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from wbgql.errors import UsageError
+from wbgql.cautions import warn
+from wbgql.errors import CoverageWarning, UsageError
 from wbgql.history.operations import (
     LIST_CONSOLE_LINES,
     LIST_LAST_CONSOLE_LINES,
@@ -89,7 +90,7 @@ def iter_console_lines(
     def fetch(first: int, after: str | None) -> Connection[ConsoleLineNode]:
         lines: Connection[ConsoleLineNode] | None
         lines = ask_run(session, LIST_CONSOLE_LINES, path, first=first, after=after).log_lines
-        return lines if lines is not None else _no_lines()
+        return _no_lines(path) if lines is None else lines
 
     return map(_to_line, iter_nodes(fetch, changes=session.changes, page_size=page_size))
 
@@ -103,10 +104,16 @@ def get_last_console_lines(session: Session, path: RunPath, count: int) -> list[
     if not 1 <= count <= _MAX_LAST_LINES:
         raise UsageError(f"ask for 1 to {_MAX_LAST_LINES} lines, not {count!r}")
     lines = ask_run(session, LIST_LAST_CONSOLE_LINES, path, last=count).log_lines
-    return [] if lines is None else [_to_line(node) for node in lines.nodes]
+    return [_to_line(node) for node in (_no_lines(path) if lines is None else lines).nodes]
 
 
-def _no_lines() -> Connection[ConsoleLineNode]:
+def _no_lines(path: RunPath) -> Connection[ConsoleLineNode]:
+    """What stands for null, with a warning."""
+    warn(
+        f"the server gives null for the console lines of run {str(path)!r}: whether it printed any is not "
+        "known",
+        CoverageWarning,
+    )
     return Connection(edges=[], page_info=PageInfo(has_next_page=False))
 
 

@@ -220,9 +220,10 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
     """Yield new runs, page by page, oldest first, and make sure of the population.
 
     Each page asks for what was created since the last run seen, so that runs which vanish shift
-    nothing. At the end the server's count must agree with what was read; if it does not, everything
-    is read once more (runs that are new to that are given then), and it must agree now. Runs that were
-    created after the last one read are not waited for. Keeps the ids of all runs in memory.
+    nothing. At the end the server's count must agree with what was read. If it counts more, the reading
+    goes on behind the last run seen; if they still do not agree, everything is read once more (runs that
+    are new to that are given then), and they must agree now. Runs that are created after that are not
+    waited for. Keeps the ids of all runs in memory.
 
     Raises:
         ResponseError: the server ignores the bound on the creation time, or the order by it; or ten pages in
@@ -232,11 +233,11 @@ def scan_by_creation(reader: PageReader) -> Iterator[list[RunNode]]:
     given: set[str] = set()
     began = reader.session.changes.count
     scan = _Pass(reader)
-    yield from scan.pages(given)
+    yield from scan.whole(given)
     counted = scan.disagreement()
     if counted is not None:
         scan = _Pass(reader)
-        yield from scan.pages(given)
+        yield from scan.whole(given)
         counted = scan.disagreement()
     vanished = len(given) - len(scan.found)
     if counted is not None:
@@ -260,10 +261,22 @@ class _Pass:
         self._hidden_before = reader.hidden
         self._since: str | None = None
         self._restarts = 0
+        self._counted = 0
         self.found: set[str] = set()
 
-    def pages(self, given: set[str]) -> Iterator[list[RunNode]]:
-        """Yield what is not among `given`, and add it there."""
+    def whole(self, given: set[str]) -> Iterator[list[RunNode]]:
+        """Yield what is not among `given`, and add it there; read on if the server counts more than came."""
+        yield from self._pages(given)
+        self._counted = self._reader.count()
+        if self._counted > self._number and self._restarts < _MAX_RESTARTS:
+            yield from self._pages(given)
+
+    @property
+    def _number(self) -> int:
+        """How many runs were found, those that came as null among them."""
+        return len(self.found) + self._reader.hidden - self._hidden_before
+
+    def _pages(self, given: set[str]) -> Iterator[list[RunNode]]:
         window = Window(max(_SMALLEST_PAGE, self._reader.question.page_size), None)
         place = _Place()
         barren = 0
@@ -296,16 +309,16 @@ class _Pass:
                 place.move_on(page)
 
     def disagreement(self) -> int | None:
-        """The server's count if it is not what this reading found; None if it is. One or two requests."""
-        found = len(self.found) + self._reader.hidden - self._hidden_before
-        counted = self._reader.count()
+        """The server's count if it is not what this reading found; None if it is. At most one request."""
         if self._restarts == _MAX_RESTARTS:
-            return counted
-        if counted == found or self._since is None:
-            return None if counted == found else counted
-        # Runs begin all the time: those after the last one seen are no contradiction.
-        counted = self._reader.count(self._between("$lte"))
-        return None if counted == found else counted
+            return self._counted
+        if self._counted == self._number:
+            return None
+        # Runs begin all the time: those after the last one seen are no contradiction. But what was counted
+        # must have come, unless it is gone by now.
+        came = self._number >= self._counted and self._since is not None
+        counted = self._reader.count(self._between("$lte") if came else None)
+        return None if counted == self._number else counted
 
     def _require_progress(self, nodes: list[RunNode]) -> None:
         """Refuse a page that does not lead on: it must hold to the bound, and go from old to new."""

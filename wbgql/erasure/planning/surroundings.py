@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wbgql.cautions import warn
 from wbgql.documents import NOT_FETCHED, NamedObject, NamedProject, Operation, Result
 from wbgql.erasure.reading.facts import Id, refuse_half
 from wbgql.errors import (
+    CoverageWarning,
     NotFound,
     RequestError,
     ResponseError,
@@ -192,7 +194,7 @@ class _Reading:
                     self.found.forks[ancestor].append(str(fork))
 
     def _note(self, run: _Run) -> None:
-        marked = _branch_point(run.wandb_config)
+        marked = self._marked(run)
         named = run.branch_point.run.name if isinstance(run.branch_point, _BranchPoint) else None
         if (source := marked or named) is not None:
             self._source_of[run.name] = source
@@ -202,6 +204,18 @@ class _Reading:
         for version in self._outputs(run):
             if version in self._versions:
                 self.found.loggers[version].append(run.id)
+
+    def _marked(self, run: _Run) -> str | None:
+        try:
+            return _branch_point(run.wandb_config)
+        except ValueError:
+            path = RunPath(self._path.entity, self._path.project, run.name)
+            warn(
+                f"run {str(path)!r}: its wandbConfig is not JSON, so whether it was forked or rewound is not "
+                "known",
+                CoverageWarning,
+            )
+            return None
 
     def _outputs(self, run: _Run) -> list[str]:
         start = run.outputs

@@ -76,11 +76,19 @@ class Output(Logged, Result, frozen=True):
 
 
 class RunState(DecidingRun, frozen=True, kw_only=True):
-    """A run with what changes when somebody works on it. Bytes and the number of files only inform.
+    """A run with what changes when somebody works on it: an answer that lacks one of it is an error.
+
+    Bytes and the number of files only inform.
 
     A server whose schema lacks one of these two leaves it `NOT_FETCHED`, and the run is erased all the same.
     """
 
+    display_name: str | None
+    group: str | None
+    job_type: str | None
+    sweep_name: str | None
+    updated_at: str | None
+    heartbeat_at: str | None
     read_only: bool | None
     history_line_count: int | None
     events_line_count: int | None
