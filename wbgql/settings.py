@@ -180,11 +180,12 @@ def resolve_settings(
 
     Settings files: `wandb/settings` (or `.wandb/settings`) below `cwd`, then the user's,
     `WANDB_CONFIG_DIR/settings` or `~/.config/wandb/settings`. The key: argument,
-    WANDB_API_KEY or WANDB_IDENTITY_TOKEN_FILE (not both), netrc entry of the server's `host` or `host:port`,
-    settings file; a key in a settings file is for the server that the environment and the files name, and
-    is not sent to another one given as an argument. Without an address: that of the installed SDK
-    (`default_address`), for whose version `sdk_version` is then asked. The CA bundle: argument,
-    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE. An empty variable counts as unset.
+    WANDB_API_KEY or WANDB_IDENTITY_TOKEN_FILE (not both), netrc entry of the server's `host` or `host:port`
+    (of api.wandb.ai too for api.forge.coreweave.com), settings file, netrc entry of the cloud's other host; a
+    key in a settings file is for the server that the environment and the files name, and is not sent to
+    another one given as an argument. Without an address: that of the installed SDK (`default_address`), for
+    whose version `sdk_version` is then asked. The CA bundle: argument, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE,
+    SSL_CERT_FILE. An empty variable counts as unset.
 
     Raises:
         ConfigError: a value is malformed, or a file cannot be read. The message never shows contents.
@@ -315,14 +316,22 @@ class _Sources:
             return argument, "argument"
         if key := hide(self._environ.get("WANDB_API_KEY") or None):
             return key, "WANDB_API_KEY"
-        path = _netrc_file(self._environ, home)
-        if key := hide(_read_netrc(path, urlsplit(base_url).netloc)):
+        if self._environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+            return None, "default"  # no file is read for a key that would not be used
+        path, netloc = _netrc_file(self._environ, home), urlsplit(base_url).netloc
+        twin = _SAME_DEPLOYMENT.get(netloc)
+        if key := hide(_read_netrc(path, netloc)):
+            return key, str(path)
+        if base_url == _FORGE_BASE_URL and twin is not None and (key := hide(_read_netrc(path, twin))):
             return key, str(path)
         configured, _ = self.find("base_url", None, "WANDB_BASE_URL")
-        if _check_base_url(configured or self.default_url) != base_url:
-            return None, "default"
-        found, origin = self._find_in_files("api_key")
-        return hide(found), origin
+        if _check_base_url(configured or self.default_url) == base_url:
+            found, origin = self._find_in_files("api_key")
+            if found:
+                return hide(found), origin
+        # The SDK does not look further. The two hosts of W&B's cloud are one deployment, with the same keys.
+        key = hide(_read_netrc(path, twin)) if twin is not None else None
+        return (None, "default") if key is None else (key, str(path))
 
     def find_identity_token(self, key_origin: str) -> tuple[str | None, str]:
         """The file of the identity token, unless the key is an argument.
@@ -475,11 +484,8 @@ def _read_netrc(path: Path, netloc: str) -> str | None:
         raise ConfigError(f"{path}:{error.lineno or 1}: not a netrc file, mend it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"netrc file {str(path)!r} cannot be read: {_reason(error)}") from error
-    for machine in (netloc, _SAME_DEPLOYMENT.get(netloc, netloc)):
-        if (found := entries.hosts.get(machine)) and found[2]:
-            return found[2]
-    default = entries.hosts.get("default")
-    return (default[2] or None) if default else None
+    found = entries.authenticators(netloc)
+    return (found[2] or None) if found else None
 
 
 def _extra_headers(environ: Mapping[str, str]) -> Mapping[str, str]:
