@@ -94,9 +94,8 @@ class Settings:
 
     @property
     def deployment(self) -> str:
-        """The host of `base_url` with its port; one name for hosts that serve the same deployment."""
-        host = urlsplit(self.base_url).netloc.lower()
-        return min(host, _SAME_DEPLOYMENT.get(host, host), key=lambda name: "forge" in name)
+        """See `deployment_of`."""
+        return deployment_of(self.base_url)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _check_base_url(self.base_url))
@@ -133,6 +132,18 @@ class Settings:
                 f"{self.base_url}`, or pass api_key="
             )
         return self.api_key
+
+
+def deployment_of(base_url: str) -> str:
+    """Return the host of an address with its port; one name for hosts that serve the same deployment."""
+    host = urlsplit(base_url).netloc.lower()
+    return min(host, _SAME_DEPLOYMENT.get(host, host), key=lambda name: "forge" in name)
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two addresses lead to one deployment: what was planned at one may be done at the other."""
+    paths = [urlsplit(address).path.rstrip("/") for address in (one, other)]
+    return deployment_of(one) == deployment_of(other) and paths[0] == paths[1]
 
 
 def default_settings(**overrides: Any) -> Settings:

@@ -89,6 +89,8 @@ def test_undo_until_is_unknown_where_the_server_does_not_say(command) -> None:
             "--host names 'other.example', but this would reach 'api.wandb.ai'",
         ),
         (("--host", "api.wandb.ai"), "nobody can be asked here"),
+        (("--host", "api.forge.coreweave.com"), "nobody can be asked here"),  # the same deployment
+        (("--host", "api.wandb.ai.example"), "--host names 'api.wandb.ai.example'"),
     ],
 )
 def test_apply_without_a_terminal_needs_yes_and_the_right_host(command, options, why) -> None:

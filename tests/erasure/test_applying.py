@@ -17,14 +17,16 @@ import pytest
 from tests.caller import new_project
 from tests.erasure.fault_proxy import Fault, always, on
 from tests.erasure.plans import KEY
-from tests.erasure.real_plans import real_artifact, real_files, real_run
+from tests.erasure.real_plans import real_artifact, real_case, real_files, real_run
 from tests.erasure.stages import QUICK, Stage, kinds, outcomes
 from tests.server.artifact_logger import DELETE
+from wbgql.client import Client
 from wbgql.erasure.applying import Ask, Options, apply, preview, standing
 from wbgql.erasure.case.case import open_case
 from wbgql.errors import Held, NotApproved, NotVisible, Paused, PermissionDenied, PlanChanged
 from wbgql.limiting import Limits
 from wbgql.paths import RunPath
+from wbgql.settings import Settings
 
 HIDDEN = ("run", "hidden", None)
 
@@ -458,6 +460,21 @@ def test_another_digest_an_expired_plan_and_another_server_are_refused(stage: St
     with pytest.raises(NotApproved, match="was made against"):
         apply(case, stage.world.client, Ask(digest=case.plan.digest))
     assert stage.proxy.mutations == []
+
+
+def test_a_plan_outlives_a_change_of_the_name_of_its_deployment(stage: Stage):
+    stage.make("a", "stays")
+    plan = stage.plan(["a"])
+    planned = msgspec.structs.replace(plan.server, base_url="https://api.wandb.ai")
+    case = real_case(stage.folder, msgspec.structs.replace(plan, server=planned))
+    settings = Settings(base_url="https://api.forge.coreweave.com", api_key="k" * 40)
+    named = Client(settings=settings, session=stage.client.session, holds=stage.holds)
+
+    done = apply(case, named, Ask(digest=case.plan.digest), options=QUICK, now=lambda: datetime.now(UTC))
+
+    assert done.counts == {"run": {"hidden": 1}}
+    with pytest.raises(NotApproved, match=r"made against 'https://api.wandb.ai', but this would reach"):
+        apply(case, stage.client, Ask(digest=case.plan.digest))
 
 
 def test_a_plan_that_denies_the_test_server_or_tells_other_totals_is_refused(stage: Stage):

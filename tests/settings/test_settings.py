@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from wbgql.errors import AuthenticationError, ConfigError
-from wbgql.settings import Settings, default_settings, insecure_transport_warning, resolve_settings
+from wbgql.settings import (
+    Settings,
+    default_settings,
+    insecure_transport_warning,
+    is_same_server,
+    resolve_settings,
+)
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 OTHER_KEY = "fedcba9876543210fedcba9876543210fedcba98"
@@ -392,3 +398,17 @@ def test_the_default_address_is_that_of_the_installed_sdk(
     assert (found.base_url, found.api_key) == (address, "k" * 40)
     assert found.deployment == "api.wandb.ai"
     assert found.origin["base_url"] == ("default" if installed is None else f"default of wandb {installed}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://api.wandb.ai", "https://api.forge.coreweave.com/", True),
+        ("https://API.wandb.ai", "https://api.wandb.ai", True),
+        ("https://api.wandb.ai/a", "https://api.forge.coreweave.com", False),
+        ("https://api.wandb.ai", "https://api.wandb.ai.example", False),
+        ("https://w.acme.com:8443", "https://w.acme.com", False),
+    ],
+)
+def test_two_names_of_one_deployment_are_one_server(one: str, other: str, same: bool) -> None:
+    assert is_same_server(one, other) is same

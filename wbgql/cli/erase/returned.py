@@ -62,18 +62,17 @@ def returned_command(
     content = read_small(key_path, _MAX_KEY_BYTES, "a case key")
     key = CaseKey.from_hex(content.decode("ascii", "replace"))
     client = app.client()
-    base_url = client.settings.base_url
     trusted = read_trusted(trusted_path) if trusted_path else None
     if trusted is None:
         app.tell("whose key signed was not checked: give the certifier's public key as --trusted-keys")
-    erased = read_erased(folder, key, base_url, trusted)
+    erased = read_erased(folder, key, client.settings.base_url, trusted)
     paths = [client.project_path(project) for project in projects]
     listing: Listing[RunPath] = Listing(
-        iter_returned(client.session, paths, key, base_url, erased),
+        iter_returned(client.session, paths, key, erased),
         columns={"run": str},
         key=str,
     )
     found = write_list(listing, format_, output)
     if found:
-        raise NotVerified(f"{found} of {len(erased)} erased runs are there again: plan them anew")
-    app.tell(f"none of {len(erased)} erased runs is there")
+        raise NotVerified(f"{found} of {len(erased.subjects)} erased runs are there again: plan them anew")
+    app.tell(f"none of {len(erased.subjects)} erased runs is there")

@@ -12,6 +12,7 @@ import click
 from wbgql.cli.shared.app import App, host_of
 from wbgql.cli.shared.terminal import note
 from wbgql.errors import NotApproved
+from wbgql.settings import deployment_of
 
 if TYPE_CHECKING:
     from wbgql.client import Client
@@ -88,7 +89,7 @@ def check_host(client: Client, host: str | None) -> None:
         NotApproved: it is another one.
     """
     reached = host_of(client)
-    if host is not None and host.lower() != reached.lower():
+    if host is not None and deployment_of(f"//{host}") != client.settings.deployment:
         origin = client.settings.origin.get("base_url", "the caller")
         raise NotApproved(
             f"--host names {host!r}, but this would reach {reached!r} (base_url from {origin}); "

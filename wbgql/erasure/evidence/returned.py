@@ -6,8 +6,9 @@ come back. While a case is open, `watching` does more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from wbgql.erasure.evidence.bundle import POPULATION, read_population
 from wbgql.erasure.evidence.check import require_good
@@ -16,13 +17,21 @@ from wbgql.erasure.records.subjects import CaseKey
 from wbgql.errors import UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.runs import list_run_ids
+from wbgql.settings import is_same_server
 from wbgql.wire.session import Session
+
+
+class Erased(NamedTuple):
+    """Which runs a certificate says are gone. `base_url`: the address under which it names them."""
+
+    base_url: str
+    subjects: frozenset[str]
 
 
 def read_erased(
     folder: Path, key: CaseKey, base_url: str, trusted: frozenset[PublicKey] | None = None
-) -> set[str]:
-    """Return the subjects of the runs that a certificate's folder says are gone.
+) -> Erased:
+    """Return the runs that a certificate's folder says are gone.
 
     Without trusted keys, whose key signed is not looked at.
 
@@ -34,16 +43,17 @@ def read_erased(
     certificate = require_good(folder, trusted).certificate
     if certificate.plan.case_key_id != key.key_id:
         raise UsageError("this is the case key of another case: it names nothing in this certificate")
-    if certificate.server.base_url.rstrip("/") != base_url.rstrip("/"):
+    if not is_same_server(certificate.server.base_url, base_url):
         raise UsageError(
             f"the certificate is about {certificate.server.base_url}, but this would look at {base_url}"
         )
     items = read_population(folder / POPULATION)
-    return {item.subject for item in items if item.kind == "run" and item.is_claimed}
+    subjects = frozenset(item.subject for item in items if item.kind == "run" and item.is_claimed)
+    return Erased(certificate.server.base_url, subjects)
 
 
 def iter_returned(
-    session: Session, projects: Iterable[ProjectPath], key: CaseKey, base_url: str, erased: Collection[str]
+    session: Session, projects: Iterable[ProjectPath], key: CaseKey, erased: Erased
 ) -> Iterator[RunPath]:
     """Yield the live runs of `projects` that are among the erased. n / 1000 requests for each project.
 
@@ -53,5 +63,5 @@ def iter_returned(
     for project in projects:
         for run_id in list_run_ids(session, project):
             path = RunPath(project.entity, project.project, run_id)
-            if key.run(base_url, path) in erased:
+            if key.run(erased.base_url, path) in erased.subjects:
                 yield path

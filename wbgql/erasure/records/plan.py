@@ -17,6 +17,7 @@ from wbgql.erasure.records.plan_reading import find_nonsense
 from wbgql.errors import NotApproved, PlanChanged, UsageError
 from wbgql.paths import ProjectPath, RunPath
 from wbgql.scalars import parse_datetime
+from wbgql.settings import is_same_server
 
 ClockName = Literal["undelete_window", "run_retention", "artifact_collection", "backups"]
 ClockSource = Literal["server", "declared", "unknown"]
@@ -294,13 +295,15 @@ class Plan(_Part, frozen=True, kw_only=True):
             raise PlanChanged("the plan's totals are not those of its runs: it was edited; nothing was done")
 
     def check_address(self, base_url: str, origin: str = "the caller") -> None:
-        """Pass quietly where this is the address that the plan was made against; `origin`: who named it.
+        """Pass quietly where this address leads to the server that the plan was made against.
+
+        `origin`: who named it. W&B's cloud has two hosts; the SDK's default changed from one to the other.
 
         Raises:
             NotApproved: it is another.
         """
         reached, planned = base_url.rstrip("/"), self.server.base_url.rstrip("/")
-        if reached != planned:
+        if not is_same_server(reached, planned):
             raise NotApproved(
                 f"the plan was made against {planned!r}, but this would reach {reached!r} (base_url from "
                 f"{origin}); nothing was done"

@@ -127,7 +127,8 @@ def verify(
     if not claims.runs:
         raise UsageError("this job has hidden no run so far: there is nothing to verify")
     reads = Reads(reader.session, claims.runs, new_id)
-    urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, case.plan.server.base_url)
+    address = reader.session.address or case.plan.server.base_url
+    urls = None if reader.fetcher is None else FileUrls(reads, reader.fetcher, address)
     asking, states = _ask(case, claims, reads, urls, care or Care(), reader.session.sleep)
     moved = find_moved(reader.session, case.plan, states)
     states |= dict.fromkeys(moved.runs, "present")

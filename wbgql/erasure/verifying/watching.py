@@ -183,7 +183,7 @@ def _audit(case: Case, reader: Reader, now: datetime) -> tuple[Audit | None, str
     try:
         audit = read_audit(
             reader.fetcher,
-            case.plan.server.base_url,
+            reader.session.address or case.plan.server.base_url,
             set(case.plan.project_paths),
             start=parse_datetime(case.ledger.job(case.job).created_at),
             end=now,
