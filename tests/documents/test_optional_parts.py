@@ -128,6 +128,29 @@ SAYS = [
 ]
 
 
+OFF = [
+    "GraphQL introspection has been disabled, but the requested query contained the field '__type'.",
+    "GraphQL introspection has been disabled, but the requested query contained the field 'fields'.",
+    "GraphQL introspection is not allowed by Apollo Server, but the query contained __schema or __type.",
+    "introspection disabled",
+]
+
+
+@pytest.mark.parametrize("message", OFF)
+def test_a_server_that_shows_no_types_lacks_the_part_that_asks_for_one(folder: Path, message: str) -> None:
+    text = (
+        "query One($type: String!) { viewer { id } type: __type(name: $type) @optional { fields { name } } }"
+    )
+    prepared = documents(folder, one=text).get("One")
+
+    assert prepared.variants is not None
+    found = prepared.variants.lacks([message])
+
+    assert found is not None
+    assert not found.needed
+    assert "__type" not in prepared.fitted({"type": "Run"}, found.optional).text
+
+
 @pytest.mark.parametrize(("message", "optional", "needed"), SAYS)
 def test_what_a_server_lacks_is_read_from_its_words(
     folder: Path, message: str, optional: set[str], needed: set[str]

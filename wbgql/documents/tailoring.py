@@ -68,6 +68,9 @@ _INPUT = (
         re.IGNORECASE,
     ),
 )
+# Source: graphql-js and graphql-core (`the field '__type'`), Apollo Server (`__schema or __type`) and gqlgen
+# (`introspection disabled`), 2026-12.
+_INTROSPECTION = re.compile(rf"introspection\b.*?(?:\bfield {_Q}(?P<field>\w+){_Q}|$)", re.IGNORECASE)
 _TYPE = re.compile(rf"unknown type {_Q}(?P<type>\w+)", re.IGNORECASE)
 
 
@@ -370,6 +373,8 @@ def _named(message: str, uses: Sequence[str]) -> list[str]:
     for pattern in _INPUT:  # of inputs, the document is not asked: none can be left out
         if found := pattern.search(message):
             return [f"{found['type']}.{found['field']}"]
+    if found := _INTROSPECTION.search(message):
+        return _closest(uses, None, found["field"] or "__type", None)
     found = _TYPE.search(message)
     return [found["type"]] if found and found["type"] in uses else []
 
