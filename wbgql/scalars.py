@@ -77,7 +77,7 @@ def is_encodable(value: Any) -> bool:
 
 
 def to_safe_json(value: Any) -> Any:
-    """Return `value` with NaN and infinities replaced by the strings W&B stores.
+    """Return `value` with NaN and infinities as the strings W&B stores, and NumPy's numbers as Python's.
 
     Source: wandb SDK `util.make_safe_for_json`: "NaN", "Infinity", "-Infinity" (2026-08).
     """
@@ -87,6 +87,8 @@ def to_safe_json(value: Any) -> Any:
         return {str(key): to_safe_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_safe_json(item) for item in value]
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return to_safe_json(value.item())
     return value
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from wbgql.errors import AuthenticationError, ConfigError, RedirectRefused
@@ -119,6 +119,9 @@ class Settings:
             f"ca_bundle={self.ca_bundle!r}, verify_tls={self.verify_tls!r}, "
             f"extra_headers={sorted(self.extra_headers)!r})"
         )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("settings may hold an API key and are not pickled: read them again in each process")
 
     def require_api_key(self) -> str:
         """Return the API key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import wbgql as wb
 from tests.fakes import FakeTransport
 from wbgql.errors import NotApproved, UsageError
 from wbgql.settings import Settings
+from wbgql.wire.session import Session
 
 OWN = """
 mutation Sweep($filters: JSONString!) {
@@ -76,3 +78,11 @@ def test_the_default_project_completes_no_id_of_what_is_destroyed(destroy: Any) 
     with pytest.raises(UsageError, match="run id 'r1' has no project"):
         destroy(client)
     assert transport.sent == []
+
+
+def test_what_holds_a_key_or_a_connection_is_not_pickled_and_says_what_to_do() -> None:
+    client = wb.Client(settings=Settings(api_key="k" * 40), session=Session(FakeTransport()))
+
+    for held in (client, client.session, client.runs("acme/vision"), client.settings):
+        with pytest.raises(TypeError, match=r"not pickled.*in each process"):
+            pickle.dumps(held)

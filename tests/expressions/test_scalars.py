@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,17 @@ def test_a_storage_id_gives_back_what_it_was_made_of(entity: str, project: str, 
 @pytest.mark.parametrize("text", ["", "r1", "UHJvamVjdDp2MTphOmI=", "!!", "UnVuOnYxOmE="])
 def test_what_is_no_storage_id_gives_none(text: str) -> None:
     assert parse_run_storage_id(text) is None
+
+
+def test_numbers_of_numpy_are_written_as_pythons() -> None:
+    values = {
+        "a": np.float32(0.5),
+        "b": np.int64(3),
+        "c": np.bool_(True),
+        "d": [np.float64("nan")],
+        "e": np.array(2),
+    }
+
+    assert dump_json(values) == '{"a":0.5,"b":3,"c":true,"d":["NaN"],"e":2}'
+    with pytest.raises(TypeError):
+        dump_json(np.array([1, 2]))

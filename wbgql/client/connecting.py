@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from wbgql.artifacts import Artifact, ArtifactLike, ArtifactPath, parse_artifact_path
 from wbgql.deletes.records import DeletionRecord
@@ -75,6 +75,12 @@ class Connected:
         self._on_retry = on_retry
         if self._folders:
             self.documents  # noqa: B018  # a broken folder is told here, not at the first request
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client holds a connection and a key and is not pickled: make one in each process, and hand "
+            "over ids or a list of runs"
+        )
 
     @lazy
     def documents(self) -> Documents:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import NoneType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import msgspec
 
@@ -237,6 +237,12 @@ class Session:
         """Close the transport. May be called twice."""
         self._closed = True
         self._transport.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a session holds a connection and a key and is not pickled, nor is what reads through it (a "
+            "client, a selection): make a client in each process, and hand over ids or a list of runs"
+        )
 
     def after_fork(self) -> None:
         """Replace the lock, which another thread may have held. Called in a forked process."""
