@@ -13,7 +13,7 @@ import wbgql as wb
 from tests.caller import Caller
 from tests.fakes import FakeTransport, data_reply
 from wbgql.documents import Prepared
-from wbgql.errors import NotFound, ResultError, SampledWarning, UsageError
+from wbgql.errors import NotFound, ResultError, SampledWarning, UnknownKeyWarning, UsageError
 from wbgql.history import sample_history, scan_history
 from wbgql.paths import RunPath
 from wbgql.wire.session import Session
@@ -60,6 +60,16 @@ def test_several_keys_give_the_union_of_rows(client: wb.Client, caller: Caller, 
     found = list(client.scan_history(f"{project}/r1", keys=["a", "b"]))
 
     assert found == [{"_step": 0, "a": 1}, {"_step": 1, "b": 2}]
+
+
+def test_keys_that_no_row_of_a_whole_scan_has_are_named(
+    client: wb.Client, caller: Caller, project: str
+) -> None:
+    caller.log(project, "r1", {"_step": 0, "a": 1})
+
+    with pytest.warns(UnknownKeyWarning, match=rf"no row of run '.*{project}/r1' has 'los', 'x'"):
+        assert list(client.scan_history(f"{project}/r1", keys=["a", "los", "x"])) == [{"_step": 0, "a": 1}]
+    assert list(client.scan_history(f"{project}/r1", keys=["los"], min_step=1)) == []
 
 
 def test_nested_and_dotted_keys_are_found_and_null_is_a_value(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
+from wbgql.cautions import warn
 from wbgql.downloads import Downloader
 from wbgql.downloads.fetching import HttpFetcher
-from wbgql.errors import UsageError
+from wbgql.errors import UnknownKeyWarning, UsageError
 from wbgql.history.coverage import HistoryCoverage
 from wbgql.history.exports import get_history_exports, read_exports
 from wbgql.history.operations import GET_HISTORY_BOUNDS, SAMPLE_HISTORY, SCAN_HISTORY, ask_run
@@ -135,6 +136,8 @@ class HistoryScan(Lazy):
     The run's own count ends the reading only if that many rows came: a count of 0, or none, is no proof
     that there are none, and costs one more request.
 
+    At the end of a whole range of steps, an `UnknownKeyWarning` names the keys that no row had.
+
     `source="exports"` reads the older part from the Parquet files that the server offers, if it does, and
     the rest from the server. `coverage` tells of the latest iteration.
 
@@ -181,8 +184,15 @@ class HistoryScan(Lazy):
         )
 
     def __iter__(self) -> Iterator[Row]:
+        absent = set(self._keys or ())
         for rows in self.pages():
-            yield from rows
+            for row in rows:
+                if absent:
+                    absent.difference_update(row)
+                yield row
+        if absent and self._is_whole:
+            names = ", ".join(repr(key) for key in self._keys or () if key in absent)
+            warn(UnknownKeyWarning(f"no row of run {str(self.path)!r} has {names}"))
 
     def pages(self) -> Iterator[list[Row]]:
         """Yield the rows page by page: what one request brought. A page may be empty."""
