@@ -181,7 +181,7 @@ def parse_project_path(text: str, *, entity: str | None = None) -> ProjectPath:
 
 
 def check_url_host(text: str, base_url: str) -> None:
-    """Pass quietly unless `text` is the URL of something on another server than `base_url`.
+    """Refuse a URL of another server than `base_url`; a text that is no URL passes.
 
     The app of `https://api.host` is `https://host`. Ports count: two servers may share a machine.
 

@@ -117,6 +117,12 @@ def test_nan_is_a_number_as_a_bare_word_and_as_the_text_that_is_stored() -> None
     assert values[2:] == [-math.inf, 1.0]
 
 
+def test_a_number_too_large_for_a_float_is_the_text_that_stands_for_infinity_in_a_column_of_texts() -> None:
+    arrays, strangers = key_arrays([math.inf, "x", -math.inf, math.nan], ["string"])
+
+    assert (arrays["string"].to_pylist(), strangers) == (["Infinity", "x", "-Infinity", "NaN"], 0)
+
+
 def test_a_text_that_is_no_json_gives_nulls_and_a_warning() -> None:
     with pytest.warns(FrameWarning, match="1 texts cannot be read as JSON"):
         table = to_table([[Node("a", "{broken"), Node("b", '{"x": 1}')]], layout(("x",)))

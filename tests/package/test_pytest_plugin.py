@@ -50,6 +50,7 @@ def test_the_plugin_is_found_by_pytest_and_imports_nothing_heavy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("WANDB_")},
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The operations of one `.graphql` file of somebody's own, held to the SDL. Sends nothing."""
+"""The operations of a user's `.graphql` file, checked against the SDL. Sends nothing."""
 
 from __future__ import annotations
 

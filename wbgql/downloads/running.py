@@ -64,7 +64,7 @@ class Wanted:
     """One file to fetch. `name` is a relative path with slashes.
 
     `md5` is base64 (or hex), None where nobody knows it; `reference` is where a file lives that the
-    server does not store; such files are told of and not fetched.
+    server does not store; such files are reported and not fetched.
     """
 
     name: str

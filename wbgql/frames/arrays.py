@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from wbgql.errors import ConfigError
 from wbgql.extras import install_command
 from wbgql.frames.layout import KeyKind, Kind, in_order
-from wbgql.scalars import NON_FINITE_TEXTS, dump_json, parse_datetime
+from wbgql.scalars import NON_FINITE_TEXTS, dump_json, parse_datetime, to_safe_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -213,6 +213,9 @@ def _place(value: Any, kinds: Sequence[KeyKind] | None) -> tuple[KeyKind, Any] |
         return kind, value
     if kind == "number" and "integer" in kinds and float(value).is_integer():
         return "integer", int(value)
+    if kind == "number" and "string" in kinds and not math.isfinite(value):
+        # Where the server knows the key as text, the number was written so large that it is none: 1e999.
+        return "string", to_safe_json(value)
     return ("json", value) if "json" in kinds else None
 
 

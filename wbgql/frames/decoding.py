@@ -36,7 +36,7 @@ UNNAMEABLE = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
 # set off the collector, which takes 50 ms where polars, gql and the like are imported.
 _BLOCK = 100
 
-# Up to so many columns it is quicker to take them one by one.
+# Up to this number of columns it is quicker to take them one by one.
 _FEW = 4
 
 _VALUE_OF = attrgetter("value")

@@ -52,7 +52,7 @@ def scan_blocks(scan: HistoryScan) -> Iterator[Block]:
 
 
 def group_runs(paths: Iterable[RunPath], rows_per_run: int) -> Iterator[list[RunPath]]:
-    """Yield neighbours of one project, so many that one answer can hold the rows of all."""
+    """Yield groups of runs of one project, small enough for one answer to hold the rows of all."""
     size = max(1, min(_MAX_RUNS, _MAX_ROWS // rows_per_run))
     for _, found in groupby(paths, key=lambda path: path.project_path):
         while group := list(islice(found, size)):

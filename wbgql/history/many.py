@@ -99,13 +99,13 @@ class HistoryRow(NamedTuple):
 
 
 class HistorySelection(Lazy):
-    """Histories of runs, lazily. Every iteration asks the server anew.
+    """Histories of runs, lazily. Every iteration asks the server again.
 
     `runs` are `RunPath`s, or things with a `.path` that is one, such as the runs of a `RunSelection`.
     Without `samples`, every row of each run is read: one request for each 100 runs asks how many rows they
     hold; histories of up to 1000 rows are then read together, up to 100 runs a request, longer ones by
     themselves, `workers` at once. See `HistoryScan` for what `keys`, steps and `source` do. With `samples`,
-    the server chooses so many for each key, and one request brings those of up to 100 runs of a project. A
+    the server chooses them for each key, and one request brings those of up to 100 runs of a project. A
     `SampledWarning` at the end names keys that a row may lack although they were logged at its step.
 
     Rows come run by run, in the order of `runs`, by step within a run. A run that is gone or hidden is no

@@ -196,7 +196,7 @@ def iter_runs_of(
 ) -> Iterator[Any]:
     """Yield what an operation on many runs of one project brings of each of `paths`, in any order.
 
-    One request, unless a gateway gives up on so many at once.
+    One request, unless a gateway gives up on a request of this size.
 
     Raises:
         NotFound: the project is missing or not visible. A run that is, does not come.

@@ -1,4 +1,4 @@
-"""Rows of a run that the server chooses, so many that a curve keeps its shape."""
+"""Rows of a run that the server chooses: enough for a curve to keep its shape."""
 
 from __future__ import annotations
 

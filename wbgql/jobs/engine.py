@@ -366,7 +366,7 @@ def _workflow() -> Any:
 
 
 def _sqlite_engine(url: str) -> sa.Engine:
-    """DBOS sets no write-ahead log itself. What it holds can be made anew from the ledger: NORMAL will do."""
+    """DBOS sets no write-ahead log itself. The ledger can make what it holds again: NORMAL will do."""
     engine = sa.create_engine(url, pool_size=20)
 
     def prepare(connection: Any, _record: Any) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 20_000
 """Beyond this many keys in a project their types are not looked up: values then tell them."""
-# Where a project has more keys than one request brings, up to so many are searched for, one by one.
+# Where a project has more keys than one request brings, up to `_MOST_SEARCHES` are searched for, one by one.
 _FIRST_FIELDS = 1000
 _MOST_SEARCHES = 20
 
@@ -313,7 +313,7 @@ class RunFrames(ABC):
         """
         found: list[ProjectField] = []
         for path in self.project_paths():
-            # A project that cannot be read is told of by the page that cannot be read.
+            # The page that cannot be read reports a project that cannot be read.
             with contextlib.suppress(NotFound):
                 found += _typed_keys(self._session, path, names)
         return found

@@ -43,7 +43,7 @@ def matching_runs(
 ) -> Iterator[Run]:
     """Yield the runs for which the filter holds here too; warn at the end of those it does not hold for.
 
-    With `on_other`, that is told of each of these instead.
+    With `on_other`, that is called with each of these instead.
 
     A server that ignores a filter, or reads a part of it in another way, gives runs that were not meant.
 
@@ -77,7 +77,7 @@ Document = Mapping[str, Any]
 
 # So many runs of a page are looked at, spread over it.
 _LOOKED_AT = 20
-# Out of order by chance, by a value that moved or a row that came late: up to one pair in so many.
+# Out of order by chance, by a value that moved or a row that came late: up to one pair in this number.
 _PAIRS_FOR_A_SLIP = 4
 _VALUES_FOR_AN_ORDER = 4
 _INSTANTS = ("createdAt", "heartbeatAt", "updatedAt")

@@ -11,11 +11,11 @@ from wbgql.projects import INTERNAL, ListedFields, list_fields
 from wbgql.runs.keys import KnownKeys
 from wbgql.wire.session import Session
 
-# One request brings so many keys. Where a project has more, the keys in question are searched for.
+# The keys that one request brings. Where a project has more, the keys in question are searched for.
 _FIRST = 1000
 # A list is read to here where searching finds nothing: a server may read patterns in its own way.
 _MOST = 10_000
-# The keys of so many projects are looked up, at most.
+# The keys of at most this number of projects are looked up.
 PROJECTS_LOOKED_AT = 10
 # Below this length, half a name is part of too many others.
 _SHORTEST = 4

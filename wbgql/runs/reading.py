@@ -120,7 +120,7 @@ class PageReader:
             raise
 
     def accept(self, page: Connection[RunNode]) -> Connection[RunNode]:
-        """Look at a page that came: rows that are null, keys that nobody asked for, arguments not heeded."""
+        """Look at a page that came: rows that are null, keys not asked for, arguments ignored."""
         nodes = page.nodes
         nulls = len(page.edges) - len(nodes)
         if nulls and not self.hidden:

@@ -134,7 +134,7 @@ def _cursors(first: int, known: list[int], counting: Future[int] | None) -> Iter
     last = first - 1
     while True:
         if counting is not None and counting.done():
-            # Who calls for pages is told by them what keeps the count from coming.
+            # If the count fails, iterating the pages raises its error.
             known, counting = [*known, 0 if counting.exception() else counting.result()], None
         if known and last >= min(known) - 1:
             return

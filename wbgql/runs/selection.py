@@ -108,7 +108,7 @@ def _rank(value: Any, descending: bool) -> tuple[int, Any]:
 
 
 class RunSelection(Lazy, RunFrames, RunGroups[Run]):
-    """Runs of one project or several that match, lazily. Every use asks the server anew.
+    """Runs of one project or several that match, lazily. Every use asks the server again.
 
     Cost: nothing until used; iterating sends ceil(n / page_size) requests, `count` and `first` one for
     each project. Times such as `ago("7d")` in `where` are frozen when the selection is made.
@@ -168,7 +168,7 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
 
     @property
     def limit(self) -> int | None:
-        """At most so many runs are given."""
+        """The largest number of runs that are given, None for no limit."""
         return self.question.limit
 
     @property
@@ -266,11 +266,11 @@ class RunSelection(Lazy, RunFrames, RunGroups[Run]):
         return other
 
     def verified(self, on_other: Callable[[Run], object] | None = None) -> LazyList[Run]:
-        """Yield the runs that match here too: each is held to the same filter on this side.
+        """Yield the runs that match here too: each is checked against the same filter on this side.
 
         For lists that feed a deletion. What the filter looks at travels along (whole config and summary
         for a raw filter). Runs that the server gave and that do not match are left out, with a
-        FilterWarning at the end; `on_other`, if given, is told of each instead.
+        FilterWarning at the end; `on_other`, if given, is called with each instead.
 
         Raises: as iterating; FilterError where a raw filter cannot be evaluated here.
         """

@@ -16,7 +16,7 @@ from wbgql.wire.session import Session
 
 
 class Gate:
-    """Stands before every destructive call: rights, then target, then holds. Reads anew each time.
+    """Stands before every destructive call: rights, then target, then holds. Reads again each time.
 
     `made_at`: when the runs were made that were named by objects and not by their paths alone. An object may
     be of another server, or from before the project of its path was replaced by another.
@@ -45,7 +45,7 @@ class Gate:
         return self._window[0]
 
     def check(self, path: RunPath, node: RunNode, *, read_only: bool, force: bool) -> None:
-        """Pass quietly where this run, or a part of it, may be destroyed now.
+        """Raise if this run, or a part of it, may not be destroyed now.
 
         Raises:
             PermissionDenied: the viewer may surely not delete it.

@@ -1,6 +1,6 @@
 """The hold register: what must not be destroyed, kept in a file of its own.
 
-Read anew before every destructive call. A register that cannot be read holds everything.
+Read again before every destructive call. A register that cannot be read holds everything.
 """
 
 from __future__ import annotations

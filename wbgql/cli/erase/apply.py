@@ -52,7 +52,7 @@ _PREFIX = 12  # digits of a subject that are shown: enough to find it in a repor
     metavar="FILE",
     help=f"The approvers file that the plan names  [default: ${APPROVERS_VARIABLE}]",
 )
-@click.option("--dry-run", is_flag=True, help="Read and check everything anew; send no mutation.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything again; send no mutation.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1000, min_open=True),

@@ -50,7 +50,7 @@ def open_the_case(app: App, plan: Path, database: str | None) -> Case:
 
 
 def check_server(client: Client, plan: Plan) -> None:
-    """Pass quietly where this is the server that the plan was made against.
+    """Raise `NotApproved` if this is another server than the plan's.
 
     Raises:
         NotApproved: it is another.

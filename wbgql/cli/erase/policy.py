@@ -111,7 +111,7 @@ def mark_command(app: App, file: Path, apply: bool, format_: str | None, output:
 @global_options()
 @click.pass_obj
 def sweep_command(app: App, /, file: Path, folder: Path, format_: str | None, **asked: Any) -> None:
-    """Make one plan for each rule of FILE, of the runs it is still about whose marked day has passed.
+    """Plan the erasure of runs past their erase-after day, one plan per rule of FILE.
 
     DIR/RULE.json is a plan like any other: it needs its own approval, and nothing is deleted before. Where it
     is there already, the rule waits until that case is closed.

@@ -74,5 +74,7 @@ def returned_command(
     )
     found = write_list(listing, format_, output)
     if found:
-        raise NotVerified(f"{found} of {len(erased.subjects)} erased runs are there again: plan them anew")
+        raise NotVerified(
+            f"{found} of {len(erased.subjects)} erased runs are there again: make a new plan for them"
+        )
     app.tell(f"none of {len(erased.subjects)} erased runs is there")

@@ -25,7 +25,9 @@ def filter_options(command: F) -> F:
     """Add `PATHS...`, `--where`, `--filters` and `--client-side`."""
     for option in (
         click.option(
-            "--client-side", is_flag=True, help="Let this side check what the server cannot; reads more runs."
+            "--client-side",
+            is_flag=True,
+            help="Evaluate on the client what the server cannot; reads more runs.",
         ),
         click.option(
             "--filters",
@@ -87,7 +89,7 @@ def order_options(command: F) -> F:
         click.option(
             "--stable", is_flag=True, help="Read by creation time: right also while runs come and go."
         ),
-        click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many."),
+        click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Return at most N runs."),
         click.option(
             "--order",
             metavar="FIELD",
@@ -148,7 +150,7 @@ def runs_meant(client: Client, asked: dict[str, Any]) -> RunSelection | list[Run
 
 
 def check_coverage(selection: RunSelection) -> None:
-    """Pass quietly where all that was asked for was seen; for the end of a command, after its output.
+    """Raise `PartialError` if not all that was asked for was seen; for the end of a command.
 
     Raises:
         PartialError: something named, or listed, was not visible or vanished; the warnings say why.

@@ -139,9 +139,17 @@ def global_options(*, hidden: bool = True, paths: bool = True) -> Callable[[F], 
     """
     options = [
         click.option("--base-url", metavar="URL", help="Server to ask.", **_setting(hidden)),
-        click.option("--entity", metavar="NAME", help="Entity of paths that name none.", **_setting(hidden)),
         click.option(
-            "--project", metavar="NAME", help="Project of paths that name none.", **_setting(hidden)
+            "--entity",
+            metavar="NAME",
+            help="Default entity for paths that do not include one.",
+            **_setting(hidden),
+        ),
+        click.option(
+            "--project",
+            metavar="NAME",
+            help="Default project for paths that do not include one.",
+            **_setting(hidden),
         ),
         click.option(
             "--timeout",

@@ -83,7 +83,7 @@ def _role(rights: Rights, *, several: bool) -> str:
 
 
 def check_host(client: Client, host: str | None) -> None:
-    """Pass quietly where `host`, if given, is the server this would reach.
+    """Raise `NotApproved` if `host` is given and is not the server that this would reach.
 
     Raises:
         NotApproved: it is another one.

@@ -1,4 +1,4 @@
-"""Hides one run: reads it anew, waits until its process is quiet, sends, and proves it beside a control."""
+"""Hides one run: reads it again, waits until its process is quiet, sends, and proves it with a control."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Runner:
         self._check()
         starts = work.ledger.claim(work.job, batch.generation, batch.lo, batch.hi, owner)
         if starts > _MAX_STARTS:
-            # It ended its worker each time. Whoever gives the command anew gives it another chance.
+            # It ended its worker each time. The same command again gives it another chance.
             work.ledger.note(work.job, "quarantined", {"lo": batch.lo, "hi": batch.hi, "starts": starts - 1})
             self.quarantined += 1
             return "quarantined"

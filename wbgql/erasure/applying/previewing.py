@@ -1,4 +1,4 @@
-"""A dry run of a job: reads everything anew as `apply` would, and sends no mutation."""
+"""A dry run of a job: reads everything again as `apply` would, and sends no mutation."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def check_plan(
 
 
 def check_server(plan: Plan, client: Client, limiter: JobLimiter) -> None:
-    """Pass quietly where this is the server the plan was made against, and its clock agrees with ours.
+    """Raise `NotApproved` if this is not the plan's server, or its clock disagrees with ours.
 
     One request. What a server calls itself decides over the word TEST on a certificate, so the plan's
     word for it is not enough.
@@ -67,7 +67,7 @@ def check_server(plan: Plan, client: Client, limiter: JobLimiter) -> None:
 
 
 def check_rights(runs: Iterable[tuple[int, PlannedRun]], gate: Gate) -> None:
-    """Pass quietly where no run surely belongs to somebody else whose runs this key may not delete.
+    """Raise `PermissionDenied` if this key may not delete one of the runs.
 
     One request for each entity.
 
@@ -85,9 +85,9 @@ def check_rights(runs: Iterable[tuple[int, PlannedRun]], gate: Gate) -> None:
 def check_holds(
     runs: Iterable[tuple[int, PlannedRun]], gate: Gate, register: HoldRegister, *, skip_held: bool
 ) -> None:
-    """Pass quietly where no hold names a run, its project or its owner. Asks the server nothing.
+    """Raise `Held` if a hold names a run, its project or its owner. Sends no request.
 
-    Tags are looked at right before each run is hidden, when it is read anew.
+    Tags are looked at right before each run is hidden, when it is read again.
 
     Raises:
         Held: at least one is held, or, with `skip_held`, all are; or the register cannot be read.
@@ -101,7 +101,7 @@ def check_holds(
     if held and (not skip_held or len(held) == total):
         raise Held(
             f"{len(held)} of {total} runs that are to go are held (numbers {_some(held)}; `wbgql hold list` "
-            "says by what); nothing was done. Release the holds, plan anew, or go on without these: "
+            "says by what); nothing was done. Release the holds, make a new plan, or go on without these: "
             "--skip-held"
         )
 

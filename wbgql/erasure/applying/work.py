@@ -50,7 +50,7 @@ class Work:
     """One process at work on one job. `plan` is the approved one, and `approved` its actions.
 
     `wait(seconds)` sleeps, and returns True at once when the job is to stop. `server_now` is our clock set
-    right by the server's. `on_result` is told of each action as it is done.
+    right by the server's. `on_result` gets each action as it is done.
     """
 
     job: str

@@ -37,7 +37,7 @@ def save_case(path: Path, plan: Plan, key: CaseKey) -> None:
 
 
 def refuse_existing(path: Path) -> None:
-    """Pass quietly where no case lies at this path.
+    """Raise `StoreError` if a case lies at this path.
 
     Raises:
         UsageError: there is a part of one: a plan is never overwritten.

@@ -131,7 +131,7 @@ def read_population(path: Path) -> list[Item]:
 
 
 def read_journal(path: Path) -> Iterator[Entry]:
-    """Yield the entries of `journal.jsonl`, each held to its canonical form. Streams.
+    """Yield the entries of `journal.jsonl`, each checked against its canonical form. Streams.
 
     Raises:
         NotVerified: a line is no entry, or is not written as one is; names the first.

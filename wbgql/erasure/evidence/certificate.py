@@ -159,7 +159,7 @@ class Scope(_Part, frozen=True, kw_only=True):
 
 
 class ApprovalsGiven(_Part, frozen=True, kw_only=True):
-    """How many had to approve, which keys might, and the approvals themselves, to be checked anew."""
+    """How many had to approve, which keys might, and the approvals themselves, to be checked again."""
 
     required: int
     approvers: list[Approver]

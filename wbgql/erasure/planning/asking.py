@@ -48,7 +48,7 @@ class Ask:
     profile: Profile | None = None
 
     def check(self, base_url: str) -> None:
-        """Pass quietly where this can be meant, of the server at `base_url`.
+        """Raise `UsageError` if this cannot be meant, of the server at `base_url`.
 
         Raises:
             UsageError: nothing is selected, everything is, two ways to select are mixed, or the profile is
@@ -66,8 +66,14 @@ class Ask:
             raise UsageError(
                 "without a rule every run matches: give --where, ids, or --entire-project ENTITY/PROJECT"
             )
-        if self.ttl <= timedelta(0) or self.caps.max_runs < 1 or not 0 <= self.caps.max_percent <= 100:
-            raise UsageError("a plan lives longer than nothing, takes a run at least, and 0 to 100 percent")
+        if self.ttl <= timedelta(0):
+            raise UsageError("the time to live of a plan (ttl, --ttl) must be longer than 0 seconds")
+        if self.caps.max_runs < 1:
+            raise UsageError(f"max_runs (--max-runs) must be at least 1, not {self.caps.max_runs}")
+        if not 0 <= self.caps.max_percent <= 100:
+            raise UsageError(
+                f"max_percent (--max-percent) must be between 0 and 100, not {self.caps.max_percent:g}"
+            )
         _check_request(self.request)
 
     def frozen_where(self, now: datetime) -> Expr | None:

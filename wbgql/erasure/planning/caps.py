@@ -20,7 +20,7 @@ def percent_cap(runs: int, max_percent: int) -> int:
 
 
 def check_caps(projects: Iterable[Project], caps: Caps, entire: Collection[str]) -> None:
-    """Pass quietly where no more would go than the caps allow. Both must hold.
+    """Raise `CapExceeded` if more would go than one of the caps allows.
 
     Projects among `entire` were named to go as a whole: the percentage does not bind them, the count does.
 
@@ -92,7 +92,7 @@ class Canaries:
         return sorted([*map(str, self.runs), *(f"{_TAG}{tag}" for tag in self.tags)])
 
     def check(self, runs: Iterable[tuple[RunPath, Collection[str]]]) -> None:
-        """Pass quietly where none of the runs, given with their tags, is a canary.
+        """Raise `CapExceeded` if one of the runs, given with their tags, is a canary.
 
         Raises:
             CapExceeded: one is; the rule means more than it should.

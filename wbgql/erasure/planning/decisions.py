@@ -46,7 +46,7 @@ def sift(population: Population, rights: Mapping[str, Rights], holds: Sequence[H
 
 
 def check_permitted(sifted: Sifted, rights: Iterable[Rights], *, only_permitted: bool) -> None:
-    """Pass quietly where every run that matched may be deleted, or it was said that the others may stay.
+    """Raise `PermissionDenied` if a run that matched may not be deleted, unless others may stay.
 
     Raises:
         PermissionDenied: some may not be deleted.
@@ -65,7 +65,7 @@ def check_permitted(sifted: Sifted, rights: Iterable[Rights], *, only_permitted:
 
 
 def check_something_left(sifted: Sifted) -> None:
-    """Pass quietly where a run is left that may go, or none matched at all.
+    """Raise if runs matched and none of them may go.
 
     Raises:
         Held: all that matched are held.

@@ -90,8 +90,8 @@ def find_by_rule(
 ) -> Population:
     """Read every run that matches, oldest first in each project, until two readings in a row agree.
 
-    Each reading pages by creation time and must agree with the server's count; each run is held to `where`
-    on this side. Two or three times ceil(n / 1000) requests for each project, and four; one more,
+    Each reading pages by creation time and must agree with the server's count; each run is checked with
+    `where` on this side. Two or three times ceil(n / 1000) requests for each project, and four; one more,
     or a few, for the keys in `where`: a warning names those that no run has.
 
     Raises:

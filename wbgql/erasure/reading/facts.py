@@ -225,7 +225,7 @@ def version_name(version: VersionState, index: int | None) -> str:
 
 
 def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
-    """Read one run anew; None where it answers null. One request, and one more per 1000 versions.
+    """Read one run again; None where it answers null. One request, and one more per 1000 versions.
 
     Raises:
         NotVisible: the project is missing or not visible.
@@ -263,7 +263,7 @@ def read_run_facts(session: Session, path: RunPath) -> RunFacts | None:
 
 
 def read_artifact_facts(session: Session, artifact_id: str) -> ArtifactFacts | None:
-    """Read one version anew; None where it answers null. One request, and one more per 1000 users.
+    """Read one version again; None where it answers null. One request, and one more per 1000 users.
 
     A deleted version may still answer, with state DELETED.
     """

@@ -278,7 +278,7 @@ class Plan(_Part, frozen=True, kw_only=True):
         return next(found, Clock(name=name, seconds=None, source="unknown"))
 
     def check_digest(self, expected: str) -> None:
-        """Pass quietly where this is the plan that `expected` names.
+        """Raise `PlanChanged` if this is not the plan that `expected` names.
 
         Raises:
             PlanChanged: it is another, or was changed.
@@ -295,7 +295,7 @@ class Plan(_Part, frozen=True, kw_only=True):
             raise PlanChanged("the plan's totals are not those of its runs: it was edited; nothing was done")
 
     def check_address(self, base_url: str, origin: str = "the caller") -> None:
-        """Pass quietly where this address leads to the server that the plan was made against.
+        """Raise `NotApproved` if this address leads to another server than the plan's.
 
         `origin`: who named it. W&B's cloud has two hosts; the SDK's default changed from one to the other.
 
@@ -310,7 +310,7 @@ class Plan(_Part, frozen=True, kw_only=True):
             )
 
     def check_fresh(self, now: datetime) -> None:
-        """Pass quietly where the plan has not expired.
+        """Raise `PlanChanged` if the plan has expired.
 
         Raises:
             PlanChanged: it has.

@@ -27,7 +27,7 @@ class Asking:
         self._run_ids = run_ids
 
     def __call__(self, items: Sequence[Item]) -> dict[Item, Answer]:
-        """Ask once about each item, with controls chosen anew."""
+        """Ask once about each item, with controls chosen again."""
         self.reads.renew_controls()
         answers: dict[Item, Answer] = {}
         for (kind, project), group in _grouped(items):

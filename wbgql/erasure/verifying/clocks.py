@@ -1,4 +1,4 @@
-"""The four clocks as they are now, for a verification: read anew, because settings change."""
+"""The four clocks as they are now, for a verification: read again, because settings change."""
 
 from __future__ import annotations
 

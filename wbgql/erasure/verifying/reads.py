@@ -53,7 +53,7 @@ class Reads:
         self._fresh: set[ProjectPath] = set()
 
     def renew_controls(self) -> None:
-        """Let the next question about a project choose its control anew.
+        """Let the next question about a project choose its control again.
 
         What a project showed last stays in `controls`: where all has settled, nothing is asked there again.
         """

@@ -25,7 +25,7 @@ _FIRST_WAIT_S = 0.5
 def make_waits(equal_reads: int, patience_s: float) -> list[float]:
     """Return the seconds to wait between reads: short ones for `equal_reads`, then doubling.
 
-    At least so many that `equal_reads` reads are made; then more until they sum up to `patience_s`.
+    At least `equal_reads` - 1; then more until they sum up to `patience_s`.
 
     Raises:
         UsageError: fewer than one read, or a negative patience.

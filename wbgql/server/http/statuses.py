@@ -21,7 +21,7 @@ def status_of(error: BaseException) -> int:
 
 
 def public_message(error: BaseException) -> str:
-    """What a caller is told of an error: of the store's, what is wrong but not where. The log says where."""
+    """What a caller learns of an error: of the store's, what is wrong but not where. The log says where."""
     if not isinstance(error, StoreError):
         return str(error)
     log.error("%s", error)

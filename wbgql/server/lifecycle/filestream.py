@@ -68,7 +68,7 @@ def receive(
             in a run that is not the viewer's. Of such a run, lines of the console and keys of the summary
             stay.
     """
-    # The run is looked up with the connection that writes: any other has to read the file anew after a write.
+    # The run is looked up with the connection that writes: any other must read the file again after a write.
     with writing(context) as now:
         run = runs.find_run_by_path(now, *path)
         writer = lines.writer_number(now.db, run["pk"], client)

@@ -75,7 +75,7 @@ class Likeness:
     fork_samples: str = WHOLE
     """One of `FORK_SAMPLES`. Source: W&B server 0.82 samples each segment of a forked run (2026)."""
     stale_reads_s: float = 0.0
-    """Queries see the store as it was so many seconds ago, as from a replica that lags.
+    """Queries see the store as it was this many seconds ago, as from a replica that lags.
 
     Source: the helm chart's ClickHouse run store, eventually consistent (wandb/helm-charts, 2026).
     """

@@ -83,7 +83,7 @@ def instant(text: str | None) -> str:
 
 
 def after(text: str, seconds: float) -> str:
-    """The instant so many seconds after `text`, as ISO text."""
+    """The instant that many seconds after `text`, as ISO text."""
     return (parse_datetime(text) + timedelta(seconds=seconds)).isoformat()
 
 

@@ -53,7 +53,7 @@ def add(context: Context, project_id: str, users: list[str], teams: list[str]) -
 
 
 def remove(context: Context, project_id: str, users: list[str], teams: list[str]) -> None:
-    """Take members out. Who is none is no error.
+    """Remove members. Names that are not members are ignored.
 
     Raises:
         As `add`.

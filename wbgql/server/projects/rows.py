@@ -286,7 +286,7 @@ def find_or_create(
 
 
 def _revived(context: Context, db: Connection, project: Row) -> Row:
-    """The node of a project that is there, or that begins anew: nothing of a deleted one comes back."""
+    """The node of a project that exists or is created; nothing of a deleted one comes back."""
     now = context.backend.now()
     db.execute(
         "UPDATE projects SET deleted_at = NULL, access = 'PRIVATE', description = NULL, views = NULL,"

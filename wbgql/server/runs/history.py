@@ -218,7 +218,7 @@ def kind_of(value: Any) -> str:
 
 
 def update_keys(db: Connection, pk: int, offset: int, content: list[str], *, overwrites: bool) -> None:
-    """Count the keys of a chunk just written; one that overwrites makes the next reader count anew."""
+    """Count the keys of a chunk just written; one that overwrites makes the next reader count again."""
     if not content:
         return
     if overwrites:

@@ -353,12 +353,12 @@ def set_summary(db: Connection, pk: int, text: str) -> None:
 
 
 def rewind(db: Connection, pk: int, name: str, step: int) -> None:
-    """Cut the history behind `step`, and empty what is logged anew from there.
+    """Cut the history behind `step`, and empty what is logged again from there.
 
     Raises:
         UsageError: the run has not come to that step.
 
-    Source: W&B docs, "Rewind a run": logs are reset, system metrics are only logged anew, and the summary
+    Source: W&B docs, "Rewind a run": logs are reset, system metrics are only logged again, and the summary
     comes from what is logged after the rewind (2026-11). wandb-core starts those at line 0 again.
     """
     forks.check_step(db, pk, name, step)
