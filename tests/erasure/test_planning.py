@@ -180,7 +180,7 @@ def test_runs_named_by_ids_are_looked_up_and_a_missing_one_is_an_error(world: Wo
         ({}, "every run matches"),
         ({"where": '"x" in tags', "ids": [RunPath("admin", "p", "a")]}, "not both"),
         ({"where": '"x" in tags', "ttl": timedelta(0)}, "must be longer than 0 seconds"),
-        ({"where": '"x" in tags', "caps": Caps(max_runs=0, max_percent=10)}, "takes a run"),
+        ({"where": '"x" in tags', "caps": Caps(max_runs=0, max_percent=10)}, "must be at least 1"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_sent(
