@@ -363,3 +363,31 @@ def test_what_may_be_left_out_must_not_look_null_or_empty(folder: Path, selectio
 
     with pytest.raises(DocumentError, match=r"nodes\[\]\.it may be left out.*must be NOT_FETCHED"):
         check_result_types(documents(folder, one=query), [Operation("One", node)])
+
+
+def test_a_field_is_repeated_with_its_variable_and_nothing_else(tmp_path: Path) -> None:
+    text = """
+    query Find($p: String!, $r: String!) {
+      project(name: $p) { c: run(name: $p) { id } r: run(name: $r) @repeat(times: 2) { id name } }
+    }
+    """
+    (tmp_path / "own.graphql").write_text(text)
+
+    prepared = load_documents(tmp_path).get("Find")
+
+    assert list(prepared.variables) == ["p", "r0", "r1"]
+    assert "repeat" not in prepared.text
+    assert " ".join(prepared.text.split()) == (
+        "query Find($p: String!, $r0: String!, $r1: String!) { project(name: $p) { c: run(name: $p) { id }"
+        " r0: run(name: $r0) { id name } r1: run(name: $r1) { id name } } }"
+    )
+
+
+@pytest.mark.parametrize(
+    "field", ["run(name: $r) @repeat(times: 2) { id }", "x: run(name: $r) @repeat(times: 2) { id }"]
+)
+def test_a_repeated_field_without_a_variable_of_its_name_is_refused(tmp_path: Path, field: str) -> None:
+    (tmp_path / "own.graphql").write_text(f"query Find($r: String!) {{ project(name: $r) {{ {field} }} }}")
+
+    with pytest.raises(DocumentError, match=r"own.graphql:1: Find: @repeat\(times: N\) belongs on a field"):
+        load_documents(tmp_path)

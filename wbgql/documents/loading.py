@@ -271,7 +271,15 @@ class Definitions:
         elif definition.operation.value == "subscription":
             raise _error_at(definition, f"{definition.name.value!r} is a subscription; W&B has none")
         else:
-            _add_once(self.operations, definition.name.value, definition, "operation")
+            operation = definition
+            if definition.loc is not None and "@repeat" in definition.loc.source.body:
+                from wbgql.documents.repeating import repeat_fields
+
+                try:
+                    operation = repeat_fields(definition)
+                except ValueError as error:
+                    raise _error_at(definition, f"{definition.name.value}: {error}") from error
+            _add_once(self.operations, definition.name.value, operation, "operation")
 
 
 def load_documents(
